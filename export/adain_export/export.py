@@ -1,0 +1,137 @@
+"""PyTorch to ONNX: the engine contract's four graphs of one model, in one directory with its weights."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+import torch
+from adain_models import checkpoint
+from adain_models.errors import AdainError
+from adain_models.files import replacing, sha256_of
+from adain_models.networks import Network
+from adain_models.store import WEIGHTS_NAME
+from adain_rt import contract
+from adain_rt.contract import TensorSpec
+from onnx_ir.passes import common
+
+from adain_export import deploy
+from adain_export.passes import ContractShapesPass, SharedWeightsPass
+
+__all__ = ["OPSET", "PRECISIONS", "export_model"]
+
+OPSET = 20
+PRECISIONS = ("fp32",)
+
+_EXAMPLE_SIZES = {"N": 2, "R": 3, "H": 32, "W": 48}  # all different, so that no two are taken for one symbol
+
+
+def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
+    """Write the graphs of a model directory's weights, and the weights beside them; yield each graph's name, written.
+
+    Args:
+        source: a model directory, of which ``weights.safetensors`` is read.
+        model: the name that the graphs carry.
+        destination: the directory to write; may be ``source``.
+
+    Raises:
+        AdainError: the weights cannot be read, or a file cannot be written.
+
+    """
+    weights = source / WEIGHTS_NAME
+    network = checkpoint.load(weights)
+    if destination.resolve() != source.resolve():
+        with replacing(destination / WEIGHTS_NAME) as aside:
+            shutil.copyfile(weights, aside)
+        weights = destination / WEIGHTS_NAME
+    metadata = {
+        "model": model,
+        "weights_sha256": sha256_of(weights),
+        "contract": str(contract.VERSION),
+        "channels": str(network.channels),
+        "precision": PRECISIONS[0],
+    }
+    for graph in contract.GRAPHS:
+        exported = _cleaned(_traced(network, graph), graph, network.channels, weights)
+        exported.metadata_props.update(metadata)
+        with replacing(destination / contract.graph_file(graph)) as aside:
+            ir.save(exported, aside)
+            _check(aside)
+        yield graph
+
+
+def _traced(network: Network, graph: str) -> ir.Model:
+    """Return what PyTorch's exporter makes of one graph, its N, R, H and W dynamic."""
+    spec = contract.GRAPHS[graph]
+    sizes = _EXAMPLE_SIZES | {"C": network.channels}
+    examples = tuple(
+        torch.zeros([size if isinstance(size, int) else sizes[size] for size in tensor.shape], dtype=_dtype(tensor))
+        for tensor in spec.inputs
+    )
+    dynamic = tuple(
+        {axis: torch.export.Dim.AUTO for axis, size in enumerate(tensor.shape) if size in _EXAMPLE_SIZES}
+        for tensor in spec.inputs
+    )
+    with _exporter_at_work():
+        program = torch.onnx.export(
+            deploy.GRAPH_MODULES[graph](network).eval(),
+            examples,
+            dynamo=True,
+            dynamic_shapes=dynamic,
+            opset_version=OPSET,
+            input_names=[tensor.name for tensor in spec.inputs],
+            output_names=[tensor.name for tensor in spec.outputs],
+            custom_translation_table={torch.ops.adain_export.positions.default: deploy.positions_onnx},
+            verbose=False,
+        )
+    if program is None:
+        raise AdainError(f"PyTorch {torch.__version__} gave no graph; use the version that tests/constraints.txt names")
+    exported: ir.Model = program.model
+    return exported
+
+
+def _cleaned(model: ir.Model, graph: str, channels: int, weights: Path) -> ir.Model:
+    """Return the graph with the contract's shapes, without the exporter's traces, reading the shared weights."""
+    model.producer_name = "adain-rt"
+    model.producer_version = None
+    model.graph.name = graph
+    passes = ir.passes.Sequential(
+        common.CommonSubexpressionEliminationPass(),
+        common.DeduplicateInitializersPass(),
+        common.RemoveUnusedNodesPass(),
+        common.ClearMetadataAndDocStringPass(),
+        common.NameFixPass(),
+        ContractShapesPass(contract.GRAPHS[graph], channels),
+        SharedWeightsPass(weights),
+    )
+    return passes(model).model
+
+
+def _check(path: Path) -> None:
+    """Hold a written graph against the ONNX standard, its types and shapes inferred."""
+    onnx.checker.check_model(path, full_check=True)
+
+
+def _dtype(tensor: TensorSpec) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, tensor.dtype)
+    return dtype
+
+
+@contextmanager
+def _exporter_at_work() -> Iterator[None]:
+    """Keep the exporter's remarks on its own inner workings (a deprecation, absent torchvision) from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""The networks, the list of named models, and their weights. Importing this package imports no torch."""

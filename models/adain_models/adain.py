@@ -1,0 +1,129 @@
+"""Adaptive Instance Normalization, written to be read: the reference that every other path is compared with.
+
+Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017. A style is
+its *code*, the mean and the deviation of each of C feature channels. The variance is the unbiased one (divisor n - 1)
+with 1e-5 under the root, for content and style alike, as in the public PyTorch implementation whose weights ``vgg19``
+loads; the original Torch code divides by n.
+
+Shapes: N pictures, C channels, R regions, H x W positions. Every function keeps the dtype of its features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["EPSILON", "adain", "blend", "channel_statistics", "interpolate", "region_weights", "regional_adain"]
+
+EPSILON = 1e-5
+
+
+def channel_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the deviation of each channel over its positions.
+
+    Args:
+        features: float (N, C, H, W), with at least two positions.
+
+    Returns:
+        mean and std, each (N, C).
+
+    """
+    flat = features.flatten(2)  # (N, C, HW)
+    return flat.mean(2), (flat.var(2, correction=1) + EPSILON).sqrt()
+
+
+def adain(
+    features: Tensor, style_mean: Tensor, style_std: Tensor, content: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Return features whose channel statistics are the style's: (f - μc) / σc · σs + μs (equation 8 of the paper).
+
+    Args:
+        features: float (N, C, H, W).
+        style_mean: (N, C).
+        style_std: (N, C).
+        content: mean and std, each (N, C), to use in place of the features' own.
+
+    """
+    mean, std = channel_statistics(features) if content is None else content
+    normalized = (features - _spatial(mean)) / _spatial(std)
+    return normalized * _spatial(style_std) + _spatial(style_mean)
+
+
+def blend(features: Tensor, target: Tensor, strength: Tensor) -> Tensor:
+    """Return (1 - α) · features + α · target, the paper's content-style trade-off (equation 14).
+
+    Args:
+        features: float (N, C, H, W).
+        target: the same shape, the features after AdaIN.
+        strength: α of each picture, (N,), from 0 to 1.
+
+    """
+    alpha = strength[:, None, None, None]
+    return (1 - alpha) * features + alpha * target
+
+
+def interpolate(means: Tensor, stds: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the code of a mixture of K styles (equation 15): the weighted sums of their means and deviations.
+
+    AdaIN is linear in the code, so AdaIN with the mixed code *is* the mixture of the K AdaIN outputs.
+
+    Args:
+        means: (K, C).
+        stds: (K, C).
+        weights: (K,), summing to 1.
+
+    Returns:
+        mean and std, each (C,).
+
+    """
+    return weights @ means, weights @ stds
+
+
+def region_weights(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return how much each region counts at each feature position.
+
+    The masks are averaged down to the features' size, then divided by their sum wherever that is positive. A position
+    under no mask belongs to no region.
+
+    Args:
+        masks: float (N, R, H, W), from 0 (outside) to 255 (inside).
+        size: height and width of the features; H and W are multiples of them.
+
+    Returns:
+        (N, R, *size), of which the sum over R is 1 or 0 at every position.
+
+    """
+    coverage = torch.nn.functional.adaptive_avg_pool2d(masks, size)
+    total = coverage.sum(1, keepdim=True)
+    return torch.where(total > 0, coverage / total.clamp(min=EPSILON), 0)
+
+
+def regional_adain(features: Tensor, style_mean: Tensor, style_std: Tensor, weights: Tensor) -> Tensor:
+    """Return AdaIN by regions: each has content statistics and a style of its own.
+
+    The statistics of a region weigh every position by how much it belongs to the region; for a mask of zeros and ones
+    they are ``channel_statistics`` of the positions inside. The divisor of the variance is the sum of the weights
+    less 1, but never below 1, so that a region of a single position has the deviation of a flat one. Where the
+    weights sum to 0 the features are kept.
+
+    Args:
+        features: float (N, C, H, W).
+        style_mean: (N, R, C).
+        style_std: (N, R, C).
+        weights: (N, R, H, W), from ``region_weights``.
+
+    """
+    weights = weights.unsqueeze(2)  # (N, R, 1, H, W)
+    features = features.unsqueeze(1)  # (N, 1, C, H, W)
+    total = weights.sum((3, 4))  # (N, R, 1)
+    mean = (weights * features).sum((3, 4)) / total.clamp(min=EPSILON)  # (N, R, C)
+    centered = features - _spatial(mean)  # (N, R, C, H, W)
+    variance = (weights * centered.square()).sum((3, 4)) / (total - 1).clamp(min=1)
+    stylized = centered * _spatial(style_std / (variance + EPSILON).sqrt()) + _spatial(style_mean)
+    outside = 1 - weights.sum(1)  # (N, 1, H, W)
+    return (weights * stylized).sum(1) + outside * features.squeeze(1)
+
+
+def _spatial(statistics: Tensor) -> Tensor:
+    """Give per-channel values two trailing axes, to meet feature maps: (..., C) -> (..., C, 1, 1)."""
+    return statistics[..., None, None]

@@ -1,0 +1,56 @@
+"""Weights between a network and its file: safetensors, with the architecture's name in the metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from adain_models.errors import AdainError
+from adain_models.files import replacing
+from adain_models.networks import Network, find
+
+__all__ = ["load", "save"]
+
+
+def save(network: Network, path: Path) -> None:
+    """Write a network's weights, float32.
+
+    Raises:
+        AdainError: the file cannot be written.
+
+    """
+    tensors = {name: tensor.float().contiguous() for name, tensor in network.state_dict().items()}
+    with replacing(path) as aside:
+        save_file(tensors, aside, metadata={"architecture": network.architecture})
+
+
+def load(path: Path) -> Network:
+    """Return the network whose weights a file holds, in evaluation mode.
+
+    Raises:
+        AdainError: the file is missing, broken, or holds other tensors than its architecture's.
+
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except FileNotFoundError:
+        raise AdainError(f"{path}: there is no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
+    if "architecture" not in metadata:
+        raise AdainError(f"{path}: names no architecture; bring it in with `adain-rt weights import`")
+    network = find(metadata["architecture"]).sized_for(tensors)
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if wanted != found:
+        name = min(set(wanted.items()) ^ set(found.items()))[0]
+        raise AdainError(
+            f"{path}: holds the tensors of another network than {network.architecture}: "
+            f"{name} is {found.get(name, 'missing')}, not {wanted.get(name, 'expected')}"
+        )
+    network.load_state_dict(tensors)
+    return network.eval()

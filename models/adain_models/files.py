@@ -1,0 +1,51 @@
+"""Writing files so that nothing half-written is ever left, and hashing them. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adain_models.errors import AdainError
+
+__all__ = ["explain", "replacing", "sha256_of"]
+
+
+def explain(error: OSError) -> str:
+    """Return what the system says of an error, without its number and path: ``No space left on device``."""
+    return error.strerror or str(error)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the path of a file to write beside ``path``; rename it onto ``path`` if the block succeeds.
+
+    If the block fails, the file aside is removed and ``path`` is as it was. Folders that ``path`` lacks are made.
+
+    Raises:
+        AdainError: the system refuses, at any step (no such folder, no permission, no space).
+
+    """
+    aside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.touch(exist_ok=False)
+        mode = aside.stat().st_mode  # what the user's umask gives; some libraries write files that only the owner reads
+        yield aside
+        aside.chmod(mode)
+        aside.replace(path)
+    except OSError as error:
+        raise AdainError(f"{path}: cannot be written ({explain(error)})") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

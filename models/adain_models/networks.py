@@ -1,0 +1,88 @@
+"""The one interface of the networks: an encoder, AdaIN between, a decoder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from adain_models.errors import AdainError
+
+__all__ = ["STRIDE", "Network", "conv", "find", "fold_input", "fold_output"]
+
+STRIDE = 8
+"""A feature position stands for this many pixels of a side, in every network."""
+
+
+class Network(nn.Module):
+    """An encoder and a decoder; AdaIN on the features between them makes the style transfer.
+
+    ``encoder`` maps RGB in 0..1, float (N, 3, H, W) with H and W multiples of ``STRIDE`` and at least 16, to
+    features (N, ``channels``, H/8, W/8). ``decoder`` maps features back to RGB around 0..1, not clipped.
+    """
+
+    architecture: str
+    channels: int
+    encoder: nn.Sequential
+    decoder: nn.Sequential
+
+    @classmethod
+    def sized_for(cls, tensors: Mapping[str, Tensor]) -> Network:
+        """Return a network, its weights not loaded, of the size that these tensors have."""
+        del tensors
+        return cls()
+
+    @abstractmethod
+    def for_bytes(self) -> Network:
+        """Return a copy that reads and writes RGB in 0..255: what comes before its first convolution and the scaling
+        of both ends are folded into the first and the last convolution.
+        """
+
+
+def find(architecture: str) -> type[Network]:
+    """Return the class of this architecture.
+
+    Raises:
+        AdainError: no architecture has this name.
+
+    """
+    from adain_models.lite import Lite
+    from adain_models.vgg19 import Vgg19
+
+    networks: dict[str, type[Network]] = {"lite": Lite, "vgg19": Vgg19}
+    if architecture not in networks:
+        raise AdainError(f"architecture {architecture!r} is unknown: there are {', '.join(networks)}")
+    return networks[architecture]
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """Return a convolution that keeps the size (but for its stride), padded by reflection as the paper has it."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect")
+
+
+@torch.no_grad()
+def fold_input(convolution: nn.Conv2d, matrix: Tensor, offset: Tensor) -> None:
+    """Let a convolution read x where it read ``matrix @ x + offset``, x being the channels at one position.
+
+    Exact, since padding by reflection commutes with an affine map of the channels.
+
+    Args:
+        convolution: changed in place.
+        matrix: (I, J), I the convolution's input channels.
+        offset: (I,).
+
+    """
+    weight = convolution.weight.double()  # (O, I, kh, kw)
+    assert convolution.bias is not None  # noqa: S101 - every convolution here has one; this tells the type checker
+    convolution.bias += (weight.sum((2, 3)) @ offset.double()).to(convolution.bias)
+    convolution.weight.copy_(torch.einsum("oihw,ij->ojhw", weight, matrix.double()))
+
+
+@torch.no_grad()
+def fold_output(convolution: nn.Conv2d, scale: float, offset: float) -> None:
+    """Let a convolution give ``scale * y + offset`` where it gave y; changed in place."""
+    assert convolution.bias is not None  # noqa: S101 - as above
+    convolution.weight.mul_(scale)
+    convolution.bias.mul_(scale).add_(offset)

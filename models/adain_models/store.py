@@ -1,0 +1,45 @@
+"""Where models lie on this machine. Imports no torch.
+
+A *model directory* holds ``weights.safetensors`` and, once exported, the graphs that read their weights from it.
+The bundled model's directory is inside the package; every other named model's is in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from adain_models import spec
+from adain_models.errors import AdainError
+
+__all__ = ["CACHE_VARIABLE", "WEIGHTS_NAME", "cache_dir", "model_dir"]
+
+CACHE_VARIABLE = "ADAIN_RT_CACHE"
+WEIGHTS_NAME = "weights.safetensors"
+
+
+def cache_dir() -> Path:
+    """Return the cache directory: ``$ADAIN_RT_CACHE``, else the platform's own place for caches."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_cache_path("adain-rt", appauthor=False)
+
+
+def model_dir(model: str) -> Path:
+    """Return the directory of a model, given by name or as the path of a model directory.
+
+    The directory of a named model may not exist yet.
+
+    Raises:
+        AdainError: ``model`` is neither a known name nor a directory.
+
+    """
+    if model in spec.MODELS:
+        if spec.MODELS[model].bundled:
+            return Path(__file__).parent / "bundled" / model
+        return cache_dir() / "models" / model
+    path = Path(model)
+    if path.is_dir():
+        return path
+    raise AdainError(f"model {model!r} is neither a model ({', '.join(spec.MODELS)}) nor a model directory")
