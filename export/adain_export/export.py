@@ -24,21 +24,21 @@ from onnx_ir.passes import common
 from adain_export import deploy
 from adain_export.passes import ContractShapesPass, SharedWeightsPass
 
-__all__ = ["OPSET", "PRECISIONS", "export_model"]
+__all__ = ["OPSET", "export_model"]
 
 OPSET = 20
-PRECISIONS = ("fp32",)
 
 _EXAMPLE_SIZES = {"N": 2, "R": 3, "H": 32, "W": 48}  # all different, so that no two are taken for one symbol
 
 
-def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
+def export_model(source: Path, model: str, destination: Path, precision: str) -> Iterator[str]:
     """Write the graphs of a model directory's weights, and the weights beside them; yield each graph's name, written.
 
     Args:
         source: a model directory, of which ``weights.safetensors`` is read.
         model: the name that the graphs carry.
         destination: the directory to write; may be ``source``.
+        precision: ``fp32``.
 
     Raises:
         AdainError: the weights cannot be read, or a file cannot be written.
@@ -55,7 +55,7 @@ def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
         "weights_sha256": sha256_of(weights),
         "contract": str(contract.VERSION),
         "channels": str(network.channels),
-        "precision": PRECISIONS[0],
+        "precision": precision,
     }
     for graph in contract.GRAPHS:
         exported = _cleaned(_traced(network, graph), graph, network.channels, weights)

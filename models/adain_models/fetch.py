@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
 from filelock import FileLock
@@ -19,7 +19,11 @@ from filelock import FileLock
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_models.files import explain, sha256_of
-from adain_models.spec import WeightsFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adain_models.spec import WeightsFile
 
 __all__ = ["Report", "UnreachableError", "fetch"]
 
@@ -110,8 +114,6 @@ def _download_verified(file: WeightsFile, part: Path, report: Report) -> None:
         if found == file.sha256:
             return
         part.unlink()
-        if not pieced:
-            break
     raise _FailedError(f"what the server sends has SHA-256 {found}, not {file.sha256}")
 
 

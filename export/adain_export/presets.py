@@ -1,0 +1,63 @@
+"""Make the style presets of a model from the pictures of the works: ``python -m adain_export.presets PICTURES [MODEL]``.
+
+``presets.json`` names the works and the SHA-256 of the picture of each that was used; the pictures are not in this
+repository. All are by artists who died before 1954.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from adain_models import spec
+from adain_models.errors import AdainError
+from adain_models.files import sha256_of
+from adain_rt.framing import frame
+from adain_rt.pictures import read_picture
+from adain_rt.stylizer import Stylizer
+
+__all__ = ["make_presets"]
+
+_WORKS = Path(__file__).with_name("presets.json")
+_SIZE = 512  # the command line's default for a style's shorter side
+_ABOUT = ("title", "artist", "died", "year")
+
+
+def make_presets(pictures: Path, model: str) -> Iterator[str]:
+    """Write ``presets/NAME.safetensors`` into a model's directory; yield each name, written.
+
+    Args:
+        pictures: a directory; the works' pictures are found in it by their SHA-256.
+        model: a named model or a model directory, with graphs.
+
+    Raises:
+        AdainError: a work's picture is not there, or a file cannot be written.
+
+    """
+    stylizer = Stylizer(model)
+    found = {sha256_of(path): path for path in pictures.rglob("*") if path.is_file()}
+    for name, work in json.loads(_WORKS.read_text("utf-8")).items():
+        if work["picture_sha256"] not in found:
+            raise AdainError(f"{pictures}: holds no picture of {name} (SHA-256 {work['picture_sha256']})")
+        pixels = read_picture(found[work["picture_sha256"]]).pixels
+        left, top, right, bottom = work.get("crop", (0, 0, pixels.shape[1], pixels.shape[0]))
+        style = stylizer.encode(frame(pixels[top:bottom, left:right], _SIZE, crop=False))
+        style = replace(style, about={key: work[key] for key in _ABOUT})
+        style.save(stylizer.directory / "presets" / f"{name}.safetensors")
+        yield name
+
+
+@click.command()
+@click.argument("pictures", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("model", default=spec.DEFAULT_MODEL)
+def main(pictures: Path, model: str) -> None:
+    """Make the style presets of MODEL from the works found in PICTURES."""
+    for name in make_presets(pictures, model):
+        click.echo(f"@{name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from adain_models import spec
+
+from adain_rt import backends, looks
+
+__all__ = ["alpha", "backend", "color", "crop", "model", "output_file", "overwrite", "size", "style_size"]
+
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+model: _Decorator = click.option(
+    "--model",
+    default=spec.DEFAULT_MODEL,
+    show_default=True,
+    metavar="NAME|DIR",
+    help=f"A named model ({', '.join(spec.MODELS)}) or a model directory.",
+)
+backend: _Decorator = click.option(
+    "--backend",
+    type=click.Choice([backends.AUTO, *backends.NAMES]),
+    default=backends.AUTO,
+    show_default=True,
+    help="What runs the network.",
+)
+
+def _share(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """Hold a number to 0..1; click's FloatRange lets nan through."""
+    if not 0 <= value <= 1:
+        raise click.BadParameter(f"{value:g} is not from 0 to 1.", ctx, param)
+    return value
+
+
+alpha: _Decorator = click.option(
+    "--alpha",
+    type=float,
+    callback=_share,
+    default=1.0,
+    show_default=True,
+    help="Strength of the style: 0 leaves the content, 1 is full.",
+)
+color: _Decorator = click.option(
+    "--color",
+    type=click.Choice(looks.COLORS),
+    default="none",
+    show_default=True,
+    help="Whose colours: the style's (none); the content's, by recolouring the style's picture first (coral) or by "
+    "taking the luminance alone (luma).",
+)
+
+
+def size(default: int) -> _Decorator:
+    """Return the option of the content's size."""
+    return click.option(
+        "--size",
+        type=click.IntRange(min=0),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help="Resize the content's shorter side to N pixels; 0 keeps its size.",
+    )
+
+
+style_size: _Decorator = click.option(
+    "--style-size",
+    type=click.IntRange(min=0),
+    default=512,
+    show_default=True,
+    metavar="N",
+    help="Resize the style picture's shorter side to N pixels; 0 keeps its size.",
+)
+crop: _Decorator = click.option("--crop", is_flag=True, help="Crop to the central square before resizing.")
+output_file: _Decorator = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="The file to write.",
+)
+overwrite: _Decorator = click.option("--overwrite", is_flag=True, help="Replace files that exist.")

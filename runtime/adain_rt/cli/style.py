@@ -1,0 +1,104 @@
+"""``adain-rt style``: saved styles and presets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from adain_models import spec
+from adain_models.errors import AdainError
+
+from adain_rt import outputs
+from adain_rt.cli import options
+from adain_rt.looks import load_style, presets, split_weight
+from adain_rt.style import SUFFIX, Style
+from adain_rt.stylizer import Stylizer
+
+__all__ = ["command"]
+
+
+@click.group("style")
+def command() -> None:
+    """Save, list and show styles.
+
+    A style is a code of a few hundred numbers, measured once from a picture by a model and good for that model.
+    """
+
+
+@command.command("save")
+@click.argument("styles", nargs=-1, required=True, metavar="S[:W]...")
+@click.option("--title", help="What the style is of.  [default: the names of what it was made from]")
+@options.style_size
+@options.crop
+@options.model
+@options.backend
+@options.output_file
+@options.overwrite
+def save(
+    styles: Sequence[str],
+    title: str | None,
+    style_size: int,
+    crop: bool,
+    model: str,
+    backend: str,
+    output: Path,
+    overwrite: bool,
+) -> None:
+    """Save the style of a picture, or the mixture of several.
+
+    \b
+    Examples:
+      adain-rt style save painting.jpg -o painting.safetensors
+      adain-rt style save @great-wave:2 @starry-night:1 -o night-sea.safetensors
+    """
+    if output.suffix.lower() != SUFFIX:
+        raise AdainError(f"{output}: a style is saved as {SUFFIX}")
+    parts = [split_weight(style) for style in styles]
+    outputs.check_free([output], [Path(name) for name, _ in parts], overwrite)
+    stylizer = Stylizer(model, backend)
+    sources = [load_style(name, stylizer, style_size, crop) for name, _ in parts]
+    weights = [1.0 if weight is None else weight for _, weight in parts]
+    mixed = Style.mix([source.code for source in sources], weights)
+    label = title or " + ".join(source.label for source in sources)
+    replace(mixed, about={"title": label}).save(output)
+
+
+@command.command("list")
+@options.model
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_presets(model: str, as_json: bool) -> None:
+    """List the presets that ship with a model."""
+    found = {name: Style.load(path).about for name, path in presets(Stylizer(model)).items()}
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif not found:
+        click.echo(f"Model {model} has no presets.", err=True)
+    for name, about in () if as_json else found.items():
+        work = ", ".join(about[key] for key in ("artist", "title", "year") if key in about)
+        click.echo(f"@{name:<24} {work}")
+
+
+@command.command("show")
+@click.argument("style", metavar="S")
+@click.option("--model", default=spec.DEFAULT_MODEL, show_default=True, metavar="NAME|DIR", help="Whose presets.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the code itself.")
+def show(style: str, model: str, as_json: bool) -> None:
+    """Show what a saved style or a preset is."""
+    if not style.startswith("@") and Path(style).suffix.lower() != SUFFIX:
+        raise AdainError(f"{style}: is neither a preset (@name) nor a saved style ({SUFFIX})")
+    path = presets(Stylizer(model)).get(style[1:]) if style.startswith("@") else Path(style)
+    if path is None:
+        raise AdainError(f"style {style}: there is no such preset; see `adain-rt style list`")
+    saved = Style.load(path)
+    facts = {**saved.about, "model": saved.model, "weights_sha256": saved.weights_sha256}
+    if as_json:
+        click.echo(json.dumps({**facts, "mean": saved.mean.tolist(), "std": saved.std.tolist()}))
+        return
+    facts["channels"] = str(saved.mean.size)
+    facts["mean"] = f"{saved.mean.min():.3f} to {saved.mean.max():.3f}"
+    facts["std"] = f"{saved.std.min():.3f} to {saved.std.max():.3f}"
+    for key, value in facts.items():
+        click.echo(f"{key:<16} {value}")

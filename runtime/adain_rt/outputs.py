@@ -1,0 +1,85 @@
+"""Where results go, settled before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from adain_models.errors import AdainError
+
+from adain_rt.contents import STDIN
+from adain_rt.pictures import WRITABLE, check_writable
+
+__all__ = ["STDOUT", "check_free", "output_paths"]
+
+STDOUT = STDIN
+
+
+def output_paths(contents: list[Path], labels: list[str], output: str | None) -> dict[tuple[Path, str], Path]:
+    """Return the file of every content painted with every look, by the two.
+
+    Args:
+        contents: the pictures.
+        labels: the looks' names.
+        output: a file for a single result, or a directory, which need not exist if it ends with a slash or there are
+            several results; ``None`` is the current directory. ``-`` is stdout, and what ``None`` means for a single
+            content from stdin.
+
+    Raises:
+        AdainError: several results would be one file, or a file's suffix names no format.
+
+    """
+    pairs = [(content, label) for content in contents for label in labels]
+    if output is None:
+        output = str(STDOUT) if contents == [STDIN] else "."
+    if _is_directory(output, several=len(pairs) > 1):
+        paths = {pair: Path(output) / _name(*pair) for pair in pairs}
+    elif len(pairs) > 1:
+        raise AdainError(f"{output}: {len(pairs)} pictures cannot be one file; name a directory")
+    else:
+        paths = {pairs[0]: Path(output)}
+    _check_distinct(paths)
+    for path in paths.values():
+        if path != STDOUT:
+            check_writable(path)
+    return paths
+
+
+def check_free(paths: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> None:
+    """Refuse to write onto an input, ever, or onto any other file unless ``overwrite``.
+
+    Raises:
+        AdainError: it would happen.
+
+    """
+    taken = {path.resolve() for path in inputs}
+    for path in paths:
+        if path.resolve() in taken:
+            raise AdainError(f"{path}: is an input, and would be overwritten; choose another output with -o")
+        if path != STDOUT and path.exists() and not overwrite:
+            raise AdainError(f"{path}: exists already; give --overwrite to replace it, or another output with -o")
+
+
+def _is_directory(output: str, several: bool) -> bool:
+    if output == str(STDOUT):
+        return False
+    return Path(output).is_dir() or output.endswith(("/", os.sep)) or (several and not Path(output).suffix)
+
+
+def _name(content: Path, label: str) -> str:
+    stem = "stdin" if content == STDIN else content.stem
+    suffix = content.suffix if content.suffix.lower() in WRITABLE else ".png"
+    return f"{stem}_stylized_{label}{suffix}"
+
+
+def _check_distinct(paths: dict[tuple[Path, str], Path]) -> None:
+    owners: dict[Path, tuple[Path, str]] = {}
+    for pair, path in paths.items():
+        if path in owners:
+            other, label = owners[path]
+            raise AdainError(
+                f"{other} in {label} and {pair[0]} in {pair[1]} would both become {path}; paint them in turn, "
+                "each into a directory of its own"
+            )
+        owners[path] = pair

@@ -1,0 +1,105 @@
+"""A style: the mean and the deviation of each feature channel of a picture, bound to the model that measured them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from adain_models.errors import AdainError
+from adain_models.files import explain, replacing
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+__all__ = ["SUFFIX", "Style"]
+
+SUFFIX = ".safetensors"
+
+_FORMAT = "adain-rt style 1"
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style code.
+
+    ``mean`` and ``std`` are float32 (C,). ``weights_sha256`` is that of the weights that measured them: a code means
+    nothing to another model. ``about`` says what the style is of (title, artist, year), for people.
+    """
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    model: str
+    weights_sha256: str
+    about: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def mix(cls, styles: Sequence[Style], weights: Sequence[float]) -> Style:
+        """Return the weighted mixture of styles of one model (equation 15 of the paper); its ``about`` is empty.
+
+        Args:
+            styles: at least one, all of one model.
+            weights: one for each; they are divided by their sum.
+
+        Raises:
+            AdainError: a weight is negative or not finite, all are 0, their number is not that of the styles, or the
+                styles are of different models.
+
+        """
+        shares = np.asarray(weights, np.float64)
+        if shares.shape != (len(styles),) or not styles:
+            raise AdainError(f"{len(styles)} styles cannot be mixed by {shares.size} weights: give one weight for each")
+        if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+            raise AdainError(f"style weights must be 0 or more and not all 0, not {', '.join(f'{w:g}' for w in shares)}")
+        first = styles[0]
+        if any(style.weights_sha256 != first.weights_sha256 for style in styles):
+            raise AdainError("styles of different models cannot be mixed: save them again with one model")
+        shares /= shares.sum()
+        mean = shares @ np.stack([style.mean for style in styles]).astype(np.float64)
+        std = shares @ np.stack([style.std for style in styles]).astype(np.float64)
+        return cls(mean.astype(np.float32), std.astype(np.float32), first.model, first.weights_sha256)
+
+    def save(self, path: Path) -> None:
+        """Write the style as a safetensors file.
+
+        Raises:
+            AdainError: the file cannot be written.
+
+        """
+        metadata = {"format": _FORMAT, "model": self.model, "weights_sha256": self.weights_sha256}
+        about = {f"about.{key}": value for key, value in self.about.items()}
+        with replacing(path) as aside:
+            save_file({"mean": self.mean, "std": self.std}, aside, metadata=metadata | about)
+
+    @classmethod
+    def load(cls, path: Path) -> Style:
+        """Read a style that ``save`` wrote.
+
+        Raises:
+            AdainError: the file is missing, broken, or no style.
+
+        """
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise AdainError(f"{path}: is no style (a style is smaller than {_MAX_BYTES} bytes)")
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        except OSError as error:
+            raise AdainError(f"{path}: the style cannot be read ({explain(error)})") from None
+        except SafetensorError as error:
+            raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
+        if metadata.get("format") != _FORMAT or not {"model", "weights_sha256"} <= metadata.keys():
+            raise AdainError(f"{path}: is a safetensors file but no style; make one with `adain-rt style save`")
+        mean, std = tensors.get("mean"), tensors.get("std")
+        if not (_is_code(mean) and _is_code(std) and mean.shape == std.shape and (std > 0).all()):  # type: ignore[union-attr]
+            raise AdainError(f"{path}: the style is damaged (no code of finite means and positive deviations)")
+        about = {key[6:]: value for key, value in metadata.items() if key.startswith("about.")}
+        return cls(mean, std, metadata["model"], metadata["weights_sha256"], about)  # type: ignore[arg-type]
+
+
+def _is_code(values: NDArray[np.float32] | None) -> bool:
+    """Whether this is one float32 vector of finite numbers."""
+    return values is not None and values.ndim == 1 and values.dtype == np.float32 and bool(np.isfinite(values).all())
