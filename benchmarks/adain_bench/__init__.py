@@ -1,0 +1,1 @@
+"""How long it takes, measured on this machine."""

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+
 from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_rt import contract

@@ -14,10 +14,11 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
-from adain_models.adain import EPSILON
-from adain_models.networks import STRIDE, Network
 from onnxscript import opset18 as op
 from torch import Tensor, nn
+
+from adain_models.adain import EPSILON
+from adain_models.networks import STRIDE, Network
 
 __all__ = ["GRAPH_MODULES", "Encode", "Stylize", "StylizeFixed", "StylizeRegions"]
 
@@ -84,9 +85,7 @@ class StylizeFixed(GraphModule):
 class StylizeRegions(GraphModule):
     """image, style_mean, style_std, masks, strength -> stylized."""
 
-    def forward(
-        self, image: Tensor, style_mean: Tensor, style_std: Tensor, masks: Tensor, strength: Tensor
-    ) -> Tensor:
+    def forward(self, image: Tensor, style_mean: Tensor, style_std: Tensor, masks: Tensor, strength: Tensor) -> Tensor:
         """Return the pictures with a style in each region, as ``adain_models.adain.regional_adain``."""
         features = self.features(image)  # (N, C, h, w)
         coverage = nn.functional.avg_pool2d(masks.float(), STRIDE)  # (N, R, h, w)

@@ -12,6 +12,10 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 import torch
+from onnx_ir.passes import common
+
+from adain_export import deploy
+from adain_export.passes import ContractShapesPass, SharedWeightsPass
 from adain_models import checkpoint
 from adain_models.errors import AdainError
 from adain_models.files import replacing, sha256_of
@@ -19,10 +23,6 @@ from adain_models.networks import Network
 from adain_models.store import WEIGHTS_NAME
 from adain_rt import contract
 from adain_rt.contract import TensorSpec
-from onnx_ir.passes import common
-
-from adain_export import deploy
-from adain_export.passes import ContractShapesPass, SharedWeightsPass
 
 __all__ = ["OPSET", "export_model"]
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from adain_models import checkpoint, reference
 from adain_models.errors import AdainError
 from adain_models.store import WEIGHTS_NAME
 from adain_rt.backends import open_backend
-from numpy.typing import NDArray
 
 __all__ = ["verify"]
 

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 from filelock import FileLock
@@ -19,11 +19,7 @@ from filelock import FileLock
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_models.files import explain, sha256_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from adain_models.spec import WeightsFile
+from adain_models.spec import WeightsFile
 
 __all__ = ["Report", "UnreachableError", "fetch"]
 
@@ -114,6 +110,8 @@ def _download_verified(file: WeightsFile, part: Path, report: Report) -> None:
         if found == file.sha256:
             return
         part.unlink()
+        if not pieced:
+            break
     raise _FailedError(f"what the server sends has SHA-256 {found}, not {file.sha256}")
 
 
@@ -123,7 +121,7 @@ def _download(url: str, part: Path, report: Report) -> bool:
     for delay_s in _DELAYS_S:
         try:
             _transfer(url, part, report)
-        except _DroppedError:  # noqa: PERF203 - the loop is of tries
+        except _DroppedError:
             time.sleep(delay_s)
             pieced = True
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import safetensors.torch
 import torch
@@ -14,13 +14,9 @@ from torch import Tensor
 from adain_models import checkpoint, networks, vgg19
 from adain_models.errors import AdainError
 from adain_models.files import explain
+from adain_models.networks import Network
 from adain_models.spec import MODELS
 from adain_models.store import WEIGHTS_NAME
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from adain_models.networks import Network
 
 __all__ = ["import_weights"]
 
@@ -65,9 +61,7 @@ def _network(files: Sequence[Path]) -> Network:
     )
 
 
-def _from_public(
-    files: Sequence[Path], encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]
-) -> Network:
+def _from_public(files: Sequence[Path], encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> Network:
     try:
         return vgg19.from_public(encoder, decoder)
     except AdainError as error:

@@ -8,7 +8,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from adain_models.networks import Network, conv, fold_input, fold_output
+from adain_models.networks import Network, conv, convolution, fold_input, fold_output
 
 __all__ = ["Lite"]
 
@@ -60,8 +60,8 @@ class Lite(Network):
         """Return a copy that reads and writes 0..255, its two shifts and the scaling folded away."""
         folded = deepcopy(self)
         encoder, decoder = folded.encoder, folded.decoder
-        fold_input(encoder.get_submodule("conv1"), torch.eye(3) / 255, torch.full((3,), -0.5))  # type: ignore[arg-type]
-        fold_output(decoder.get_submodule("out"), 255, 127.5)  # type: ignore[arg-type]
+        fold_input(convolution(encoder, "conv1"), torch.eye(3) / 255, torch.full((3,), -0.5))
+        fold_output(convolution(decoder, "out"), 255, 127.5)
         encoder.center, decoder.uncenter = nn.Identity(), nn.Identity()
         return folded
 

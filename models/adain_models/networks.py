@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adain_models.errors import AdainError
 
-__all__ = ["STRIDE", "Network", "conv", "find", "fold_input", "fold_output"]
+__all__ = ["STRIDE", "Network", "bias_of", "conv", "convolution", "find", "fold_input", "fold_output"]
 
 STRIDE = 8
 """A feature position stands for this many pixels of a side, in every network."""
@@ -36,8 +36,9 @@ class Network(nn.Module):
 
     @abstractmethod
     def for_bytes(self) -> Network:
-        """Return a copy that reads and writes RGB in 0..255: what comes before its first convolution and the scaling
-        of both ends are folded into the first and the last convolution.
+        """Return a copy that reads and writes RGB in 0..255.
+
+        What comes before the first convolution, and the scaling at both ends, is folded into the first and the last.
         """
 
 
@@ -62,27 +63,38 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect")
 
 
+def convolution(part: nn.Sequential, name: str) -> nn.Conv2d:
+    """Return a convolution of an encoder or decoder by its name."""
+    layer = part.get_submodule(name)
+    assert isinstance(layer, nn.Conv2d)  # noqa: S101 - for the type checker
+    return layer
+
+
+def bias_of(layer: nn.Conv2d) -> Tensor:
+    """Return a convolution's bias, which all have here."""
+    assert layer.bias is not None  # noqa: S101 - for the type checker
+    return layer.bias
+
+
 @torch.no_grad()
-def fold_input(convolution: nn.Conv2d, matrix: Tensor, offset: Tensor) -> None:
+def fold_input(layer: nn.Conv2d, matrix: Tensor, offset: Tensor) -> None:
     """Let a convolution read x where it read ``matrix @ x + offset``, x being the channels at one position.
 
     Exact, since padding by reflection commutes with an affine map of the channels.
 
     Args:
-        convolution: changed in place.
-        matrix: (I, J), I the convolution's input channels.
+        layer: changed in place.
+        matrix: (I, J), I the layer's input channels.
         offset: (I,).
 
     """
-    weight = convolution.weight.double()  # (O, I, kh, kw)
-    assert convolution.bias is not None  # noqa: S101 - every convolution here has one; this tells the type checker
-    convolution.bias += (weight.sum((2, 3)) @ offset.double()).to(convolution.bias)
-    convolution.weight.copy_(torch.einsum("oihw,ij->ojhw", weight, matrix.double()))
+    weight = layer.weight.double()  # (O, I, kh, kw)
+    bias_of(layer).add_((weight.sum((2, 3)) @ offset.double()).to(layer.weight))
+    layer.weight.copy_(torch.einsum("oihw,ij->ojhw", weight, matrix.double()))
 
 
 @torch.no_grad()
-def fold_output(convolution: nn.Conv2d, scale: float, offset: float) -> None:
+def fold_output(layer: nn.Conv2d, scale: float, offset: float) -> None:
     """Let a convolution give ``scale * y + offset`` where it gave y; changed in place."""
-    assert convolution.bias is not None  # noqa: S101 - as above
-    convolution.weight.mul_(scale)
-    convolution.bias.mul_(scale).add_(offset)
+    layer.weight.mul_(scale)
+    bias_of(layer).mul_(scale).add_(offset)

@@ -24,9 +24,7 @@ def encode(network: Network, pictures: Tensor) -> Code:
 
 
 @torch.no_grad()
-def stylize(
-    network: Network, pictures: Tensor, style: Code, strength: Tensor, content: Code | None = None
-) -> Tensor:
+def stylize(network: Network, pictures: Tensor, style: Code, strength: Tensor, content: Code | None = None) -> Tensor:
     """Return pictures in a style, uint8 (N, H, W, 3).
 
     Args:
@@ -42,9 +40,7 @@ def stylize(
 
 
 @torch.no_grad()
-def stylize_regions(
-    network: Network, pictures: Tensor, styles: Code, masks: Tensor, strength: Tensor
-) -> Tensor:
+def stylize_regions(network: Network, pictures: Tensor, styles: Code, masks: Tensor, strength: Tensor) -> Tensor:
     """Return pictures with a style in each region, uint8 (N, H, W, 3).
 
     Args:

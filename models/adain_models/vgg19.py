@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adain_models.errors import AdainError
-from adain_models.networks import Network, conv, fold_input, fold_output
+from adain_models.networks import Network, bias_of, conv, convolution, fold_input, fold_output
 
 __all__ = ["Vgg19", "from_public"]
 
@@ -81,10 +81,9 @@ class Vgg19(Network):
     def for_bytes(self) -> Network:
         """Return a copy that reads and writes 0..255, the 1x1 affine and the scaling folded away."""
         folded = deepcopy(self)
-        affine = folded.encoder.get_submodule("affine")
-        matrix, offset = affine.weight[:, :, 0, 0] / 255, affine.bias
-        fold_input(folded.encoder.get_submodule("conv1_1"), matrix, offset)  # type: ignore[arg-type]
-        fold_output(folded.decoder.get_submodule("conv1_1"), 255, 0)  # type: ignore[arg-type]
+        affine = convolution(folded.encoder, "affine")
+        fold_input(convolution(folded.encoder, "conv1_1"), affine.weight[:, :, 0, 0] / 255, bias_of(affine))
+        fold_output(convolution(folded.decoder, "conv1_1"), 255, 0)
         folded.encoder.affine = nn.Identity()
         return folded
 
@@ -138,5 +137,5 @@ def _imagenet_affine() -> nn.Conv2d:
     affine = nn.Conv2d(3, 3, 1)
     with torch.no_grad():
         affine.weight.copy_(255 * torch.eye(3).flip(0)[:, :, None, None])
-        affine.bias.copy_(torch.tensor([-103.939, -116.779, -123.68]))  # type: ignore[union-attr]
+        bias_of(affine).copy_(torch.tensor([-103.939, -116.779, -123.68]))
     return affine

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adain_models.errors import AdainError
-
     from adain_rt.style import Style
     from adain_rt.stylizer import Stylizer
 

@@ -32,7 +32,7 @@ def expand(arguments: Iterable[str]) -> list[Path]:
         elif path == STDIN or path.exists():
             paths.append(path)
         elif glob.has_magic(argument):
-            found = sorted(Path(match) for match in glob.glob(argument, recursive=True))
+            found = sorted(Path(match) for match in glob.glob(argument, recursive=True))  # noqa: PTH207 - any pattern
             if not found:
                 raise AdainError(f"{argument}: matches no file")
             paths += [match for match in found if match.is_file()]

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from adain_models.errors import AdainError
-
 from adain_rt import color, style
 from adain_rt.contents import pictures_in
 from adain_rt.framing import frame

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adain_models.errors import AdainError
-
 from adain_rt.contents import STDIN
 from adain_rt.pictures import WRITABLE, check_writable
 

@@ -196,9 +196,7 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
         except MemoryError as error:
             raise AdainError(f"{name}: does not fit in memory; use a smaller picture") from error
         except Exception as error:  # Pillow's decoders raise whatever they stumble on
-            raise AdainError(
-                f"{name}: is broken or cut short ({_why(error)}); copy or export it again"
-            ) from error
+            raise AdainError(f"{name}: is broken or cut short ({_why(error)}); copy or export it again") from error
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
@@ -259,9 +257,7 @@ def encode_picture(picture: Picture, file_format: str, name: str = "the output")
     longest = _LONGEST_SIDE.get(file_format, max(picture.pixels.shape))
     if max(picture.height, picture.width) > longest:
         size = f"{picture.width} x {picture.height}"
-        raise AdainError(
-            f"{name}: {file_format} ends at {longest} pixels a side, not {size}; use PNG or TIFF"
-        )
+        raise AdainError(f"{name}: {file_format} ends at {longest} pixels a side, not {size}; use PNG or TIFF")
     options = {**_SETTINGS[file_format], **_metadata(picture, file_format), "icc_profile": _srgb_profile()}
     if picture.dpi:
         options["dpi"] = picture.dpi
@@ -431,7 +427,7 @@ def _profiled(image: Image.Image, profile: bytes) -> Image.Image:
         image.mode,
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.HIGHRESPRECALC,
     )
     return transform.apply(image)
 

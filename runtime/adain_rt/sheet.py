@@ -25,22 +25,40 @@ class Cell:
 
 
 def draw(rows: Sequence[Sequence[Cell]], side: int) -> Pixels:
-    """Return the sheet, uint8 (H, W, 3): each picture fitted into a square of ``side`` pixels, white around it."""
-    font = ImageFont.load_default(_TEXT)
-    across, down = side + _GAP, side + _GAP + (_TEXT + 6 if any(cell.label for row in rows for cell in row) else 0)
-    width, height = max(len(row) for row in rows) * across + _GAP, len(rows) * down + _GAP
-    sheet = Image.new("RGB", (width, height), "white")
-    pen = ImageDraw.Draw(sheet)
-    for y, row in enumerate(rows):
-        for x, cell in enumerate(row):
-            left, top = _GAP + x * across, _GAP + y * down
-            if cell.pixels is not None:
-                picture = Image.fromarray(cell.pixels)
-                picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-                sheet.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
-            label = _fitted(cell.label, font, side)
-            pen.text((left + side // 2, top + side + 2), label, fill="black", font=font, anchor="ma")
+    """Return the sheet, uint8 (H, W, 3), white between its cells.
+
+    Every picture is fitted into a square of ``side`` pixels; a row is as high as its highest picture.
+    """
+    strips = [_strip(row, side) for row in rows]
+    width = max(strip.width for strip in strips) + 2 * _GAP
+    sheet = Image.new("RGB", (width, sum(strip.height + _GAP for strip in strips) + _GAP), "white")
+    top = _GAP
+    for strip in strips:
+        sheet.paste(strip, (_GAP, top))
+        top += strip.height + _GAP
     return np.array(sheet)
+
+
+def _strip(row: Sequence[Cell], side: int) -> Image.Image:
+    """Return one row of cells."""
+    font = ImageFont.load_default(_TEXT)
+    pictures = [None if cell.pixels is None else _thumbnail(cell.pixels, side) for cell in row]
+    height = max((picture.height for picture in pictures if picture), default=0)
+    text = _TEXT + 6 if any(cell.label for cell in row) else 0
+    strip = Image.new("RGB", (len(row) * (side + _GAP) - _GAP, height + text), "white")
+    pen = ImageDraw.Draw(strip)
+    for place, (cell, picture) in enumerate(zip(row, pictures, strict=True)):
+        left = place * (side + _GAP)
+        if picture:
+            strip.paste(picture, (left + (side - picture.width) // 2, (height - picture.height) // 2))
+        pen.text((left + side // 2, height + 2), _fitted(cell.label, font, side), "black", font, anchor="ma")
+    return strip
+
+
+def _thumbnail(pixels: Pixels, side: int) -> Image.Image:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return picture
 
 
 def _fitted(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from adain_models.errors import AdainError
-from adain_models.files import explain, replacing
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from adain_models.errors import AdainError
+from adain_models.files import explain, replacing
 
 __all__ = ["SUFFIX", "Style"]
 
@@ -52,7 +54,7 @@ class Style:
         if shares.shape != (len(styles),) or not styles:
             raise AdainError(f"{len(styles)} styles cannot be mixed by {shares.size} weights: give one weight for each")
         if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
-            raise AdainError(f"style weights must be 0 or more and not all 0, not {', '.join(f'{w:g}' for w in shares)}")
+            raise AdainError(f"style weights must be 0 or more, and not all 0; these are {list(weights)}")
         first = styles[0]
         if any(style.weights_sha256 != first.weights_sha256 for style in styles):
             raise AdainError("styles of different models cannot be mixed: save them again with one model")
@@ -93,13 +95,13 @@ class Style:
             raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
         if metadata.get("format") != _FORMAT or not {"model", "weights_sha256"} <= metadata.keys():
             raise AdainError(f"{path}: is a safetensors file but no style; make one with `adain-rt style save`")
-        mean, std = tensors.get("mean"), tensors.get("std")
-        if not (_is_code(mean) and _is_code(std) and mean.shape == std.shape and (std > 0).all()):  # type: ignore[union-attr]
+        mean, std = (tensors.get(name, np.empty(0)) for name in ("mean", "std"))
+        if not (_is_vector(mean) and _is_vector(std) and mean.shape == std.shape and (std > 0).all()):
             raise AdainError(f"{path}: the style is damaged (no code of finite means and positive deviations)")
-        about = {key[6:]: value for key, value in metadata.items() if key.startswith("about.")}
-        return cls(mean, std, metadata["model"], metadata["weights_sha256"], about)  # type: ignore[arg-type]
+        about = {key[6:]: value for key, value in sorted(metadata.items()) if key.startswith("about.")}
+        return cls(mean, std, metadata["model"], metadata["weights_sha256"], about)
 
 
-def _is_code(values: NDArray[np.float32] | None) -> bool:
+def _is_vector(values: NDArray[Any]) -> bool:
     """Whether this is one float32 vector of finite numbers."""
-    return values is not None and values.ndim == 1 and values.dtype == np.float32 and bool(np.isfinite(values).all())
+    return values.ndim == 1 and values.size > 0 and values.dtype == np.float32 and bool(np.isfinite(values).all())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
-from numpy.typing import NDArray
-
 from adain_rt import backends, contract
 from adain_rt.style import Style
 
@@ -144,7 +145,7 @@ class Stylizer:
         )
         return _composed(_cropped(stylized, batch), batch, masks)
 
-    def _run(self, graph: str, **inputs: NDArray[np.uint8] | NDArray[np.float32]) -> tuple[NDArray[np.generic], ...]:
+    def _run(self, graph: str, **inputs: NDArray[np.uint8] | NDArray[np.float32]) -> tuple[NDArray[Any], ...]:
         return self._ready(graph).run(graph, inputs)
 
     def _ready(self, graph: str) -> backends.Backend:
@@ -175,7 +176,7 @@ class Stylizer:
         metadata = self._backend.metadata(graph)
         if metadata.get("weights_sha256") != weights or metadata.get("contract") != str(contract.VERSION):
             raise AdainError(
-                f"the graph {graph} in {self.directory} is not of the weights there, or of another version; run {export}"
+                f"{self.directory}: the graph {graph} is not of the weights there, or of another version; run {export}"
             )
         return int(metadata["channels"])
 
@@ -190,23 +191,24 @@ def pad(pictures: Pixels) -> Pixels:
 
     A side that is too short to reflect from is reflected again and again; a single row or column is repeated.
     """
-    rows, columns = (
-        max(contract.MIN_SIDE, -size % contract.MULTIPLE + size) - size for size in pictures.shape[1:3]
-    )
+    rows, columns = (max(contract.MIN_SIDE, -size % contract.MULTIPLE + size) - size for size in pictures.shape[1:3])
     if not rows and not columns:
         return np.ascontiguousarray(pictures)
     rest = [(0, 0)] * (pictures.ndim - 3)
-    return np.pad(pictures, [(0, 0), (0, rows), (0, columns), *rest], mode="reflect")
+    padded: Pixels = np.pad(pictures, [(0, 0), (0, rows), (0, columns), *rest], mode="reflect")
+    return padded
 
 
-def _cropped(stylized: NDArray[np.generic], batch: Pixels) -> Pixels:
-    return stylized[:, : batch.shape[1], : batch.shape[2]].astype(np.uint8, copy=False)
+def _cropped(stylized: NDArray[Any], batch: Pixels) -> Pixels:
+    cropped: Pixels = stylized[:, : batch.shape[1], : batch.shape[2]]
+    return cropped
 
 
 def _composed(stylized: Pixels, batch: Pixels, masks: Pixels) -> Pixels:
     """Return the stylised pictures where the masks are, and the pictures themselves where they are not."""
     share = np.minimum(masks.sum(0, dtype=np.uint32), 255)[..., None]  # (H, W, 1)
-    return ((stylized * share + batch * (255 - share) + 127) // 255).astype(np.uint8)
+    composed: Pixels = ((stylized * share + batch * (255 - share) + 127) // 255).astype(np.uint8)
+    return composed
 
 
 def _repeated(strength: float, count: int) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +17,6 @@ from adain_models import fetch as fetching
 from adain_models.errors import AdainError
 from adain_models.fetch import UnreachableError, fetch
 from adain_models.spec import WeightsFile
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BODY = hashlib.shake_256(b"weights").digest(600_000)
 HALF = len(BODY) // 2
@@ -87,10 +84,16 @@ def truncated(handler: Handler) -> None:
     handler.wfile.write(BODY[:HALF])
 
 
+def truncated_other(handler: Handler) -> None:
+    handler.begin(200, Content_Length=len(BODY))
+    handler.wfile.write(b"x" * HALF)
+
+
 def stall(handler: Handler) -> None:
-    """Half of the body, then nothing until the test says so."""
+    """Half of the body, then nothing until the test says so, or it has waited for too long."""
     truncated(handler)
-    handler.server.go_on.wait(10)
+    if not handler.server.go_on.wait(5):
+        handler.wfile.write(BODY[HALF:])
 
 
 def reset(handler: Handler) -> None:
@@ -161,9 +164,7 @@ def refused_port() -> int:
     return port
 
 
-def test_a_file_is_downloaded_and_nothing_half_done_is_left(
-    server: Server, file: WeightsFile, tmp_path: Path
-) -> None:
+def test_a_file_is_downloaded_and_nothing_half_done_is_left(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     path = fetch(file, tmp_path / "made" / "on the way")
     assert path == tmp_path / "made" / "on the way" / "net.pth"
     assert path.read_bytes() == BODY
@@ -179,9 +180,7 @@ def test_progress_is_told_in_bytes_up_to_the_whole(file: WeightsFile, tmp_path: 
     assert told == sorted(told)
 
 
-def test_a_file_that_is_there_is_not_downloaded_again(
-    server: Server, file: WeightsFile, tmp_path: Path
-) -> None:
+def test_a_file_that_is_there_is_not_downloaded_again(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     (tmp_path / "net.pth").write_bytes(BODY)
     assert fetch(file, tmp_path).read_bytes() == BODY
     assert server.asked == []
@@ -227,9 +226,7 @@ def test_a_partial_download_of_something_else_is_given_up_for_a_fresh_one(
     assert server.ranges == [f"bytes={len(left)}-", None]
 
 
-def test_a_connection_reset_midway_is_resumed_where_it_broke(
-    server: Server, file: WeightsFile, tmp_path: Path
-) -> None:
+def test_a_connection_reset_midway_is_resumed_where_it_broke(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     server.answers = [reset, ranged]
 
     def report(done: int, _total: int | None) -> None:
@@ -246,6 +243,14 @@ def test_a_body_shorter_than_announced_is_resumed(server: Server, file: WeightsF
     assert server.ranges == [None, f"bytes={HALF}-"]
 
 
+def test_a_file_that_changed_between_two_tries_is_downloaded_anew(
+    server: Server, file: WeightsFile, tmp_path: Path
+) -> None:
+    server.answers = [truncated_other, ranged]
+    assert fetch(file, tmp_path).read_bytes() == BODY
+    assert server.ranges == [None, f"bytes={HALF}-", None]
+
+
 def test_a_server_that_falls_silent_is_asked_again(
     server: Server, file: WeightsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,9 +261,7 @@ def test_a_server_that_falls_silent_is_asked_again(
 
 
 @pytest.mark.parametrize("answer", [status(503), status(500), status(429), hang_up])
-def test_a_passing_failure_is_tried_again(
-    server: Server, file: WeightsFile, tmp_path: Path, answer: Answer
-) -> None:
+def test_a_passing_failure_is_tried_again(server: Server, file: WeightsFile, tmp_path: Path, answer: Answer) -> None:
     server.answers = [answer, answer, ranged]
     assert fetch(file, tmp_path).read_bytes() == BODY
     assert len(server.asked) == 3
@@ -266,15 +269,11 @@ def test_a_passing_failure_is_tried_again(
 
 def test_a_lasting_failure_ends_after_the_last_try(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     server.answers = [status(503)]
-    with pytest.raises(
-        UnreachableError, match=r"cannot be fetched \(the server answers HTTP 503\): download"
-    ):
+    with pytest.raises(UnreachableError, match=r"cannot be fetched \(the server answers HTTP 503\): download"):
         fetch(file, tmp_path)
 
 
-def test_a_truncation_at_every_try_says_how_far_it_came(
-    server: Server, file: WeightsFile, tmp_path: Path
-) -> None:
+def test_a_truncation_at_every_try_says_how_far_it_came(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     server.answers = [truncated]
     with pytest.raises(UnreachableError, match=f"ended after {HALF} of {len(BODY)} bytes"):
         fetch(file, tmp_path)
@@ -318,18 +317,14 @@ def test_a_body_above_the_limit_is_refused_and_leaves_the_disk_free(
     assert len(server.asked) == 1
 
 
-def test_a_redirection_is_followed_and_still_resumed(
-    server: Server, file: WeightsFile, tmp_path: Path
-) -> None:
+def test_a_redirection_is_followed_and_still_resumed(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     server.answers = [status(302, Location=f"{server.url}/elsewhere"), ranged]
     (tmp_path / "net.pth.part").write_bytes(BODY[:1000])
     assert fetch(file, tmp_path).read_bytes() == BODY
     assert server.asked == [("/net.pth", "bytes=1000-"), ("/elsewhere", "bytes=1000-")]
 
 
-def test_a_redirection_to_another_protocol_is_refused(
-    server: Server, file: WeightsFile, tmp_path: Path
-) -> None:
+def test_a_redirection_to_another_protocol_is_refused(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     server.answers = [status(302, Location="ftp://127.0.0.1/net.pth")]
     with pytest.raises(UnreachableError, match="unknown url type: ftp"):
         fetch(file, tmp_path)
@@ -356,8 +351,7 @@ def test_with_no_network_one_line_says_what_to_put_where(tmp_path: Path) -> None
     with pytest.raises(UnreachableError) as caught:
         fetch(WeightsFile("net.pth", url, "0" * 64), tmp_path)
     assert str(caught.value) == (
-        f"net.pth cannot be fetched (Connection refused): download {url} by hand into {tmp_path}, "
-        "then run this again"
+        f"net.pth cannot be fetched (Connection refused): download {url} by hand into {tmp_path}, then run this again"
     )
 
 
@@ -368,9 +362,7 @@ def test_a_host_that_does_not_exist_is_an_unreachable_one(tmp_path: Path) -> Non
 
 def test_a_wrong_file_put_there_by_hand_is_named_as_wrong(tmp_path: Path) -> None:
     (tmp_path / "net.pth").write_bytes(b"<html>404</html>")
-    with pytest.raises(
-        UnreachableError, match="Connection refused; the one that lies there has the wrong SHA-256"
-    ):
+    with pytest.raises(UnreachableError, match="Connection refused; the one that lies there has the wrong SHA-256"):
         fetch(WeightsFile("net.pth", f"http://127.0.0.1:{refused_port()}/net.pth", "0" * 64), tmp_path)
 
 
@@ -386,9 +378,7 @@ def test_a_directory_that_cannot_be_made_is_named(file: WeightsFile, tmp_path: P
         fetch(file, tmp_path / "taken" / "cache")
 
 
-def test_an_interrupted_download_goes_on_where_it_was(
-    server: Server, file: WeightsFile, tmp_path: Path
-) -> None:
+def test_an_interrupted_download_goes_on_where_it_was(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     server.answers = [stall, ranged]
 
     def interrupt(done: int, _total: int | None) -> None:
@@ -422,7 +412,5 @@ def test_of_two_processes_one_downloads_and_both_have_the_file(
             assert process.stdout.readline() == "ready\n"
         server.go_on.wait(0.3)  # both are at it: one downloads, the other waits
         server.go_on.set()
-        assert [process.communicate(timeout=10)[0] for process in (one, other)] == [
-            f"{tmp_path / 'net.pth'}\n"
-        ] * 2
+        assert [process.communicate(timeout=10)[0] for process in (one, other)] == [f"{tmp_path / 'net.pth'}\n"] * 2
     assert len(server.asked) == 1

@@ -3,22 +3,18 @@ from __future__ import annotations
 import os
 import pickle
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from adain_models import checkpoint, importing
 from adain_models.errors import AdainError
 from adain_models.importing import import_weights
 from adain_models.lite import Lite
 from adain_models.vgg19 import Vgg19
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import Tensor
 
 WIDTH = 2  # of the first block; 64 in the real files
 ENCODER = {
@@ -128,9 +124,7 @@ def test_weights_that_are_there_are_replaced(lite: dict[str, Tensor], tmp_path: 
     assert checkpoint.load(import_weights([tmp_path / "mine.pth"], tmp_path / "model")).channels == 128
 
 
-def test_weights_of_another_architecture_than_asked_for_are_refused(
-    lite: dict[str, Tensor], tmp_path: Path
-) -> None:
+def test_weights_of_another_architecture_than_asked_for_are_refused(lite: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(lite, tmp_path / "mine.pth")
     message = refusal([tmp_path / "mine.pth"], tmp_path / "model", "vgg19")
     assert message == f"{tmp_path / 'mine.pth'}: the weights of lite, not of vgg19"
@@ -142,6 +136,12 @@ def test_a_file_that_is_no_weights_file_is_named_as_that(tmp_path: Path, content
     (tmp_path / name).write_bytes(content)
     message = refusal([tmp_path / name], tmp_path / "model")
     assert re.fullmatch(rf"{tmp_path / name}: is not a (PyTorch|safetensors) file, or is damaged", message)
+
+
+def test_nothing_is_said_of_a_file_beside_why_it_is_refused(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    (tmp_path / "x.pth").write_bytes(pickle.dumps({}, protocol=4))  # PyTorch warns of this protocol
+    assert "is not a PyTorch file" in refusal([tmp_path / "x.pth"], tmp_path / "model")
+    assert len(recwarn) == 0
 
 
 @pytest.mark.parametrize("keep", [20, 1000, -1])
@@ -231,9 +231,7 @@ def test_anything_but_the_two_public_files_is_told_to_be_incomplete(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert (
-        refusal([tmp_path / "no.pth"], tmp_path / "model") == f"{tmp_path / 'no.pth'}: there is no such file"
-    )
+    assert refusal([tmp_path / "no.pth"], tmp_path / "model") == f"{tmp_path / 'no.pth'}: there is no such file"
 
 
 def test_a_file_above_the_limit_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

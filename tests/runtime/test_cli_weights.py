@@ -8,14 +8,14 @@ import pty
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from adain_models import checkpoint, spec, store
 from adain_models.errors import AdainError
@@ -23,11 +23,6 @@ from adain_models.lite import Lite
 from adain_models.spec import WeightsFile
 from adain_rt import contract
 from adain_rt.cli.weights import command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from click.testing import Result
 
 CONVOLUTIONS = {
     "vgg_normalised.pth": "3>3 3>2 2>2 2>4 4>4 4>8 8>8 8>8 8>8 8>16",
@@ -125,13 +120,17 @@ def refusal(*arguments: object) -> str:
     return str(error)
 
 
+def imported(directory: Path, model: str) -> str:
+    return f"{directory}: the weights are here; write the graphs with: adain-rt export --model {model}"
+
+
 def states() -> dict[str, str]:
     return {row["name"]: row["state"] for row in json.loads(output("list", "--json"))}
 
 
 def test_fetch_downloads_and_imports(asked: list[str], cache: Path, published: Path) -> None:
     directory = cache / "models" / "vgg19"
-    assert output("fetch", "vgg19") == f"vgg19 is ready: {directory}"
+    assert output("fetch", "vgg19") == imported(directory, "vgg19")
     assert asked == ["/vgg_normalised.pth", "/decoder.pth"]
     network = checkpoint.load(directory / "weights.safetensors")
     decoder = torch.load(published / "decoder.pth")
@@ -150,9 +149,7 @@ def test_fetching_what_ships_in_the_package_says_so() -> None:
 
 
 @pytest.mark.usefixtures("no_torch")
-def test_without_pytorch_fetch_keeps_the_files_and_says_what_to_install(
-    asked: list[str], cache: Path
-) -> None:
+def test_without_pytorch_fetch_keeps_the_files_and_says_what_to_install(asked: list[str], cache: Path) -> None:
     downloads = cache / "downloads" / "vgg19"
     encoder, decoder = downloads / "vgg_normalised.pth", downloads / "decoder.pth"
     assert refusal("fetch", "vgg19") == (
@@ -195,7 +192,7 @@ def test_files_put_there_by_hand_are_imported_with_no_network(
     publish(monkeypatch, published, port=1)
     (cache / "downloads").mkdir(parents=True)
     published.rename(cache / "downloads" / "vgg19")
-    assert output("fetch", "vgg19").startswith("vgg19 is ready")
+    assert output("fetch", "vgg19") == imported(cache / "models" / "vgg19", "vgg19")
 
 
 @pytest.mark.usefixtures("asked")
@@ -260,16 +257,15 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
 
 def test_import_makes_a_named_model_of_the_public_files(published: Path, cache: Path) -> None:
     files = published / "decoder.pth", published / "vgg_normalised.pth"
-    assert output("import", *files, "--model", "vgg19") == f"vgg19 is ready: {cache / 'models' / 'vgg19'}"
+    assert output("import", *files, "--model", "vgg19") == imported(cache / "models" / "vgg19", "vgg19")
     assert states()["vgg19"] == "present"
 
 
 def test_import_makes_a_directory_of_ones_own(tmp_path: Path) -> None:
     checkpoint.save(Lite(), tmp_path / "mine.safetensors")
-    assert output("import", tmp_path / "mine.safetensors", "-o", tmp_path / "model").endswith(
-        str(tmp_path / "model")
-    )
-    assert checkpoint.load(tmp_path / "model" / "weights.safetensors").architecture == "lite"
+    directory = tmp_path / "my model"
+    assert output("import", tmp_path / "mine.safetensors", "-o", directory) == imported(directory, f"'{directory}'")
+    assert checkpoint.load(directory / "weights.safetensors").architecture == "lite"
 
 
 def test_import_never_replaces_what_ships_in_the_package(tmp_path: Path) -> None:

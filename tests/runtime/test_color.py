@@ -52,6 +52,12 @@ def test_coral_is_the_published_formula(china: Pixels, flower: Pixels) -> None:
     assert np.abs(coral(flower[:300, :500], china) - expected).max() <= 0.5 + 1e-6
 
 
+def test_coral_of_a_few_pixels_is_the_published_formula_with_its_unbiased_deviation() -> None:
+    rng = np.random.default_rng(3)
+    style, content = rng.integers(60, 200, (2, 3, 3), np.uint8), rng.integers(100, 150, (1, 4, 3), np.uint8)
+    assert np.abs(coral(style, content) - coral_by_the_formula(style, content)).max() <= 0.5 + 1e-6
+
+
 def test_coral_of_a_picture_with_itself_is_that_picture(china: Pixels) -> None:
     assert np.array_equal(coral(china, china), china)
 
@@ -101,9 +107,7 @@ def test_the_chroma_is_the_contents_and_the_luma_the_stylised_pictures(china: Pi
 
 @given(content=pictures, data=st.data())
 @settings(deadline=None)
-def test_the_luma_is_kept_and_the_hue_never_turns_whatever_the_colours(
-    content: Pixels, data: st.DataObject
-) -> None:
+def test_the_luma_is_kept_and_the_hue_never_turns_whatever_the_colours(content: Pixels, data: st.DataObject) -> None:
     stylized = data.draw(arrays(np.uint8, content.shape))
     result = ycbcr(keep_chroma(content, stylized))
     assert np.abs(result[..., 0] - ycbcr(stylized)[..., 0]).max() <= 0.5 + 1e-3
@@ -138,6 +142,4 @@ def test_pictures_larger_than_one_piece_are_worked_on_whole() -> None:
     rng = np.random.default_rng(1)
     content, stylized = rng.integers(0, 256, (2, 500, 700, 3), dtype=np.uint8)
     middle = slice(90, 97)
-    assert np.array_equal(
-        keep_chroma(content, stylized)[middle], keep_chroma(content[middle], stylized[middle])
-    )
+    assert np.array_equal(keep_chroma(content, stylized)[middle], keep_chroma(content[middle], stylized[middle]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import onnx_ir as ir
+
 from adain_rt.contract import GraphSpec, TensorSpec
 
 __all__ = ["ContractShapesPass"]

@@ -33,7 +33,7 @@ class SharedWeightsPass(ir.passes.InPlacePass):
                 continue
             start, end = places[name]
             value.const_value = ir.ExternalTensor(
-                self.weights.name, start, end - start, held.dtype, shape=ir.Shape(held.shape), name=name,
+                self.weights.name, start, end - start, held.dtype, shape=ir.Shape(tensors[name].shape), name=name,
                 base_dir=self.weights.parent,
             )  # fmt: skip
             modified = True

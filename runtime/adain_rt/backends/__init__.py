@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from adain_models.errors import AdainError
 from numpy.typing import NDArray
+
+from adain_models.errors import AdainError
 
 __all__ = ["AUTO", "NAMES", "Backend", "Choice", "candidates", "choose", "open_backend"]
 

@@ -8,9 +8,9 @@ from threading import Lock
 from typing import Any
 
 import onnxruntime
-from adain_models.errors import AdainError
 from numpy.typing import NDArray
 
+from adain_models.errors import AdainError
 from adain_rt.contract import graph_file
 
 __all__ = ["OnnxRuntimeBackend"]
@@ -56,7 +56,7 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3  # errors alone: they are raised as well, and warnings are not for users
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a type of its own for each way a file can be broken
+    except Exception as error:
         raise AdainError(f"{path}: the graph cannot be loaded ({_first_line(error)}); export it again") from None
 
 

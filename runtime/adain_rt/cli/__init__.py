@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 
 import click
+
 from adain_models.errors import AdainError
 
 __all__ = ["cli", "main"]

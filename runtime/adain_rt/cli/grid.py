@@ -5,18 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import click
-from adain_models.errors import AdainError
 
+from adain_models.errors import AdainError
 from adain_rt import outputs
 from adain_rt.cli import options
 from adain_rt.contents import expand
 from adain_rt.framing import frame
 from adain_rt.looks import Look, Painter, StyleSource, load_style, named_styles
-from adain_rt.pictures import Picture, read_picture, write_picture
+from adain_rt.pictures import Picture, check_writable, read_picture, write_picture
 from adain_rt.sheet import Cell, draw
 from adain_rt.stylizer import Pixels, Stylizer
 
@@ -81,7 +80,7 @@ def command(
     if corners and strengths:
         raise AdainError("--corners and --alphas are two sheets: ask for one at a time")
     outputs.check_free([output], [*paths, *map(Path, names)], overwrite)
-    outputs.check_writable(output)
+    check_writable(output)
 
     painter = Painter(Stylizer(model, backend), alpha, color)
     sources = [load_style(name, painter.stylizer, style_size, crop) for name in names]
@@ -112,7 +111,7 @@ def _by_strength(
     for photo in photos:
         for source in sources:
             cells = [
-                Cell(f"α = {strength:g}", _painted(replace(painter, strength=strength), photo, source))
+                Cell(f"alpha {strength:g}", _painted(replace(painter, strength=strength), photo, source))
                 for strength in strengths
             ]
             yield [photo, *cells, Cell(source.label, source.pixels)]
@@ -130,9 +129,7 @@ def _between_corners(painter: Painter, photo: Cell, sources: Sequence[StyleSourc
         yield row
 
 
-def _painted(
-    painter: Painter, photo: Cell, *sources: StyleSource, weights: tuple[float, ...] = (1.0,)
-) -> Pixels:
+def _painted(painter: Painter, photo: Cell, *sources: StyleSource, weights: tuple[float, ...] = (1.0,)) -> Pixels:
     assert photo.pixels is not None  # noqa: S101 - a photo's cell has them
     return painter.paint(photo.pixels, Look(sources, weights))
 

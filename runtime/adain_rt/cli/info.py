@@ -8,9 +8,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import click
+
 from adain_models import spec, store
 from adain_models.errors import AdainError
-
 from adain_rt import backends, contract
 
 __all__ = ["command"]
@@ -28,7 +28,7 @@ def command(as_json: bool) -> None:
         "processors": os.cpu_count(),
         "packages": {package: _version(package) for package in _PACKAGES},
         "contract": contract.VERSION,
-        "backends": {choice.name: {"usable": choice.usable, "reason": choice.reason} for choice in backends.candidates()},
+        "backends": {choice.name: _said(choice) for choice in backends.candidates()},
         "auto": _auto(),
         "models": {name: _state(name) for name in spec.MODELS},
         "cache": str(store.cache_dir()),
@@ -41,8 +41,11 @@ def command(as_json: bool) -> None:
             click.echo(f"{key:<12} {value}")
             continue
         for name, item in value.items():
-            text = f"{'usable' if item['usable'] else 'not usable'}: {item['reason']}" if isinstance(item, dict) else item
-            click.echo(f"{key:<12} {name:<12} {text}")
+            click.echo(f"{key:<12} {name:<12} {item}")
+
+
+def _said(choice: backends.Choice) -> str:
+    return f"{'usable' if choice.usable else 'not usable'}: {choice.reason}"
 
 
 def _version(package: str) -> str:

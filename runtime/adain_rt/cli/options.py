@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from adain_models import spec
 
+from adain_models import spec
 from adain_rt import backends, looks
 
 __all__ = ["alpha", "backend", "color", "crop", "model", "output_file", "overwrite", "size", "style_size"]
@@ -29,6 +29,7 @@ backend: _Decorator = click.option(
     show_default=True,
     help="What runs the network.",
 )
+
 
 def _share(ctx: click.Context, param: click.Parameter, value: float) -> float:
     """Hold a number to 0..1; click's FloatRange lets nan through."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+
 from adain_models import spec
 from adain_models.errors import AdainError
-
 from adain_rt import outputs
 from adain_rt.cli import options
 from adain_rt.looks import load_style, presets, split_weight

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 import numpy as np
-from adain_models.errors import AdainError
 
+from adain_models.errors import AdainError
 from adain_rt import outputs
 from adain_rt.cli import options
 from adain_rt.contents import STDIN, expand
@@ -33,7 +33,7 @@ __all__ = ["command"]
     multiple=True,
     required=True,
     metavar="S[:W]",
-    help="A picture, a directory of pictures, a saved style, or @name, a preset. Several are mixed, by their weights W.",
+    help="A picture, a directory of pictures, a saved style, or @name, a preset. Several are mixed, by weights W.",
 )
 @click.option(
     "--mask",
@@ -98,13 +98,12 @@ def command(
         for path in paths:
             try:
                 picture = _read(path, report)
-                regions = _read_masks(masks, path, picture)
+                regions = _read_masks(masks, path, picture, framed)
             except AdainError as error:
                 report.fail(path, error)
                 progress.update(len(looks))
                 continue
             picture = replace(picture, pixels=framed(picture.pixels), alpha=_maybe(framed, picture.alpha))
-            regions = None if regions is None else np.stack([framed(mask) for mask in regions])
             for look in looks:
                 try:
                     started = time.perf_counter()
@@ -160,8 +159,10 @@ def _read(path: Path, report: _Report) -> Picture:
     return picture
 
 
-def _read_masks(masks: Sequence[Path], path: Path, picture: Picture) -> list[Pixels] | None:
-    """Return the masks for a content, each as large as it is."""
+def _read_masks(
+    masks: Sequence[Path], path: Path, picture: Picture, framed: Callable[[Pixels], Pixels]
+) -> Pixels | None:
+    """Return the masks for a content, uint8 (R, H, W), which are as large as it is, framed as it will be."""
     if not masks:
         return None
     regions = [read_mask(mask) for mask in masks]
@@ -171,7 +172,7 @@ def _read_masks(masks: Sequence[Path], path: Path, picture: Picture) -> list[Pix
                 f"--mask {mask}: is {region.shape[1]}x{region.shape[0]} pixels and {path} is "
                 f"{picture.width}x{picture.height}; make the mask as large as the content"
             )
-    return regions
+    return np.stack([framed(region) for region in regions])
 
 
 def _write(path: Path, picture: Picture) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_models.fetch import Report, UnreachableError, fetch
+from adain_models.spec import ModelSpec
 from adain_rt import contract
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from adain_models.spec import ModelSpec
 
 __all__ = ["command"]
 
@@ -31,7 +28,7 @@ def command() -> None:
     """List, fetch and import the weights of models.
 
     \b
-    Try:
+    Examples:
       adain-rt weights list
       adain-rt weights fetch vgg19
     """
@@ -48,13 +45,13 @@ def list_models(as_json: bool) -> None:
 @command.command("fetch")
 @click.argument("name")
 def fetch_model(name: str) -> None:
-    """Download a model's weights and make them ready.
+    """Download a model's weights.
 
     What is here already is not downloaded again, and an interrupted download goes on where it was. A proxy is
     taken from the environment (https_proxy).
 
     \b
-    Try:
+    Examples:
       adain-rt weights fetch vgg19
     """
     model, directory = spec.find(name), store.model_dir(name)
@@ -64,7 +61,7 @@ def fetch_model(name: str) -> None:
         click.echo(f"{name} is here already: {directory}")
     else:
         _import(_fetch_files(model), directory, model.architecture)
-        click.echo(f"{name} is ready: {directory}")
+        click.echo(_imported(directory, name))
 
 
 @command.command("path")
@@ -73,7 +70,7 @@ def print_path(name: str) -> None:
     """Print the directory of a model.
 
     \b
-    Try:
+    Examples:
       ls "$(adain-rt weights path lite)"
     """
     if _state(spec.find(name)) not in (_BUNDLED, _PRESENT):
@@ -84,9 +81,7 @@ def print_path(name: str) -> None:
 @command.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", metavar="NAME", help="The named model that these are the weights of.")
-@click.option(
-    "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="A model directory of your own."
-)
+@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="A model directory of your own.")
 def import_files(files: tuple[Path, ...], model: str | None, output: Path | None) -> None:
     """Make a model of weights that you have as files.
 
@@ -94,13 +89,13 @@ def import_files(files: tuple[Path, ...], model: str | None, output: Path | None
     or one .safetensors or .pth file with the weights of a whole network. Code in a .pth is never run.
 
     \b
-    Try:
+    Examples:
       adain-rt weights import vgg_normalised.pth decoder.pth --model vgg19
       adain-rt weights import mine.safetensors -o my-model
     """
     directory, architecture = _target(model, output)
     _import(files, directory, architecture)
-    click.echo(f"{model or 'the model'} is ready: {directory}")
+    click.echo(_imported(directory, model or str(directory)))
 
 
 def _target(model: str | None, output: Path | None) -> tuple[Path, str | None]:
@@ -111,9 +106,7 @@ def _target(model: str | None, output: Path | None) -> tuple[Path, str | None]:
         raise click.UsageError("say where to, by either --model NAME or -o DIR")
     named = spec.find(model)
     if named.bundled:
-        raise AdainError(
-            f"{model} ships in the package and is not replaced: import to a directory with -o DIR"
-        )
+        raise AdainError(f"{model} ships in the package and is not replaced: import to a directory with -o DIR")
     return store.model_dir(model), named.architecture
 
 
@@ -129,6 +122,10 @@ def _import(files: Sequence[Path], directory: Path, architecture: str | None) ->
             "pip install 'adain-rt[export]', then run this again"
         ) from error
     import_weights(files, directory, architecture)
+
+
+def _imported(directory: Path, model: str) -> str:
+    return f"{directory}: the weights are here; write the graphs with: adain-rt export --model {shlex.quote(model)}"
 
 
 def _downloads(model: ModelSpec) -> Path:

@@ -1,4 +1,4 @@
-"""Make the style presets of a model from the pictures of the works: ``python -m adain_export.presets PICTURES [MODEL]``.
+"""Make what ships in the package: the bundled model's graphs, and style presets from pictures of the works.
 
 ``presets.json`` names the works and the SHA-256 of the picture of each that was used; the pictures are not in this
 repository. All are by artists who died before 1954.
@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+
 from adain_models import spec
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of

@@ -1,0 +1,85 @@
+"""Pictures and models that several tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn
+import torch
+from adain_export.export import export_model
+from adain_models import checkpoint, store
+from adain_models.networks import Network
+from adain_models.vgg19 import Vgg19
+from adain_rt.stylizer import Pixels, Stylizer
+from PIL import Image
+from torch import nn
+
+_PHOTOS = Path(sklearn.__file__).parent / "datasets" / "images"
+
+
+def _photo(name: str) -> Pixels:
+    with Image.open(_PHOTOS / name) as image:
+        return np.array(image.convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def china() -> Pixels:
+    """A photograph, uint8 (427, 640, 3)."""
+    return _photo("china.jpg")
+
+
+@pytest.fixture(scope="session")
+def flower() -> Pixels:
+    """Another, of the same size."""
+    return _photo("flower.jpg")
+
+
+@pytest.fixture(scope="session")
+def lite() -> Network:
+    """The bundled network, float32."""
+    return checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
+
+
+@pytest.fixture(scope="session")
+def vgg19(china: Pixels) -> Network:
+    """The paper's network, full size, with random weights that make pictures out of pictures."""
+    return _tuned(Vgg19(), china[:128, :128])
+
+
+@pytest.fixture(scope="session")
+def vgg19_dir(vgg19: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model directory of ``vgg19``, exported."""
+    directory = tmp_path_factory.mktemp("models") / "vgg19-random"
+    checkpoint.save(vgg19, directory / store.WEIGHTS_NAME)
+    list(export_model(directory, "vgg19-random", directory, "fp32"))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def stylizer() -> Stylizer:
+    """The bundled model on the default backend."""
+    return Stylizer()
+
+
+@torch.no_grad()
+def _tuned(network: Network, picture: Pixels) -> Network:
+    """Give a network random weights, scaled layer by layer so that neither activations nor pictures are flat.
+
+    PyTorch's own initial weights fade out over nineteen layers: everything would agree, all of it grey.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1]
+    for layer in [*network.encoder, *network.decoder]:
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1):
+            layer.weight.normal_(generator=generator)
+            layer.bias.zero_()
+            out = layer(x)
+            mean, std = out.mean((0, 2, 3)), out.std((0, 2, 3)) + 1e-3
+            center, spread = (0.5, 0.25) if layer is last else (0.2, 1.0)
+            layer.weight.mul_((spread / std)[:, None, None, None])
+            layer.bias.copy_(center - mean * spread / std)
+        x = layer(x)
+    return network.eval()
