@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from PIL import Image
+from torch import nn
+
 from adain_export.export import export_model
 from adain_models import checkpoint, store
 from adain_models.networks import Network
 from adain_models.vgg19 import Vgg19
 from adain_rt.stylizer import Pixels, Stylizer
-from PIL import Image
-from torch import nn
 
 _PHOTOS = Path(sklearn.__file__).parent / "datasets" / "images"
 

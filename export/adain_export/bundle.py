@@ -13,7 +13,8 @@ from pathlib import Path
 
 import click
 
-from adain_models import spec
+from adain_export.export import export_model
+from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt.framing import frame
@@ -52,11 +53,14 @@ def make_presets(pictures: Path, model: str) -> Iterator[str]:
 
 
 @click.command()
-@click.argument("pictures", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("model", default=spec.DEFAULT_MODEL)
-def main(pictures: Path, model: str) -> None:
-    """Make the style presets of MODEL from the works found in PICTURES."""
-    for name in make_presets(pictures, model):
+@click.argument("pictures", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def main(pictures: Path | None) -> None:
+    """Write the bundled model's graphs from its weights, and its presets if PICTURES has the works."""
+    model = spec.DEFAULT_MODEL
+    directory = store.model_dir(model)
+    for graph in export_model(directory, model, directory, "fp32"):
+        click.echo(graph)
+    for name in make_presets(pictures, model) if pictures else ():
         click.echo(f"@{name}")
 
 

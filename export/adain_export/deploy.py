@@ -48,7 +48,7 @@ class Encode(GraphModule):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the code of each picture."""
         mean, _, std = measure(self.features(image))
-        return mean[:, :, 0, 0], std[:, :, 0, 0]
+        return mean.squeeze((2, 3)), std.squeeze((2, 3))
 
 
 class Stylize(GraphModule):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from adain_models.errors import AdainError
 from adain_models.files import replacing
 from adain_models.networks import Network, find
 
-__all__ = ["load", "save"]
+__all__ = ["assemble", "load", "save"]
 
 
 def save(network: Network, path: Path) -> None:
@@ -43,14 +46,30 @@ def load(path: Path) -> Network:
         raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
     if "architecture" not in metadata:
         raise AdainError(f"{path}: names no architecture; bring it in with `adain-rt weights import`")
-    network = find(metadata["architecture"]).sized_for(tensors)
+    return assemble(metadata["architecture"], tensors, path)
+
+
+def assemble(architecture: str, tensors: Mapping[str, Tensor], source: object) -> Network:
+    """Return the network that has these weights, float32, in evaluation mode.
+
+    Args:
+        architecture: its name.
+        tensors: the weights by this project's names; they tell how wide the network is.
+        source: what the tensors are from, for the error.
+
+    Raises:
+        AdainError: there is no such architecture, or the tensors are another network's.
+
+    """
+    with torch.device("meta"):  # sizes alone: tensors that do not fit shall cost no memory
+        network = find(architecture).sized_for(tensors)
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if wanted != found:
-        name = min(set(wanted.items()) ^ set(found.items()))[0]
+        name = min(wanted.items() ^ found.items())[0]
         raise AdainError(
-            f"{path}: holds the tensors of another network than {network.architecture}: "
-            f"{name} is {found.get(name, 'missing')}, not {wanted.get(name, 'expected')}"
+            f"{source}: holds the tensors of another network than {architecture}: "
+            f"{name[:60]!r} expected {wanted.get(name, 'nowhere')}, found {found.get(name, 'nowhere')}"
         )
-    network.load_state_dict(tensors)
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return network.eval()

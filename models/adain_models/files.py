@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from adain_models.errors import AdainError
 
 __all__ = ["explain", "replacing", "sha256_of"]
 
 
-def explain(error: OSError) -> str:
+def explain(error: Exception) -> str:
     """Return what the system says of an error, without its number and path: ``No space left on device``."""
-    return error.strerror or str(error)
+    return getattr(error, "strerror", None) or str(error)
 
 
 @contextmanager
@@ -25,7 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
     If the block fails, the file aside is removed and ``path`` is as it was. Folders that ``path`` lacks are made.
 
     Raises:
-        AdainError: the system refuses, at any step (no such folder, no permission, no space).
+        AdainError: the system refuses, at any step (no such folder, no permission, no space), be it with an
+            ``OSError`` or with what safetensors makes of one.
 
     """
     aside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
@@ -36,10 +39,11 @@ def replacing(path: Path) -> Iterator[Path]:
         yield aside
         aside.chmod(mode)
         aside.replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise AdainError(f"{path}: cannot be written ({explain(error)})") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # it is renamed, or could not even be made
+            aside.unlink()
 
 
 def sha256_of(path: Path) -> str:

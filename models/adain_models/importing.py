@@ -15,8 +15,8 @@ from adain_models import checkpoint, networks, vgg19
 from adain_models.errors import AdainError
 from adain_models.files import explain
 from adain_models.networks import Network
-from adain_models.spec import MODELS
 from adain_models.store import WEIGHTS_NAME
+from adain_models.vgg19 import Vgg19
 
 __all__ = ["import_weights"]
 
@@ -63,28 +63,18 @@ def _network(files: Sequence[Path]) -> Network:
 
 def _from_public(files: Sequence[Path], encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> Network:
     try:
-        return vgg19.from_public(encoder, decoder)
+        tensors = vgg19.from_public(encoder, decoder)
     except AdainError as error:
         raise AdainError(f"{_named(files)}: {error}") from None
+    return checkpoint.assemble(Vgg19.architecture, tensors, _named(files))
 
 
 def _from_whole(path: Path, tensors: Mapping[str, Tensor]) -> Network:
-    """Return the network that these tensors, under this project's names, fit."""
-    with torch.device("meta"):  # sizes only: what does not fit shall cost no memory
-        candidates = [
-            networks.find(architecture).sized_for(tensors)
-            for architecture in sorted({model.architecture for model in MODELS.values()})
-        ]
-    network = max(candidates, key=lambda candidate: len(candidate.state_dict().keys() & tensors.keys()))
-    wanted, found = _shapes(network.state_dict()), _shapes(tensors)
-    if wanted != found:
-        name = min(wanted.items() ^ found.items())[0]
-        raise AdainError(
-            f"{path}: holds the tensors of another network than {network.architecture}: "
-            f"{_quoted([name])} expected {wanted.get(name, 'nowhere')}, found {found.get(name, 'nowhere')}"
-        )
-    network.load_state_dict(tensors, assign=True)
-    return network
+    """Return the network that these tensors, under this project's names, are most like."""
+    with torch.device("meta"):  # for their names alone
+        names = {name: networks.find(name)().state_dict().keys() for name in networks.ARCHITECTURES}
+    likest = max(names, key=lambda name: len(names[name] & tensors.keys()))
+    return checkpoint.assemble(likest, tensors, path)
 
 
 def _kind(path: Path, tensors: Mapping[str, Tensor]) -> str:
@@ -145,10 +135,6 @@ def _torch(path: Path) -> Mapping[object, object]:
 
 def _holds_floats(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _quoted(names: Iterable[str]) -> str:

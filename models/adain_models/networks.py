@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from adain_models.errors import AdainError
 
-__all__ = ["STRIDE", "Network", "bias_of", "conv", "convolution", "find", "fold_input", "fold_output"]
+__all__ = ["ARCHITECTURES", "STRIDE", "Network", "bias_of", "conv", "convolution", "find", "fold_input", "fold_output"]
+
+ARCHITECTURES = ("lite", "vgg19")
 
 STRIDE = 8
 """A feature position stands for this many pixels of a side, in every network."""
@@ -53,8 +55,8 @@ def find(architecture: str) -> type[Network]:
     from adain_models.vgg19 import Vgg19
 
     networks: dict[str, type[Network]] = {"lite": Lite, "vgg19": Vgg19}
-    if architecture not in networks:
-        raise AdainError(f"architecture {architecture!r} is unknown: there are {', '.join(networks)}")
+    if architecture not in ARCHITECTURES:
+        raise AdainError(f"architecture {architecture!r} is unknown: there are {', '.join(ARCHITECTURES)}")
     return networks[architecture]
 
 

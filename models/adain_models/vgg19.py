@@ -88,25 +88,18 @@ class Vgg19(Network):
         return folded
 
 
-def from_public(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> Vgg19:
-    """Return the network with the weights of the public PyTorch implementation (naoto0804/pytorch-AdaIN).
+def from_public(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of the public PyTorch implementation (naoto0804/pytorch-AdaIN) under this project's names.
 
     Args:
         encoder: the state dict of ``vgg_normalised.pth``, a ``Sequential`` of which modules 0 to 30 are used.
         decoder: the state dict of ``decoder.pth``, a ``Sequential``.
 
     Raises:
-        AdainError: they hold the tensors of another network.
+        AdainError: a tensor is missing.
 
     """
-    tensors = _renamed("encoder", _PUBLIC_ENCODER, encoder) | _renamed("decoder", _PUBLIC_DECODER, decoder)
-    network = Vgg19(width=tensors["encoder.conv1_1.bias"].numel())
-    for name, own in network.state_dict().items():
-        if tensors[name].shape != own.shape:
-            found, wanted = tuple(tensors[name].shape), tuple(own.shape)
-            raise AdainError(f"these are the weights of another network: {name} is {found}, not {wanted}")
-    network.load_state_dict(tensors)
-    return network
+    return _renamed("encoder", _PUBLIC_ENCODER, encoder) | _renamed("decoder", _PUBLIC_DECODER, decoder)
 
 
 def _renamed(part: str, indices: Mapping[str, int], state: Mapping[str, Tensor]) -> dict[str, Tensor]:

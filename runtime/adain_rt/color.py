@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 __all__ = ["coral", "keep_chroma"]
 
@@ -24,11 +21,11 @@ def coral(style: NDArray[np.uint8], content: NDArray[np.uint8]) -> NDArray[np.ui
 
     CORrelation ALignment (Sun, Feng and Saenko 2016, "Return of Frustratingly Easy Domain Adaptation") as the
     AdaIN authors' ``coral`` has it. With X the pixels of a picture, [3, N], brought to mean 0 and unbiased
-    deviation 1, and C = X X^T + I, not divided by N: the result is ``sqrt(Cc) sqrt(Cs)^-1 Xs``, scaled and
-    shifted to the content's deviation and mean. A channel that is flat in the style counts as zeros.
+    deviation 1, and C = (X X^T + I) / N: the result is ``sqrt(Cc) sqrt(Cs)^-1 Xs``, scaled and shifted to the
+    content's deviation and mean. A channel that is flat in the style counts as zeros.
 
-    As C grows with N, the contrast of the result goes with the square root of the content's number of pixels
-    over the style's: resize the two to about the same size first.
+    The authors do not divide by N. For two pictures of one size that is the same; for others their result's
+    contrast goes with the square root of the content's number of pixels over the style's.
 
     Args:
         style: uint8 [H, W, 3].
@@ -92,7 +89,7 @@ def _moments(
     centred = (part - mean[:, None] for part in _chunks(pixels, np.float64))
     scatter = np.sum([part @ part.T for part in centred], axis=0)
     std = np.sqrt(scatter.diagonal() / max(count - 1, 1))
-    values, vectors = np.linalg.eigh(scatter / np.outer(_or_one(std), _or_one(std)) + np.eye(3))
+    values, vectors = np.linalg.eigh((scatter / np.outer(_or_one(std), _or_one(std)) + np.eye(3)) / count)
     return mean, std, vectors * np.sqrt(values) @ vectors.T
 
 

@@ -54,9 +54,11 @@ def check_free(paths: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -
     """
     taken = {path.resolve() for path in inputs}
     for path in paths:
+        if path == STDOUT:
+            continue
         if path.resolve() in taken:
             raise AdainError(f"{path}: is an input, and would be overwritten; choose another output with -o")
-        if path != STDOUT and path.exists() and not overwrite:
+        if path.exists() and not overwrite:
             raise AdainError(f"{path}: exists already; give --overwrite to replace it, or another output with -o")
 
 

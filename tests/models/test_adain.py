@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from adain_models import adain
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adain_models import adain
 
 DOUBLE = torch.float64
 
@@ -128,6 +129,8 @@ def test_a_region_of_few_positions_stays_within_its_style(positions):
     features, weights = random(1, 2, 4, 4, scale=100), torch.zeros(1, 2, 4, 4, dtype=DOUBLE)
     weights[0, 0].view(-1)[:positions] = 1
     weights[0, 1] = 1 - weights[0, 0]
-    made = adain.regional_adain(features, torch.zeros(1, 2, 2, dtype=DOUBLE), torch.ones(1, 2, 2, dtype=DOUBLE), weights)
+    made = adain.regional_adain(
+        features, torch.zeros(1, 2, 2, dtype=DOUBLE), torch.ones(1, 2, 2, dtype=DOUBLE), weights
+    )
     assert made.isfinite().all()
     assert made.abs().max() < 10

@@ -7,6 +7,7 @@ import os
 import stat
 
 import pytest
+
 from adain_models.errors import AdainError
 from adain_models.files import replacing, sha256_of
 

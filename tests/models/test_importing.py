@@ -219,7 +219,7 @@ def test_a_network_of_ours_that_does_not_fit_is_told_which_tensor(
 def test_public_files_of_another_network_are_named_both(public: list[Path], tmp_path: Path) -> None:
     torch.save(state_of(DECODER) | {"28.weight": torch.zeros(3)}, public[1])
     message = refusal(public, tmp_path / "model")
-    assert f"{public[0]} and {public[1]}: these are the weights of another network" in message
+    assert f"{public[0]} and {public[1]}: holds the tensors of another network than vgg19" in message
 
 
 @pytest.mark.parametrize("chosen", [[0], [1], [0, 0], [1, 1], [0, 1, 1], []])

@@ -7,11 +7,12 @@ import sys
 
 import pytest
 import torch
-from adain_models import adain, reference, spec
+from torch import Tensor, nn
+
+from adain_models import adain, checkpoint, reference, spec
 from adain_models.errors import AdainError
 from adain_models.networks import Network, find
 from adain_models.vgg19 import Vgg19, from_public
-from torch import Tensor, nn
 
 
 def public_encoder(width: int) -> nn.Sequential:
@@ -53,7 +54,8 @@ def public() -> tuple[nn.Sequential, nn.Sequential]:
 
 @pytest.fixture(scope="module")
 def ours(public: tuple[nn.Sequential, nn.Sequential]) -> Network:
-    return from_public(*(part.state_dict() for part in public)).double()
+    tensors = from_public(*(part.state_dict() for part in public))
+    return checkpoint.assemble("vgg19", tensors, "public").double()
 
 
 def test_vgg19_is_the_public_implementation(public, ours):
@@ -71,13 +73,10 @@ def test_vgg19_is_the_public_implementation(public, ours):
     torch.testing.assert_close(made, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_public_weights_of_another_network_are_told_by_the_tensor_that_does_not_fit(public):
+def test_public_weights_of_another_network_are_told_by_the_tensor_that_is_missing(public):
     encoder, decoder = (dict(part.state_dict()) for part in public)
     del decoder["28.bias"]
     with pytest.raises(AdainError, match=r"another network.*decoder lacks 28\.bias"):
-        from_public(encoder, decoder)
-    decoder["28.bias"] = torch.zeros(5)
-    with pytest.raises(AdainError, match=r"decoder\.conv1_1\.bias is \(5,\), not \(3,\)"):
         from_public(encoder, decoder)
 
 

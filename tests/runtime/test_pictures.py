@@ -7,9 +7,10 @@ import subprocess
 import sys
 import warnings
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,9 +34,6 @@ from adain_rt.pictures import (
     resize_to,
     write_picture,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Pixels = NDArray[np.uint8]
 

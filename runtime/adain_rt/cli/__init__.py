@@ -16,7 +16,7 @@ _COMMANDS = {
     "style": ("adain_rt.cli.style", "Save, list and show styles."),
     "grid": ("adain_rt.cli.grid", "Lay out many stylised pictures on one sheet."),
     "weights": ("adain_rt.cli.weights", "List, fetch and import the weights of models."),
-    "export": ("adain_export.cli", "Write a model's ONNX graphs."),
+    "export": ("adain_export.cli", "Write a model's ONNX graphs, and check them against PyTorch."),
     "bench": ("adain_bench.cli", "Measure how long styles and pictures take."),
     "info": ("adain_rt.cli.info", "Show versions, devices and the backend in use."),
 }
@@ -49,7 +49,7 @@ def cli(context: click.Context) -> None:
     """Arbitrary style transfer with Adaptive Instance Normalization.
 
     \b
-    Try:
+    Examples:
       adain-rt stylize photo.jpg --style painting.jpg
       adain-rt stylize photo.jpg --style @starry-night
       adain-rt style list

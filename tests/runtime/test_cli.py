@@ -1,0 +1,180 @@
+"""The other commands, and the command line as a whole."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adain_rt.cli import cli
+from adain_rt.style import Style
+
+HEAVY = ("torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "openvino")
+
+
+def pixels(path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    "code", ["import adain_rt", "from adain_rt.cli import main; sys.argv[1:] = ['--help']; main()"]
+)
+def test_importing_and_asking_for_help_load_nothing_heavy(code):
+    watch = f"import sys, atexit; atexit.register(lambda: print('LOADED', *(set(sys.modules) & {set(HEAVY)})))"
+    script = f"{watch}\n{code}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)  # noqa: S603
+    assert done.stdout.endswith("LOADED\n")
+
+
+def test_help_answers_within_three_times_the_import_of_numpy_and_pillow():
+    def seconds(code: str) -> float:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)  # noqa: S603
+        return time.perf_counter() - started
+
+    help_code = "import sys; from adain_rt.cli import main; sys.argv[1:] = ['--help']; main()"
+    pairs = [(seconds(help_code), seconds("import numpy, PIL")) for _ in range(5)]
+    assert statistics.median(ours / bare for ours, bare in pairs) < 3
+
+
+def test_without_arguments_help_is_shown(run):
+    result = run()
+    assert result.status == 0
+    assert "adain-rt stylize photo.jpg --style painting.jpg" in result.out
+
+
+@pytest.mark.parametrize("name", cli.list_commands(None))
+def test_every_command_has_help_and_the_list_says_what_it_says(run, name):
+    summary = run(name, "--help").out.splitlines()[2].strip()
+    assert summary
+    assert any(line.split(maxsplit=1) == [name, summary] for line in run("--help").out.splitlines())
+
+
+def test_an_unknown_command_is_refused(run):
+    run("paint").refused("'paint'", "adain-rt --help")
+
+
+def test_a_saved_style_is_the_pictures_code(run, desk, stylizer):
+    assert (
+        run("style", "save", "painting.png", "--style-size", 0, "-o", "s.safetensors", "--title", "A dahlia").status
+        == 0
+    )
+    saved, code = Style.load(desk / "s.safetensors"), stylizer.encode(pixels("painting.png"))
+    np.testing.assert_array_equal(saved.mean, code.mean)
+    np.testing.assert_array_equal(saved.std, code.std)
+    assert saved.about == {"title": "A dahlia"}
+    shown = run("style", "show", "s.safetensors").out
+    assert "A dahlia" in shown
+    assert stylizer.weights_sha256 in shown
+
+
+def test_a_mixture_can_be_saved_and_shown_as_json(run, desk, stylizer):
+    assert run("style", "save", "@great-wave:2", "@starry-night", "-o", "m.safetensors").status == 0
+    shown = json.loads(run("style", "show", "m.safetensors", "--json").out)
+    paths = [stylizer.directory / "presets" / f"{name}.safetensors" for name in ("great-wave", "starry-night")]
+    np.testing.assert_allclose(shown["mean"], Style.mix([Style.load(path) for path in paths], [2, 1]).mean, rtol=1e-6)
+    assert shown["title"] == "great-wave + starry-night"
+
+
+def test_a_style_is_not_saved_onto_its_picture_nor_under_another_suffix(run, desk):
+    run("style", "save", "painting.png", "-o", "s.png").refused("s.png", ".safetensors")
+    assert run("style", "save", "painting.png", "-o", "s.safetensors").status == 0
+    run("style", "save", "painting.png", "-o", "s.safetensors").refused("exists already")
+    run("style", "save", "s.safetensors", "-o", "s.safetensors", "--overwrite").refused("is an input")
+
+
+def test_a_dozen_presets_and_more_are_listed_with_their_works(run):
+    listed = run("style", "list").out
+    assert listed.count("@") >= 12
+    assert "Vincent van Gogh, The Starry Night, 1889" in listed
+    facts = json.loads(run("style", "list", "--json").out)
+    assert all(int(about["died"]) < 1954 for about in facts.values())
+
+
+def test_what_is_no_style_cannot_be_shown(run, desk):
+    run("style", "show", "painting.png").refused("painting.png", "@name")
+    run("style", "show", "@nothing").refused("@nothing", "style list")
+
+
+def test_every_preset_paints_with_the_bundled_weights(stylizer, desk):
+    photo = pixels("photo.jpg")
+    paths = sorted((stylizer.directory / "presets").iterdir())
+    made = [stylizer.stylize(photo, Style.load(path)).astype(int) for path in paths]
+    for i, one in enumerate(made):
+        assert all(np.abs(one - other).mean() > 2 for other in made[i + 1 :]), paths[i].stem
+
+
+def test_a_grid_has_a_row_for_each_content_and_a_column_for_each_style(run, desk):
+    assert (
+        run(
+            "grid",
+            "photo.jpg",
+            "painting.png",
+            "--style",
+            "painting.png",
+            "--style",
+            "@great-wave",
+            "--cell",
+            64,
+            "-o",
+            "g.png",
+        ).status
+        == 0
+    )
+    sheet = pixels("g.png")
+    assert sheet.shape[1] == 3 * 72 + 8
+    assert sheet[:, -8:].min() == 255  # the margin
+    assert sheet[-60:-30, 8:200].std() > 20  # the last row has pictures
+
+
+def test_a_grid_sweeps_alpha_and_mixes_four_corners(run, desk):
+    assert (
+        run("grid", "photo.jpg", "--style", "@great-wave", "--alphas", "0,0.5,1", "--cell", 64, "-o", "a.png").status
+        == 0
+    )
+    assert pixels("a.png").shape[1] == 5 * 72 + 8
+    four = [
+        part for name in ("great-wave", "starry-night", "the-scream", "stables") for part in ("--style", f"@{name}")
+    ]
+    assert run("grid", "photo.jpg", *four, "--corners", "--size", 32, "--cell", 48, "-o", "c.png").status == 0
+    assert pixels("c.png").shape[1] == 5 * 56 + 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--style", "@great-wave", "--corners"], ["--corners takes one content and four styles, not 1 and 1"]),
+        (["--style", "@great-wave", "--alphas", "0,x"], ["--alphas 0,x", "no list of numbers"]),
+        (["--style", "@great-wave", "--alphas", "0,2"], ["--alphas 0,2", "2 is not from 0 to 1"]),
+        (["--style", "missing.png"], ["missing.png", "no such file"]),
+    ],
+)  # fmt: skip
+def test_a_grid_that_cannot_be_is_refused(run, desk, arguments, said):
+    run("grid", "photo.jpg", *arguments, "-o", "g.png").refused(*said)
+    assert not (desk / "g.png").exists()
+
+
+def test_info_says_which_backend_auto_takes_and_why(run):
+    facts = json.loads(run("info", "--json").out)
+    assert facts["auto"].startswith("onnxruntime (")
+    assert facts["models"]["lite"] == "ready"
+    assert "onnxruntime" in run("info").out
+
+
+def test_export_refuses_to_write_into_the_package_unasked(run):
+    run("export", "--model", "lite").refused("-o")
+
+
+def test_export_without_its_packages_says_what_to_install(run, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("adain_export.")]:
+        monkeypatch.delitem(sys.modules, name)
+    run("export", "-o", tmp_path / "x").refused("torch", "pip install 'adain-rt[export]'")
+    assert not (tmp_path / "x").exists()
