@@ -44,10 +44,11 @@ def test_help_answers_within_three_times_the_import_of_numpy_and_pillow():
     assert statistics.median(ours / bare for ours, bare in pairs) < 3
 
 
-def test_without_arguments_help_is_shown(run):
-    result = run()
-    assert result.status == 0
-    assert "adain-rt stylize photo.jpg --style painting.jpg" in result.out
+@pytest.mark.parametrize("group", [(), ("style",), ("weights",), ("bench",)], ids=" ".join)
+def test_a_group_without_a_command_shows_its_help(run, group):
+    result = run(*group)
+    assert (result.status, result.err) == (0, "")
+    assert result.out == run(*group, "--help").out
 
 
 @pytest.mark.parametrize("name", cli.list_commands(None))

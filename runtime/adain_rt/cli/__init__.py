@@ -42,10 +42,9 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
 
 
-@click.group(cls=_LazyGroup, invoke_without_command=True)
+@click.group(cls=_LazyGroup)
 @click.version_option(package_name="adain-rt")
-@click.pass_context
-def cli(context: click.Context) -> None:
+def cli() -> None:
     """Arbitrary style transfer with Adaptive Instance Normalization.
 
     \b
@@ -54,8 +53,6 @@ def cli(context: click.Context) -> None:
       adain-rt stylize photo.jpg --style @starry-night
       adain-rt style list
     """
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
 
 
 def main() -> None:
@@ -64,6 +61,9 @@ def main() -> None:
         status = cli.main(standalone_mode=False)
     except AdainError as error:
         _fail(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "adain-rt"
         _fail(f"{error.format_message()} (see `{command} --help`)")
