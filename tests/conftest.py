@@ -15,7 +15,8 @@ from adain_export.export import export_model
 from adain_models import checkpoint, store
 from adain_models.networks import Network
 from adain_models.vgg19 import Vgg19
-from adain_rt.stylizer import Pixels, Stylizer
+from adain_rt.contract import Pixels
+from adain_rt.stylizer import Stylizer
 
 _PHOTOS = Path(sklearn.__file__).parent / "datasets" / "images"
 
@@ -54,7 +55,7 @@ def vgg19_dir(vgg19: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model directory of ``vgg19``, exported."""
     directory = tmp_path_factory.mktemp("models") / "vgg19-random"
     checkpoint.save(vgg19, directory / store.WEIGHTS_NAME)
-    list(export_model(directory, "vgg19-random", directory, "fp32"))
+    list(export_model(directory, "vgg19-random", directory))
     return directory
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 from collections.abc import Sequence
 
 import click
 
 from adain_bench.latency import Latency, measure
 from adain_rt.cli import options
+from adain_rt.cli.terminal import progress
 from adain_rt.stylizer import Stylizer
 
 __all__ = ["command"]
@@ -40,10 +40,8 @@ def command() -> None:
 def latency(sizes: Sequence[int], rounds: int, model: str, backend: str, as_json: bool) -> None:
     """Time whole calls, from pixels to pixels, with the style's code known and with the style encoded too."""
     stylizer = Stylizer(model, backend)
-    with click.progressbar(
-        measure(stylizer, sizes, rounds), rounds, "Measuring", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as progress:
-        *_, measured = progress
+    with progress("Measuring", rounds, measure(stylizer, sizes, rounds)) as rounds_done:
+        *_, measured = rounds_done
     if as_json:
         click.echo(json.dumps(_facts(stylizer, measured), indent=2))
         return

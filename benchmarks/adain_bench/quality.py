@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from adain_models.adain import channel_statistics
 from adain_models.errors import AdainError
-from adain_rt.stylizer import Pixels
+from adain_rt.contract import Pixels
 
 __all__ = ["Quality", "Teacher", "psnr"]
 
@@ -83,7 +83,7 @@ class Teacher:
         """Return what follows each convolution's ReLU, (1, C, H, W)."""
         x = torch.from_numpy(pixels[..., ::-1].copy()).permute(2, 0, 1)[None].float()
         x = x - torch.tensor(_MEAN_BGR)[:, None, None]
-        features = {}
+        features: dict[str, Tensor] = {}
         for name, (weight, bias) in self._layers.items():
             if name.endswith("_1") and features:
                 x = nn.functional.max_pool2d(x, 2)

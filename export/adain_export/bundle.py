@@ -17,8 +17,7 @@ from adain_export.export import export_model
 from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
-from adain_rt.framing import frame
-from adain_rt.pictures import read_picture
+from adain_rt.pictures import frame, read_picture
 from adain_rt.stylizer import Stylizer
 
 __all__ = ["make_presets"]
@@ -58,7 +57,7 @@ def main(pictures: Path | None) -> None:
     """Write the bundled model's graphs from its weights, and its presets if PICTURES has the works."""
     model = spec.DEFAULT_MODEL
     directory = store.model_dir(model)
-    for graph in export_model(directory, model, directory, "fp32"):
+    for graph in export_model(directory, model, directory):
         click.echo(graph)
     for name in make_presets(pictures, model) if pictures else ():
         click.echo(f"@{name}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.cli import options
+from adain_rt.cli.terminal import progress
 
 __all__ = ["command"]
 
@@ -35,19 +35,15 @@ def command(model: str, precision: str, output: Path | None) -> None:
     """
     try:
         from adain_export.export import export_model
-        from adain_export.verify import verify
     except ModuleNotFoundError as error:
         raise AdainError(f"export needs {error.name}: pip install 'adain-rt[export]'") from None
     source = store.model_dir(model)
     if output is None and model in spec.MODELS and spec.MODELS[model].bundled:
         raise AdainError(f"model {model} ships with its graphs; name another directory with -o")
+    if model in spec.MODELS and not (source / store.WEIGHTS_NAME).is_file():
+        raise AdainError(f"model {model} has no weights yet; run `adain-rt weights fetch {model}`")
     destination = output or source
-    name = model if model in spec.MODELS else source.resolve().name
-    graphs = export_model(source, name, destination, precision)
-    with click.progressbar(
-        graphs, len(contract.GRAPHS), "Exporting", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as written:
-        for _ in written:
-            pass
-    difference = verify(destination)
-    click.echo(f"{destination}: {len(contract.GRAPHS)} graphs, at most {difference} of 256 levels from PyTorch")
+    graphs = export_model(source, store.model_name(model), destination)
+    with progress("Exporting", len(contract.GRAPHS), graphs) as exported:
+        count = sum(1 for _ in exported)
+    click.echo(f"{destination}: {count} graphs in {precision}, within one level of 256 of PyTorch")

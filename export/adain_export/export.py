@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,15 @@ import onnx
 import onnx_ir as ir
 import torch
 from onnx_ir.passes import common
+from safetensors import SafetensorError
 
 from adain_export import deploy
+from adain_export.footprint import bytes_per_pixel
 from adain_export.passes import ContractShapesPass, SharedWeightsPass
+from adain_export.verify import verify
 from adain_models import checkpoint
 from adain_models.errors import AdainError
-from adain_models.files import replacing, sha256_of
+from adain_models.files import explain, sha256_of
 from adain_models.networks import Network
 from adain_models.store import WEIGHTS_NAME
 from adain_rt import contract
@@ -31,39 +35,52 @@ OPSET = 20
 _EXAMPLE_SIZES = {"N": 2, "R": 3, "H": 32, "W": 48}  # all different, so that no two are taken for one symbol
 
 
-def export_model(source: Path, model: str, destination: Path, precision: str) -> Iterator[str]:
-    """Write the graphs of a model directory's weights, and the weights beside them; yield each graph's name, written.
+def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
+    """Write the graphs of a model directory's weights, and the weights beside them; yield each graph's name, exported.
+
+    They are written aside and checked, against the ONNX standard and against PyTorch, before any takes its place.
 
     Args:
         source: a model directory, of which ``weights.safetensors`` is read.
         model: the name that the graphs carry.
         destination: the directory to write; may be ``source``.
-        precision: ``fp32``.
 
     Raises:
-        AdainError: the weights cannot be read, or a file cannot be written.
+        AdainError: the weights cannot be read, a file cannot be written, or a graph does not agree with PyTorch.
 
     """
-    weights = source / WEIGHTS_NAME
-    network = checkpoint.load(weights)
-    if destination.resolve() != source.resolve():
-        with replacing(destination / WEIGHTS_NAME) as aside:
-            shutil.copyfile(weights, aside)
-        weights = destination / WEIGHTS_NAME
-    metadata = {
-        "model": model,
-        "weights_sha256": sha256_of(weights),
-        "contract": str(contract.VERSION),
-        "channels": str(network.channels),
-        "precision": precision,
-    }
-    for graph in contract.GRAPHS:
-        exported = _cleaned(_traced(network, graph), graph, network.channels, weights)
-        exported.metadata_props.update(metadata)
-        with replacing(destination / contract.graph_file(graph)) as aside:
-            ir.save(exported, aside)
-            _check(aside)
-        yield graph
+    network = checkpoint.load(source / WEIGHTS_NAME)
+    with _aside(destination) as aside:
+        weights = aside / WEIGHTS_NAME
+        shutil.copyfile(source / WEIGHTS_NAME, weights)
+        metadata = {
+            "model": model,
+            "weights_sha256": sha256_of(weights),
+            "contract": str(contract.VERSION),
+            "channels": str(network.channels),
+            "precision": "fp32",
+        }
+        for graph in contract.GRAPHS:
+            exported = _cleaned(_traced(network, graph), graph, network.channels, weights)
+            exported.metadata_props.update(metadata)
+            path = aside / contract.graph_file(graph)
+            ir.save(exported, path)
+            _finish(path)
+            yield graph
+        verify(aside)
+        for path in aside.iterdir():
+            path.replace(destination / path.name)
+
+
+@contextmanager
+def _aside(destination: Path) -> Iterator[Path]:
+    """Yield a new directory inside another, which goes when the block ends."""
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=destination) as aside:
+            yield Path(aside)
+    except (OSError, SafetensorError) as error:
+        raise AdainError(f"{destination}: cannot be written ({explain(error)})") from error
 
 
 def _traced(network: Network, graph: str) -> ir.Model:
@@ -113,9 +130,15 @@ def _cleaned(model: ir.Model, graph: str, channels: int, weights: Path) -> ir.Mo
     return passes(model).model
 
 
-def _check(path: Path) -> None:
-    """Hold a written graph against the ONNX standard, its types and shapes inferred."""
+def _finish(path: Path) -> None:
+    """Hold a written graph against the ONNX standard, types and shapes inferred, and note what memory it takes."""
     onnx.checker.check_model(path, full_check=True)
+    model = onnx.load(path, load_external_data=False)
+    onnx.helper.set_model_props(
+        model,
+        {prop.key: prop.value for prop in model.metadata_props} | {"bytes_per_pixel": str(bytes_per_pixel(model))},
+    )
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _dtype(tensor: TensorSpec) -> torch.dtype:

@@ -58,7 +58,7 @@ def assemble(architecture: str, tensors: Mapping[str, Tensor], source: object) -
         source: what the tensors are from, for the error.
 
     Raises:
-        AdainError: there is no such architecture, or the tensors are another network's.
+        AdainError: there is no such architecture, or the tensors are another network's or not finite.
 
     """
     with torch.device("meta"):  # sizes alone: tensors that do not fit shall cost no memory
@@ -71,5 +71,7 @@ def assemble(architecture: str, tensors: Mapping[str, Tensor], source: object) -
             f"{source}: holds the tensors of another network than {architecture}: "
             f"{name[:60]!r} expected {wanted.get(name, 'nowhere')}, found {found.get(name, 'nowhere')}"
         )
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise AdainError(f"{source}: holds weights that are not finite numbers")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return network.eval()

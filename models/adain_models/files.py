@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
             ``OSError`` or with what safetensors makes of one.
 
     """
-    aside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    aside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.touch(exist_ok=False)
@@ -39,6 +39,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield aside
         aside.chmod(mode)
         aside.replace(path)
+    except (FileExistsError, NotADirectoryError):
+        raise AdainError(f"{path}: cannot be written (a file stands where a folder is needed)") from None
     except (OSError, SafetensorError) as error:
         raise AdainError(f"{path}: cannot be written ({explain(error)})") from error
     finally:

@@ -106,6 +106,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         for name, value in loaded.items()
         if isinstance(name, str) and isinstance(value, Tensor) and _holds_floats(value)
     }
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > _LIMIT_BYTES:
+        raise AdainError(f"{path}: its tensors are larger than {_LIMIT_BYTES >> 20} MiB, more than any weights")
     if not tensors:
         raise AdainError(f"{path}: holds no tensors by name; save a network's state_dict()")
     return tensors

@@ -14,7 +14,7 @@ import platformdirs
 from adain_models import spec
 from adain_models.errors import AdainError
 
-__all__ = ["CACHE_VARIABLE", "WEIGHTS_NAME", "cache_dir", "model_dir"]
+__all__ = ["CACHE_VARIABLE", "WEIGHTS_NAME", "cache_dir", "model_dir", "model_name"]
 
 CACHE_VARIABLE = "ADAIN_RT_CACHE"
 WEIGHTS_NAME = "weights.safetensors"
@@ -43,3 +43,8 @@ def model_dir(model: str) -> Path:
     if path.is_dir():
         return path
     raise AdainError(f"model {model!r} is neither a model ({', '.join(spec.MODELS)}) nor a model directory")
+
+
+def model_name(model: str) -> str:
+    """Return what to call a model, given as for ``model_dir``: its name, or its directory's."""
+    return model if model in spec.MODELS else Path(model).resolve().name

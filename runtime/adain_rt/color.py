@@ -8,6 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adain_rt.contract import Pixels
+
 __all__ = ["coral", "keep_chroma"]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
@@ -16,7 +18,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, full range,
 _CHUNK = 1 << 16  # pixels worked on at once: they stay in the processor's cache
 
 
-def coral(style: NDArray[np.uint8], content: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def coral(style: Pixels, content: Pixels) -> Pixels:
     """Return the style picture with the content picture's distribution of colours.
 
     CORrelation ALignment (Sun, Feng and Saenko 2016, "Return of Frustratingly Easy Domain Adaptation") as the
@@ -43,7 +45,7 @@ def coral(style: NDArray[np.uint8], content: NDArray[np.uint8]) -> NDArray[np.ui
     return np.concatenate(recolored).reshape(style.shape)
 
 
-def keep_chroma(content: NDArray[np.uint8], stylized: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def keep_chroma(content: Pixels, stylized: Pixels) -> Pixels:
     """Return the stylised picture's luma with the content's chroma.
 
     Luminance-only transfer (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer"), in
@@ -68,20 +70,20 @@ def keep_chroma(content: NDArray[np.uint8], stylized: NDArray[np.uint8]) -> NDAr
     return np.concatenate(colored).reshape(content.shape)
 
 
-def _chunks(pixels: NDArray[np.uint8], dtype: type[_Float]) -> Iterator[NDArray[_Float]]:
+def _chunks(pixels: Pixels, dtype: type[_Float]) -> Iterator[NDArray[_Float]]:
     """Yield uint8 [H, W, 3] as floats [3, n], a piece at a time."""
     flat = pixels.reshape(-1, 3)
     for start in range(0, len(flat), _CHUNK):
         yield flat[start : start + _CHUNK].T.astype(dtype, order="C")
 
 
-def _to_bytes(values: NDArray[_Float]) -> NDArray[np.uint8]:
+def _to_bytes(values: NDArray[_Float]) -> Pixels:
     """Return floats [3, n] as uint8 [n, 3], rounded and clipped."""
     return np.rint(values).clip(0, 255).astype(np.uint8).T
 
 
 def _moments(
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean [3], the unbiased deviation [3] and the square root of C [3, 3]; see ``coral``."""
     count = pixels.size // 3

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import glob
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from adain_models.errors import AdainError
+from adain_models.files import explain
+from adain_rt.pictures import READABLE, Picture, read_picture
 
-__all__ = ["STDIN", "expand", "pictures_in"]
+__all__ = ["STDIN", "expand", "pictures_in", "read_content"]
 
 STDIN = Path("-")
-
-_SUFFIXES = frozenset({
-    ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp",
-})  # fmt: skip
 
 
 def expand(arguments: Iterable[str]) -> list[Path]:
@@ -32,10 +31,11 @@ def expand(arguments: Iterable[str]) -> list[Path]:
         elif path == STDIN or path.exists():
             paths.append(path)
         elif glob.has_magic(argument):
-            found = sorted(Path(match) for match in glob.glob(argument, recursive=True))  # noqa: PTH207 - any pattern
+            matches = map(Path, glob.glob(argument, recursive=True))  # noqa: PTH207 - any pattern
+            found = sorted(match for match in matches if match.is_file())
             if not found:
                 raise AdainError(f"{argument}: matches no file")
-            paths += [match for match in found if match.is_file()]
+            paths += found
         else:
             raise AdainError(f"{argument}: there is no such file or directory")
     return list(dict.fromkeys(paths))
@@ -44,14 +44,31 @@ def expand(arguments: Iterable[str]) -> list[Path]:
 def pictures_in(directory: Path, others: frozenset[str] = frozenset()) -> list[Path]:
     """Return the files of a directory that are pictures by their suffix, or have one of the ``others``, sorted.
 
+    Hidden files are left out: some systems keep what is no picture beside each picture.
+
     Raises:
         AdainError: there is none, or the directory cannot be read.
 
     """
+    suffixes = READABLE.keys() | others
     try:
-        found = sorted(path for path in directory.iterdir() if path.suffix.lower() in _SUFFIXES | others)
+        found = sorted(
+            path
+            for path in directory.iterdir()
+            if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+        )
     except OSError as error:
-        raise AdainError(f"{directory}: cannot be read ({error.strerror})") from None
+        raise AdainError(f"{directory}: cannot be read ({explain(error)})") from None
     if not found:
         raise AdainError(f"{directory}: holds no pictures")
     return found
+
+
+def read_content(path: Path) -> Picture:
+    """Return the picture of a path that ``expand`` gave.
+
+    Raises:
+        AdainError: as ``read_picture``.
+
+    """
+    return read_picture(sys.stdin.buffer, "stdin") if path == STDIN else read_picture(path)

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["GRAPHS", "MIN_SIDE", "MULTIPLE", "VERSION", "GraphSpec", "TensorSpec", "graph_file"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["GRAPHS", "MIN_SIDE", "MULTIPLE", "VERSION", "GraphSpec", "Pixels", "TensorSpec", "graph_file"]
+
+Pixels = NDArray[np.uint8]
+"""A picture (H, W, 3), pictures (N, H, W, 3), a mask (H, W) or masks (R, H, W), as the graphs take them."""
 
 VERSION = 1
 """Rises when a change of this module would break a runtime or a graph made before it."""

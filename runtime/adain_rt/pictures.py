@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
+from adain_rt.contract import Pixels
 
 __all__ = [
     "MAX_PIXELS",
@@ -31,6 +31,7 @@ __all__ = [
     "center_square",
     "check_writable",
     "encode_picture",
+    "frame",
     "read_mask",
     "read_picture",
     "resize_to",
@@ -40,8 +41,24 @@ __all__ = [
 MAX_PIXELS = 89_478_485
 """The most pixels a picture may have: above it Pillow, too, warns of a decompression bomb."""
 
-READABLE = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
-"""The formats that are read, by Pillow's names: those of pictures, no documents and no run-time helpers."""
+READABLE = {
+    ".avif": "AVIF",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".j2k": "JPEG2000",
+    ".jfif": "JPEG",
+    ".jp2": "JPEG2000",
+    ".jpeg": "JPEG",
+    ".jpg": "JPEG",
+    ".pbm": "PPM",
+    ".pgm": "PPM",
+    ".png": "PNG",
+    ".ppm": "PPM",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+"""From a file's extension, in lower case, to Pillow's name of its format: those of pictures, no documents."""
 
 WRITABLE = {
     ".jpg": "JPEG",
@@ -64,6 +81,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "TIFF": {},
     "BMP": {},
 }
+_FORMATS = tuple(sorted(set(READABLE.values())))
 _WITH_ALPHA = {"PNG", "WEBP", "TIFF", "AVIF"}
 # What libjpeg and libwebp encode, and what libavif decodes.
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 32_768}
@@ -108,11 +126,11 @@ _DROPPED_DETAILS = {
     ExifTags.Base.ExifInteroperabilityOffset,
     ExifTags.Base.MakerNote,
 }
+_LONGEST_XMP = 1 << 16  # what a JPEG can carry; a longer packet is not searched, but left out
 _STALE_XMP = re.compile(
-    rb"""tiff:Orientation\s*=\s*(["']).*?\1|<tiff:Orientation>.*?</tiff:Orientation>"""
-    rb"""|<(xmp|xap):Thumbnails>.*?</\2:Thumbnails>""",
-    re.DOTALL,
+    rb"""tiff:Orientation\s{0,9}=\s{0,9}["'][^"'<>]{0,20}["']|<tiff:Orientation>[^<]{0,20}</tiff:Orientation>"""
 )
+_THUMBNAILS = (b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"), (b"<xap:Thumbnails>", b"</xap:Thumbnails>")
 
 # A library's logger: without it, Python prints Pillow's errors where no logging is set up.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -133,8 +151,8 @@ class Picture:
 
     """
 
-    pixels: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None
+    pixels: Pixels
+    alpha: Pixels | None
     format: str
     frames: int = 1
     exif: bytes | None = None
@@ -151,13 +169,33 @@ class Picture:
         """Columns of pixels."""
         return int(self.pixels.shape[1])
 
-    def with_pixels(self, pixels: NDArray[np.uint8]) -> Picture:
-        """Return this picture with other pixels, uint8 [H, W, 3]; the alpha is resized to their size."""
-        alpha = self.alpha
-        if alpha is not None and alpha.shape != pixels.shape[:2]:
-            size = (pixels.shape[1], pixels.shape[0])
-            alpha = np.array(Image.fromarray(alpha).resize(size, Image.Resampling.LANCZOS))
-        return replace(self, pixels=pixels, alpha=alpha)
+    def with_pixels(self, pixels: Pixels) -> Picture:
+        """Return this picture with other pixels, uint8 [H, W, 3], as many as it has."""
+        return replace(self, pixels=pixels)
+
+    def framed(self, size: int, crop: bool) -> Picture:
+        """Return the central square of this picture if it is to be cropped, its shorter side then resized.
+
+        Args:
+            size: pixels of the shorter side; 0 keeps the size.
+            crop: whether to crop first.
+
+        Raises:
+            AdainError: as ``resize_to``.
+
+        """
+        alpha = None if self.alpha is None else frame(self.alpha, size, crop)
+        return replace(self, pixels=frame(self.pixels, size, crop), alpha=alpha)
+
+    def visible_part(self) -> Picture | None:
+        """Return the smallest rectangle of this picture outside which all is transparent; None if all of it is."""
+        if self.alpha is None:
+            return self
+        rows, columns = (np.flatnonzero(self.alpha.any(axis)) for axis in (1, 0))
+        if not rows.size:
+            return None
+        box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        return replace(self, pixels=np.ascontiguousarray(self.pixels[box]), alpha=self.alpha[box])
 
 
 def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
@@ -167,9 +205,8 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     colorimetric, with black point compensation); a profile that is broken, or for other channels than the
     picture's, is ignored. 16-bit values are rounded to 8 bits. Of an animation, the first frame is read.
 
-    A transparent pixel's colour is unseen and often black, and would pass into the style's statistics. So
-    each colour ``c`` of alpha ``a``, 0 to 1, becomes ``a c + (1 - a) m``, where ``m`` is the mean colour
-    weighted by alpha. A picture that is transparent all over keeps its colours.
+    The colour of a wholly transparent pixel is unseen and often black, and would pass into the features beside it: it
+    becomes the mean colour of the others, weighted by their alpha.
 
     Raises:
         AdainError: the file is missing, empty, unreadable, broken or cut short, of another format, of
@@ -179,12 +216,12 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     name = name or (str(source) if isinstance(source, Path) else "the input")
     with _opened(source, name) as file:
         try:
-            with _HUSH, Image.open(file, formats=READABLE) as image:
+            with _HUSH, Image.open(file, formats=_FORMATS) as image:
                 return _picture(image, name)
         except AdainError:
             raise
         except UnidentifiedImageError as error:
-            readable = ", ".join(sorted(READABLE))
+            readable = ", ".join(_FORMATS)
             raise AdainError(
                 f"{name}: is broken, or no picture that can be read; convert it to one of {readable}"
             ) from error
@@ -196,7 +233,7 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
             raise AdainError(f"{name}: is broken or cut short ({_why(error)}); copy or export it again") from error
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
+def read_mask(path: Path) -> Pixels:
     """Read a mask: uint8 [H, W], 255 inside, 0 outside, from the picture's luma (ITU-R BT.601).
 
     What is transparent is outside. If the visible pixels are all of one colour, whichever it is, the alpha
@@ -267,7 +304,7 @@ def encode_picture(picture: Picture, file_format: str, name: str = "the output")
     return buffer.getvalue()
 
 
-def resize_to(pixels: NDArray[np.uint8], shorter_side: int) -> NDArray[np.uint8]:
+def resize_to(pixels: Pixels, shorter_side: int) -> Pixels:
     """Return uint8 [H, W, 3] or [H, W] with its shorter side as told, the aspect kept; Lanczos, antialiased.
 
     Raises:
@@ -285,7 +322,14 @@ def resize_to(pixels: NDArray[np.uint8], shorter_side: int) -> NDArray[np.uint8]
     return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
-def center_square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def frame(pixels: Pixels, size: int, crop: bool) -> Pixels:
+    """Return a picture's or a mask's pixels, cropped and resized as ``Picture.framed`` says."""
+    if crop:
+        pixels = center_square(pixels)
+    return resize_to(pixels, size) if size else pixels
+
+
+def center_square(pixels: Pixels) -> Pixels:
     """Return the largest square at the centre of uint8 [H, W, 3] or [H, W]."""
     height, width = pixels.shape[:2]
     side = min(height, width)
@@ -377,7 +421,7 @@ def _why(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _alpha(image: Image.Image) -> NDArray[np.uint8] | None:
+def _alpha(image: Image.Image) -> Pixels | None:
     """Return uint8 [H, W] if an image has transparency of any kind: a channel, a palette's, a colour key."""
     if not image.has_transparency_data:
         return None
@@ -440,14 +484,11 @@ def _srgb_profile() -> bytes:
     return profile[:24] + date + profile[36:]
 
 
-def _without_unseen_colors(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Blend pixels, uint8 [H, W, 3], with their mean by alpha, uint8 [H, W]; see ``read_picture``."""
+def _without_unseen_colors(pixels: Pixels, alpha: Pixels) -> Pixels:
+    """Give transparent pixels of uint8 [H, W, 3] the mean colour of the others; see ``read_picture``."""
     weight = alpha.sum(dtype=np.int64)
     if weight:
-        mean = np.einsum("hw,hwc->c", alpha, pixels, dtype=np.float64) / weight
-        faint = alpha < _OPAQUE
-        share = alpha[faint][:, None] / np.float32(255)
-        pixels[faint] = np.rint(share * pixels[faint] + (1 - share) * mean.astype(np.float32))
+        pixels[alpha == 0] = np.rint(np.einsum("hw,hwc->c", alpha, pixels, dtype=np.float64) / weight)
     return pixels
 
 
@@ -474,7 +515,13 @@ def _kept_exif(exif: Image.Exif) -> bytes | None:
 
 
 def _kept_xmp(xmp: object) -> bytes | None:
-    return (_STALE_XMP.sub(b"", xmp) or None) if isinstance(xmp, bytes) else None
+    if not isinstance(xmp, bytes) or len(xmp) > _LONGEST_XMP:
+        return None
+    for start, end in _THUMBNAILS:
+        before, found, rest = xmp.partition(start)
+        if found:
+            xmp = before + rest.partition(end)[2]
+    return _STALE_XMP.sub(b"", xmp) or None
 
 
 def _kept_dpi(dpi: object) -> tuple[float, float] | None:
@@ -484,7 +531,7 @@ def _kept_dpi(dpi: object) -> tuple[float, float] | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     most = np.iinfo(np.uint16).max  # as JPEG stores it
-    return (across, down) if 1 <= across <= most and 1 <= down <= most else None
+    return (across, down) if 1 < across <= most and 1 < down <= most else None  # 1 is what Pillow gives for none
 
 
 def _image(picture: Picture, file_format: str) -> Image.Image:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from adain_rt.stylizer import Pixels
+from adain_rt.contract import Pixels
 
 __all__ = ["Cell", "draw"]
 

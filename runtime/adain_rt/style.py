@@ -21,6 +21,7 @@ SUFFIX = ".safetensors"
 
 _FORMAT = "adain-rt style 1"
 _MAX_BYTES = 1 << 20
+_LARGEST = 1e6  # far above any feature; squares of what is above overflow
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ class Style:
         shares = np.asarray(weights, np.float64)
         if shares.shape != (len(styles),) or not styles:
             raise AdainError(f"{len(styles)} styles cannot be mixed by {shares.size} weights: give one weight for each")
-        if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+        if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.any()):
             raise AdainError(f"style weights must be 0 or more, and not all 0; these are {list(weights)}")
         first = styles[0]
         if any(style.weights_sha256 != first.weights_sha256 for style in styles):
             raise AdainError("styles of different models cannot be mixed: save them again with one model")
+        shares /= shares.max()  # first, since a sum can be too large for a float
         shares /= shares.sum()
         mean = shares @ np.stack([style.mean for style in styles]).astype(np.float64)
         std = shares @ np.stack([style.std for style in styles]).astype(np.float64)
@@ -88,20 +90,25 @@ class Style:
                 raise AdainError(f"{path}: is no style (a style is smaller than {_MAX_BYTES} bytes)")
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+                codes = [_vector(file, name) for name in ("mean", "std")]
         except OSError as error:
-            raise AdainError(f"{path}: the style cannot be read ({explain(error)})") from None
+            raise AdainError(f"{path}: the style cannot be read ({explain(error)}); check the path") from None
         except SafetensorError as error:
             raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
         if metadata.get("format") != _FORMAT or not {"model", "weights_sha256"} <= metadata.keys():
             raise AdainError(f"{path}: is a safetensors file but no style; make one with `adain-rt style save`")
-        mean, std = (tensors.get(name, np.empty(0)) for name in ("mean", "std"))
-        if not (_is_vector(mean) and _is_vector(std) and mean.shape == std.shape and (std > 0).all()):
+        mean, std = codes
+        if mean is None or std is None or mean.shape != std.shape or (std <= 0).any():
             raise AdainError(f"{path}: the style is damaged (no code of finite means and positive deviations)")
+        if not all(text.isprintable() for text in metadata.values()):
+            raise AdainError(f"{path}: the style is damaged (its texts hold control characters)")
         about = {key[6:]: value for key, value in sorted(metadata.items()) if key.startswith("about.")}
         return cls(mean, std, metadata["model"], metadata["weights_sha256"], about)
 
 
-def _is_vector(values: NDArray[Any]) -> bool:
-    """Whether this is one float32 vector of finite numbers."""
-    return values.ndim == 1 and values.size > 0 and values.dtype == np.float32 and bool(np.isfinite(values).all())
+def _vector(file: Any, name: str) -> NDArray[np.float32] | None:
+    """Return a tensor of an open safetensors file if it is one float32 vector of numbers that features can have."""
+    if name not in file.keys() or file.get_slice(name).get_dtype() != "F32":  # noqa: SIM118 - it is no mapping
+        return None
+    values: NDArray[np.float32] = file.get_tensor(name)
+    return values if values.ndim == 1 and values.size and (np.abs(values) < _LARGEST).all() else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,14 @@ from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt import backends, contract
+from adain_rt.contract import Pixels
+from adain_rt.memory import available_bytes
 from adain_rt.style import Style
 
-__all__ = ["Pixels", "Stylizer", "pad"]
+__all__ = ["Stylizer", "pad"]
 
-Pixels = NDArray[np.uint8]
+_WASTE = 2.6
+"""What a backend takes at most for each byte that a graph's tensors need: its arena grows by doubling (measured)."""
 
 
 class Stylizer:
@@ -37,14 +42,19 @@ class Stylizer:
 
     def __init__(self, model: str = spec.DEFAULT_MODEL, backend: str = backends.AUTO) -> None:
         self.directory = store.model_dir(model)
-        self.model = model if model in spec.MODELS else self.directory.name
-        self.backend = backends.choose(backend).name
-        self._lock = Lock()
-        self._channels: dict[str, int] = {}  # of the graphs that were checked
+        self.model = store.model_name(model)
+        self.backend = backends.choose(backend)
+        self._lock = RLock()
+        self._graphs: dict[str, _GraphFacts] = {}
 
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of the model's weights file, which the codes of its styles carry."""
+        """The SHA-256 of the model's weights file, which the codes of its styles carry.
+
+        Raises:
+            AdainError: the model has no weights.
+
+        """
         with self._lock:
             return self._weights_sha256
 
@@ -91,12 +101,14 @@ class Stylizer:
         if not 0 <= strength <= 1:
             raise AdainError(f"the strength (alpha) must be from 0 to 1, not {strength:g}")
         batch = content if content.ndim == 4 else content[None]  # noqa: PLR2004 - the batch has four axes
-        if masks is None:
-            if not isinstance(style, Style):
-                raise AdainError("several styles need a mask each; mix them into one with Style.mix")
+        if masks is not None:
+            if content_code is not None:
+                raise AdainError("masks and a content code exclude each other: each region is measured by itself")
+            stylized = self._regions(batch, [style] if isinstance(style, Style) else style, strength, masks)
+        elif isinstance(style, Style):
             stylized = self._whole(batch, style, strength, content_code)
         else:
-            stylized = self._regions(batch, style, strength, masks)
+            raise AdainError("several styles need a mask each; mix them into one with Style.mix")
         return stylized.reshape(content.shape)
 
     def check(self, style: Style) -> None:
@@ -113,47 +125,64 @@ class Stylizer:
             )
 
     def _whole(self, batch: Pixels, style: Style, strength: float, content_code: Style | None) -> Pixels:
-        codes = {"style": style} if content_code is None else {"style": style, "content": content_code}
+        inputs = _repeated(style_mean=style.mean, style_std=style.std, count=len(batch))
+        codes = [style]
+        if content_code is not None:
+            inputs |= _repeated(content_mean=content_code.mean, content_std=content_code.std, count=len(batch))
+            codes.append(content_code)
         graph = "stylize" if content_code is None else "stylize_fixed"
-        inputs = {}
-        for name, code in codes.items():
-            self.check(code)
-            self._check_channels(code, graph)
-            inputs[f"{name}_mean"] = np.repeat(code.mean[None], len(batch), axis=0)
-            inputs[f"{name}_std"] = np.repeat(code.std[None], len(batch), axis=0)
-        (stylized,) = self._run(graph, image=pad(batch), strength=_repeated(strength, len(batch)), **inputs)
-        return _cropped(stylized, batch)
+        return self._stylized(graph, batch, codes, strength, inputs)
 
-    def _regions(self, batch: Pixels, style: Style | Sequence[Style], strength: float, masks: Pixels) -> Pixels:
-        styles = [style] if isinstance(style, Style) else list(style)
+    def _regions(self, batch: Pixels, styles: Sequence[Style], strength: float, masks: Pixels) -> Pixels:
         if masks.dtype != np.uint8 or masks.shape != (len(styles), *batch.shape[1:3]):
             raise AdainError(
                 f"{len(styles)} styles on pictures of {batch.shape[2]}x{batch.shape[1]} pixels need as many masks "
                 f"of that size, not an array {masks.dtype} {masks.shape}"
             )
-        for each in styles:
-            self.check(each)
-            self._check_channels(each, "stylize_regions")
-        count = len(batch)
-        (stylized,) = self._run(
-            "stylize_regions",
-            image=pad(batch),
-            style_mean=np.repeat(np.stack([each.mean for each in styles])[None], count, axis=0),
-            style_std=np.repeat(np.stack([each.std for each in styles])[None], count, axis=0),
-            masks=np.repeat(pad(masks[..., None])[None, ..., 0], count, axis=0),
-            strength=_repeated(strength, count),
-        )
-        return _composed(_cropped(stylized, batch), batch, masks)
+        means, stds = (np.stack([getattr(style, name) for style in styles]) for name in ("mean", "std"))
+        padded = pad(masks[..., None])[..., 0]
+        inputs = _repeated(style_mean=means, style_std=stds, masks=padded, count=len(batch))
+        return _composed(self._stylized("stylize_regions", batch, styles, strength, inputs), batch, masks)
 
-    def _run(self, graph: str, **inputs: NDArray[np.uint8] | NDArray[np.float32]) -> tuple[NDArray[Any], ...]:
-        return self._ready(graph).run(graph, inputs)
+    def _stylized(
+        self, graph: str, batch: Pixels, codes: Sequence[Style], strength: float, inputs: dict[str, NDArray[Any]]
+    ) -> Pixels:
+        channels = self._facts(graph).channels
+        for code in codes:
+            self.check(code)
+            if code.mean.shape != (channels,):
+                raise AdainError(f"the style has {code.mean.size} channels and the model {channels}")
+        strengths = np.full(len(batch), strength, np.float32)
+        (stylized,) = self._run(graph, image=pad(batch), strength=strengths, **inputs)
+        cropped: Pixels = stylized[:, : batch.shape[1], : batch.shape[2]]
+        return cropped
 
-    def _ready(self, graph: str) -> backends.Backend:
-        """Return the backend, with the graph checked when it is first needed."""
+    def _run(self, graph: str, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        _check_memory(inputs["image"], self._facts(graph).bytes_per_pixel)
+        return self._backend.run(graph, inputs)
+
+    def _facts(self, graph: str) -> _GraphFacts:
+        """Return what a graph says of itself, read and checked when it is first needed."""
         with self._lock:
-            if graph not in self._channels:
-                self._channels[graph] = self._checked_channels(graph)
-            return self._backend
+            if graph not in self._graphs:
+                self._graphs[graph] = self._read_facts(graph)
+            return self._graphs[graph]
+
+    def _read_facts(self, graph: str) -> _GraphFacts:
+        """Refuse a graph that is not made of the weights beside it, or not to the contract that this runtime knows."""
+        weights = self.weights_sha256
+        export = f"`adain-rt export --model {self.model}` (pip install 'adain-rt[export]')"
+        if not (self.directory / contract.graph_file(graph)).is_file():
+            raise AdainError(f"model {self.model} has no graphs yet in {self.directory}; run {export}")
+        metadata = self._backend.metadata(graph)
+        if metadata.get("weights_sha256") != weights or metadata.get("contract") != str(contract.VERSION):
+            raise AdainError(
+                f"{self.directory}: the graph {graph} is not of the weights there, or of another version; run {export}"
+            )
+        try:
+            return _GraphFacts(int(metadata["channels"]), int(metadata["bytes_per_pixel"]))
+        except (KeyError, ValueError):
+            raise AdainError(f"{self.directory}: the graph {graph} is damaged; run {export}") from None
 
     @cached_property
     def _weights_sha256(self) -> str:
@@ -167,23 +196,13 @@ class Stylizer:
     def _backend(self) -> backends.Backend:
         return backends.open_backend(self.backend, self.directory)
 
-    def _checked_channels(self, graph: str) -> int:
-        """Return C as a graph has it, made from the weights beside it and to the contract that this runtime knows."""
-        weights = self._weights_sha256
-        export = f"`adain-rt export --model {self.model}` (pip install 'adain-rt[export]')"
-        if not (self.directory / contract.graph_file(graph)).is_file():
-            raise AdainError(f"model {self.model} has no graphs yet in {self.directory}; run {export}")
-        metadata = self._backend.metadata(graph)
-        if metadata.get("weights_sha256") != weights or metadata.get("contract") != str(contract.VERSION):
-            raise AdainError(
-                f"{self.directory}: the graph {graph} is not of the weights there, or of another version; run {export}"
-            )
-        return int(metadata["channels"])
 
-    def _check_channels(self, style: Style, graph: str) -> None:
-        self._ready(graph)
-        if style.mean.shape != (self._channels[graph],):
-            raise AdainError(f"the style has {style.mean.size} channels and the model {self._channels[graph]}")
+@dataclass(frozen=True)
+class _GraphFacts:
+    """What is needed of a graph's metadata."""
+
+    channels: int
+    bytes_per_pixel: int
 
 
 def pad(pictures: Pixels) -> Pixels:
@@ -199,20 +218,33 @@ def pad(pictures: Pixels) -> Pixels:
     return padded
 
 
-def _cropped(stylized: NDArray[Any], batch: Pixels) -> Pixels:
-    cropped: Pixels = stylized[:, : batch.shape[1], : batch.shape[2]]
-    return cropped
-
-
 def _composed(stylized: Pixels, batch: Pixels, masks: Pixels) -> Pixels:
     """Return the stylised pictures where the masks are, and the pictures themselves where they are not."""
-    share = np.minimum(masks.sum(0, dtype=np.uint32), 255)[..., None]  # (H, W, 1)
-    composed: Pixels = ((stylized * share + batch * (255 - share) + 127) // 255).astype(np.uint8)
+    share = np.minimum(masks.sum(0, dtype=np.uint16), 255)  # (H, W)
+    composed = stylized.copy()
+    composed[:, share == 0] = batch[:, share == 0]
+    mixed = (share > 0) & (share < 255)  # noqa: PLR2004 - the edges of soft masks, a small part of most
+    of_stylized = share[mixed].astype(np.uint32)[:, None]
+    composed[:, mixed] = (stylized[:, mixed] * of_stylized + batch[:, mixed] * (255 - of_stylized) + 127) // 255
     return composed
 
 
-def _repeated(strength: float, count: int) -> NDArray[np.float32]:
-    return np.full(count, strength, np.float32)
+def _repeated(count: int, **values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return values with a leading axis of the batch's length."""
+    return {name: np.repeat(value[None], count, axis=0) for name, value in values.items()}
+
+
+def _check_memory(image: Pixels, bytes_per_pixel: int) -> None:
+    """Refuse pictures that would take more memory than there is: most systems end a process that tries."""
+    height, width = image.shape[1:3]
+    needed = math.prod(image.shape[:3]) * bytes_per_pixel * _WASTE
+    available = available_bytes()
+    if available is not None and needed > available:
+        side = int(min(height, width) * math.sqrt(available / needed))
+        raise AdainError(
+            f"{width}x{height} pixels may take {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free: "
+            f"use a smaller size (a shorter side of {side} pixels fits)"
+        )
 
 
 def _check_pixels(pixels: Pixels, dimensions: tuple[int, ...]) -> None:

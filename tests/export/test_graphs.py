@@ -33,7 +33,7 @@ def load(directory: Path, graph: str) -> onnx.ModelProto:
 
 def test_the_bundled_graphs_are_exactly_what_export_makes(tmp_path):
     bundled = store.model_dir("lite")
-    list(export_model(bundled, "lite", tmp_path, "fp32"))
+    list(export_model(bundled, "lite", tmp_path))
     names = [store.WEIGHTS_NAME, *(contract.graph_file(graph) for graph in contract.GRAPHS)]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert filecmp.cmpfiles(bundled, tmp_path, names, shallow=False) == (names, [], [])
@@ -135,7 +135,7 @@ def test_every_graph_agrees_with_the_float64_reference_on_photographs(model_dir,
 
 
 def test_verify_passes_the_graphs_of_each_model(model_dir):
-    assert verify(model_dir) <= 1
+    verify(model_dir)
 
 
 def test_verify_refuses_a_graph_that_computes_something_else(tmp_path):

@@ -62,3 +62,12 @@ def test_a_file_without_an_architecture_says_how_to_bring_it_in(tmp_path):
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(AdainError, match="adain-rt weights import"):
         checkpoint.load(path)
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path):
+    network = Vgg19(width=4)
+    with torch.no_grad():
+        network.decoder.get_submodule("conv1_1").bias[1] = float("nan")
+    checkpoint.save(network, tmp_path / "nan.safetensors")
+    with pytest.raises(AdainError, match=r"nan\.safetensors: holds weights that are not finite"):
+        checkpoint.load(tmp_path / "nan.safetensors")

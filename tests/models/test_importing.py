@@ -245,3 +245,10 @@ def test_a_directory_that_cannot_be_made_is_named(lite: dict[str, Tensor], tmp_p
     torch.save(lite, tmp_path / "mine.pth")
     with pytest.raises(AdainError, match="cannot be written"):
         import_weights([tmp_path / "mine.pth"], tmp_path / "mine.pth" / "model")
+
+
+def test_tensors_that_are_larger_than_their_file_are_refused(tmp_path: Path) -> None:
+    """A file of a few bytes can hold a tensor that repeats one number for ever."""
+    torch.save({"encoder.conv1.weight": torch.zeros(1).expand(1 << 30)}, tmp_path / "small.pth")
+    assert (tmp_path / "small.pth").stat().st_size < 10_000
+    assert "its tensors are larger than 1024 MiB" in refusal([tmp_path / "small.pth"], tmp_path / "model")

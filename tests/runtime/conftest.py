@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from adain_rt.cli import main
-from adain_rt.stylizer import Pixels
+from adain_rt.contract import Pixels
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,18 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from adain_models import checkpoint
+from adain_models.errors import AdainError
+from adain_models.vgg19 import Vgg19
 from adain_rt.cli import cli
+from adain_rt.pictures import resize_to
+from adain_rt.sheet import Cell, draw
 from adain_rt.style import Style
 
 HEAVY = ("torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "openvino")
@@ -112,40 +118,41 @@ def test_every_preset_paints_with_the_bundled_weights(stylizer, desk):
         assert all(np.abs(one - other).mean() > 2 for other in made[i + 1 :]), paths[i].stem
 
 
-def test_a_grid_has_a_row_for_each_content_and_a_column_for_each_style(run, desk):
-    assert (
-        run(
-            "grid",
-            "photo.jpg",
-            "painting.png",
-            "--style",
-            "painting.png",
-            "--style",
-            "@great-wave",
-            "--cell",
-            64,
-            "-o",
-            "g.png",
-        ).status
-        == 0
-    )
-    sheet = pixels("g.png")
-    assert sheet.shape[1] == 3 * 72 + 8
-    assert sheet[:, -8:].min() == 255  # the margin
-    assert sheet[-60:-30, 8:200].std() > 20  # the last row has pictures
+def preset(stylizer, name: str) -> Style:
+    return Style.load(stylizer.directory / "presets" / f"{name}.safetensors")
 
 
-def test_a_grid_sweeps_alpha_and_mixes_four_corners(run, desk):
-    assert (
-        run("grid", "photo.jpg", "--style", "@great-wave", "--alphas", "0,0.5,1", "--cell", 64, "-o", "a.png").status
-        == 0
-    )
-    assert pixels("a.png").shape[1] == 5 * 72 + 8
-    four = [
-        part for name in ("great-wave", "starry-night", "the-scream", "stables") for part in ("--style", f"@{name}")
-    ]
+def test_a_grid_has_a_row_for_each_content_and_a_column_for_each_style(run, desk, stylizer):
+    styles = ("--style", "painting.png", "--style", "@great-wave")
+    sizes = ("--size", 0, "--style-size", 0, "--cell", 64)
+    assert run("grid", "photo.jpg", "painting.png", *styles, *sizes, "-o", "g.png").status == 0
+    painting, codes = pixels("painting.png"), [stylizer.encode(pixels("painting.png")), preset(stylizer, "great-wave")]
+    rows = [[Cell(), Cell("painting", painting), Cell("great-wave")]]
+    for name, content in (("photo", pixels("photo.jpg")), ("painting", painting)):
+        rows.append([Cell(name, content), *(Cell(pixels=stylizer.stylize(content, code)) for code in codes)])
+    np.testing.assert_array_equal(pixels("g.png"), draw(rows, 64))
+
+
+def test_a_grid_sweeps_alpha(run, desk, stylizer):
+    sweep = ("--style", "@great-wave", "--alphas", "0,0.5,1", "--size", 0, "--cell", 64)
+    assert run("grid", "photo.jpg", *sweep, "-o", "a.png").status == 0
+    content, code = pixels("photo.jpg"), preset(stylizer, "great-wave")
+    cells = [Cell(f"alpha {a:g}", stylizer.stylize(content, code, strength=a)) for a in (0, 0.5, 1)]
+    np.testing.assert_array_equal(pixels("a.png"), draw([[Cell("photo", content), *cells, Cell("great-wave")]], 64))
+
+
+def test_a_grid_mixes_between_four_corners(run, desk, stylizer):
+    names = ("great-wave", "starry-night", "the-scream", "stables")
+    four = [part for name in names for part in ("--style", f"@{name}")]
     assert run("grid", "photo.jpg", *four, "--corners", "--size", 32, "--cell", 48, "-o", "c.png").status == 0
-    assert pixels("c.png").shape[1] == 5 * 56 + 8
+    content, codes = resize_to(pixels("photo.jpg"), 32), [preset(stylizer, name) for name in names]
+    rows = []
+    for y in (0, 0.25, 0.5, 0.75, 1):
+        weights = [((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y) for x in (0, 0.25, 0.5, 0.75, 1)]
+        labels = [names[each.index(1)] if 1 in each else "" for each in weights]
+        mixed = [stylizer.stylize(content, Style.mix(codes, each)) for each in weights]
+        rows.append([Cell(label, picture) for label, picture in zip(labels, mixed, strict=True)])
+    np.testing.assert_array_equal(pixels("c.png"), draw(rows, 48))
 
 
 @pytest.mark.parametrize(
@@ -155,6 +162,8 @@ def test_a_grid_sweeps_alpha_and_mixes_four_corners(run, desk):
         (["--style", "@great-wave", "--alphas", "0,x"], ["--alphas 0,x", "no list of numbers"]),
         (["--style", "@great-wave", "--alphas", "0,2"], ["--alphas 0,2", "2 is not from 0 to 1"]),
         (["--style", "missing.png"], ["missing.png", "no such file"]),
+        (["--style", "@great-wave:2"], ["no weights"]),
+        (["--style", "@great-wave", "--alphas", "0,1", "--alpha", "0.5"], ["--alphas", "one of them"]),
     ],
 )  # fmt: skip
 def test_a_grid_that_cannot_be_is_refused(run, desk, arguments, said):
@@ -164,13 +173,30 @@ def test_a_grid_that_cannot_be_is_refused(run, desk, arguments, said):
 
 def test_info_says_which_backend_auto_takes_and_why(run):
     facts = json.loads(run("info", "--json").out)
-    assert facts["auto"].startswith("onnxruntime (")
+    assert facts["auto"].startswith("onnxruntime: the first of")
     assert facts["models"]["lite"] == "ready"
     assert "onnxruntime" in run("info").out
 
 
 def test_export_refuses_to_write_into_the_package_unasked(run):
     run("export", "--model", "lite").refused("-o")
+
+
+def test_an_exported_model_paints_and_a_failed_export_leaves_the_one_that_was_there(run, desk, monkeypatch):
+    checkpoint.save(Vgg19(width=4), desk / "mine" / "weights.safetensors")
+    result = run("export", "--model", "mine")
+    assert (result.status, result.err) == (0, "")
+    assert result.out == "mine: 4 graphs in fp32, within one level of 256 of PyTorch\n"
+    assert run("stylize", "photo.jpg", "--style", "painting.png", "--model", "mine", "-o", "one.png").status == 0
+    before = {path: path.read_bytes() for path in (desk / "mine").iterdir()}
+
+    def disagree(directory: Path) -> None:
+        raise AdainError(f"{directory}: the graph stylize differs from PyTorch by 9 of 256 levels")
+
+    monkeypatch.setattr("adain_export.export.verify", disagree)
+    checkpoint.save(Vgg19(width=8), desk / "other" / "weights.safetensors")
+    run("export", "--model", "other", "-o", "mine").refused("differs from PyTorch")
+    assert {path: path.read_bytes() for path in (desk / "mine").iterdir()} == before
 
 
 def test_export_without_its_packages_says_what_to_install(run, monkeypatch, tmp_path):

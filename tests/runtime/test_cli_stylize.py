@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import resource
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from adain_rt.color import coral, keep_chroma
+from adain_rt.pictures import resize_to
 from adain_rt.style import Style
 
 STYLE = ("--style", "painting.png", "--style-size", "0")
@@ -168,7 +173,7 @@ def test_of_an_animation_the_first_frame_is_painted_and_that_is_said(run, desk):
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
     result = run("stylize", "moving.gif", *STYLE)
     assert result.status == 0
-    assert result.err == "adain-rt: moving.gif: is animated; its first frame of 2 is painted\n"
+    assert result.err == "adain-rt: moving.gif: has 2 frames or pages; the first is stylised\n"
     assert (desk / "moving_stylized_painting.png").exists()
 
 
@@ -211,8 +216,8 @@ def test_an_input_is_never_overwritten(run, desk, target):
         (["photo.jpg", *STYLE, "--alpha", "1.5"], ["--alpha", "1.5 is not from 0 to 1"]),
         (["photo.jpg", *STYLE, "--alpha", "nan"], ["--alpha", "nan is not from 0 to 1"]),
         (["photo.jpg", "--style", "painting.png:0"], ["--style painting.png:0", "all 0"]),
-        (["photo.jpg", "--style", "painting.png:-1"], ["--style painting.png:-1", "0 or more"]),
-        (["photo.jpg", "--style", "painting.png:nan"], ["--style painting.png:nan", "0 or more"]),
+        (["photo.jpg", "--style", "painting.png:-1"], ["style painting.png:-1", "0 or more"]),
+        (["photo.jpg", "--style", "painting.png:nan"], ["style painting.png:nan", "0 or more"]),
         (["photo.jpg", *STYLE, "--mask", "photo.jpg", "--mask", "photo.jpg"], ["1 --style and 2 --mask"]),
         (["photo.jpg", *STYLE, "--mask", "painting.png"], ["--mask painting.png", "64x64", "96x64"]),
         (["photo.jpg", "--style", "painting.png:2", "--mask", "photo.jpg"], ["leave out the weights"]),
@@ -221,7 +226,7 @@ def test_an_input_is_never_overwritten(run, desk, target):
         (["photo.jpg", *STYLE, "--backend", "abacus"], ["--backend", "abacus"]),
         (["photo.jpg", *STYLE, "--color", "red"], ["--color", "coral"]),
         (["photo.jpg", "--style", "@great-wave", "--color", "coral"], ["great-wave", "use luma"]),
-        (["photo.jpg", "painting.png", *STYLE, "-o", "out.png"], ["out.png", "name a directory"]),
+        (["photo.jpg", "painting.png", *STYLE, "-o", "out.png"], ["out.png", "end a directory's name with /"]),
         (["-", *STYLE, "--json"], ["stdout", "-o"]),
         (["photo.jpg", "--style", "."  , "--style", "painting.png"], ["--style .", "give it alone"]),
         (["--nonsense"], ["--nonsense"]),
@@ -327,3 +332,179 @@ def test_a_full_disk_leaves_nothing_half_written(desk):
     assert done.returncode == 2
     assert done.stderr == "adain-rt: photo_stylized_painting.jpg: cannot be written (File too large)\n"
     assert sorted(desk.iterdir()) == before
+
+
+def test_weights_and_alpha_count_with_masks_and_colours_too(run, stylizer, codes):
+    Image.fromarray(np.full((64, 96), 255, np.uint8)).save("all.png")
+    options = ("--mask", "all.png", "--alpha", "0.5", "--color", "luma")
+    assert run("stylize", "photo.jpg", *STYLE, *options, "-o", "out.png").status == 0
+    content, everywhere = pixels("photo.jpg"), np.full((1, 64, 96), 255, np.uint8)
+    made = stylizer.stylize(content, [codes["painting.png"]], strength=0.5, masks=everywhere)
+    np.testing.assert_array_equal(pixels("out.png"), keep_chroma(content, made))
+
+
+def test_a_cut_out_is_stylised_as_if_it_were_all_there_is(run, desk, stylizer, codes):
+    """What nobody sees counts in no statistics: neither of a content nor of a style."""
+    content = pixels("photo.jpg")
+    rgba = np.zeros((128, 192, 4), np.uint8)
+    rgba[32:96, 48:144] = np.dstack([content, np.full(content.shape[:2], 255, np.uint8)])
+    Image.fromarray(rgba).save("sticker.png")
+    assert run("stylize", "sticker.png", *STYLE, "-o", "out.png").status == 0
+    made, plain = pixels("out.png")[32:96, 48:144], stylizer.stylize(content, codes["painting.png"])
+    inside = np.s_[16:-16, 16:-16]  # at its rim the features see what is beside it
+    assert np.abs(made[inside].astype(int) - plain[inside]).mean() < 6
+    assert run("style", "save", "sticker.png", "--style-size", 0, "-o", "sticker.safetensors").status == 0
+    np.testing.assert_array_equal(Style.load(desk / "sticker.safetensors").mean, codes["photo.jpg"].mean)
+
+
+def test_a_style_of_which_nothing_is_visible_is_refused(run, desk):
+    Image.new("RGBA", (64, 64), (200, 10, 10, 0)).save("clear.png")
+    run("stylize", "photo.jpg", "--style", "clear.png").refused("clear.png", "transparent all over")
+
+
+def test_a_narrow_style_is_not_blown_up(run, desk, stylizer):
+    strip = np.random.default_rng(0).integers(0, 256, (16, 4000, 3), np.uint8)
+    Image.fromarray(strip).save("strip.png")
+    assert run("style", "save", "strip.png", "-o", "strip.safetensors").status == 0
+    np.testing.assert_array_equal(Style.load(desk / "strip.safetensors").mean, stylizer.encode(strip).mean)
+
+
+def test_a_style_picture_is_resized_before_it_is_encoded(run, desk, stylizer):
+    assert run("style", "save", "painting.png", "--style-size", 32, "-o", "small.safetensors").status == 0
+    expected = stylizer.encode(resize_to(pixels("painting.png"), 32))
+    np.testing.assert_array_equal(Style.load(desk / "small.safetensors").mean, expected.mean)
+
+
+def test_pictures_that_need_more_memory_than_there_is_are_named_and_the_others_stylised(run, desk, monkeypatch):
+    Image.fromarray(pixels("photo.jpg")).resize((480, 320)).save("large.png")
+    monkeypatch.setattr("adain_rt.stylizer.available_bytes", lambda: 20_000_000)
+    result = run("stylize", "large.png", "photo.jpg", *STYLE, "-o", "out")
+    assert result.status == 1
+    assert result.err.startswith("adain-rt: large.png: 480x320 pixels may take 0.1 GB of memory")
+    assert "a shorter side of 140 pixels fits" in result.err
+    assert [path.name for path in (desk / "out").iterdir()] == ["photo_stylized_painting.jpg"]
+
+
+def test_a_size_that_is_too_large_for_one_picture_leaves_the_others(run, desk):
+    Image.new("RGB", (4000, 1)).save("line.png")
+    result = run("stylize", "line.png", "photo.jpg", *STYLE, "--size", 200, "-o", "out")
+    assert result.status == 1
+    assert result.err.startswith("adain-rt: line.png: ")
+    assert [path.name for path in (desk / "out").iterdir()] == ["photo_stylized_painting.jpg"]
+
+
+def test_in_a_directory_hidden_files_folders_and_pipes_are_passed_over(run, desk):
+    (desk / "photos").mkdir()
+    Image.fromarray(pixels("photo.jpg")).save(desk / "photos" / "a.png")
+    (desk / "photos" / "._a.png").write_bytes(b"what some systems keep beside a picture")
+    (desk / "photos" / "folder.jpg").mkdir()
+    os.mkfifo(desk / "photos" / "pipe.png")
+    assert run("stylize", "photos", *STYLE, "-o", "out").status == 0
+    assert [path.name for path in (desk / "out").iterdir()] == ["a_stylized_painting.png"]
+
+
+def test_a_directory_of_which_no_style_can_be_read_is_refused_style_by_style(run, desk):
+    (desk / "styles").mkdir()
+    (desk / "styles" / "bad.png").write_bytes(b"broken")
+    for output in ("x.png", "out/", "out"):
+        run("stylize", "photo.jpg", "--style", "styles", "-o", output).refused("bad.png")
+
+
+@pytest.mark.parametrize("place", ["content", "style", "output", "model"])
+def test_a_name_longer_than_any_file_may_have_is_refused(run, desk, place):
+    long = "x" * 300 + ".png"
+    given = {"content": "photo.jpg", "style": "painting.png", "output": "out.png", "model": "lite"} | {place: long}
+    arguments = [given["content"], "--style", given["style"], "-o", given["output"], "--model", given["model"]]
+    run("stylize", *arguments).refused("xxx")
+
+
+def test_a_long_name_is_cut_to_what_a_result_can_be_called(run, desk):
+    name = "画" * 80 + ".png"
+    Image.fromarray(pixels("photo.jpg")).save(name)
+    assert run("stylize", name, *STYLE, "-o", "out/").status == 0
+    assert len(list((desk / "out").iterdir())) == 1
+
+
+def test_masks_are_inputs_and_are_not_overwritten(run, desk):
+    Image.fromarray(np.full((64, 96), 255, np.uint8)).save("all.png")
+    run("stylize", "photo.jpg", *STYLE, "--mask", "all.png", "-o", "all.png", "--overwrite").refused("is an input")
+
+
+def test_an_empty_argument_is_refused(run, desk):
+    run("stylize", "photo.jpg", "--style", "").refused("an argument is empty")
+
+
+def test_weights_that_differ_are_in_the_results_name(run, desk):
+    assert run("stylize", "photo.jpg", "--style", "painting.png:3", "--style", "photo.jpg", "-o", "out/").status == 0
+    assert [path.name for path in (desk / "out").iterdir()] == ["photo_stylized_painting-3+photo-1.jpg"]
+
+
+def terminal(*arguments: str) -> tuple[int, str]:
+    """Run the command on a terminal; return its exit status and what was shown."""
+    screen, ours = pty.openpty()
+    command = [sys.executable, "-c", "from adain_rt.cli import main; main()", *arguments]
+    process = subprocess.Popen(command, stdin=ours, stdout=ours, stderr=ours)  # noqa: S603 - our own program
+    os.close(ours)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that the other end is closed
+        while block := os.read(screen, 1 << 16):
+            shown += block
+    os.close(screen)
+    return process.wait(), shown.decode()
+
+
+def test_on_a_terminal_there_is_a_progress_bar_and_what_was_written(desk):
+    status, shown = terminal("stylize", "photo.jpg", *STYLE, "-o", "out.png")
+    assert status == 0
+    assert "Stylizing" in shown
+    assert "100%" in shown
+    assert "out.png  96x64" in shown
+
+
+def test_a_picture_is_not_written_to_a_terminal(desk):
+    status, shown = terminal("stylize", "photo.jpg", *STYLE, "-o", "-")
+    assert status == 2
+    assert "name a file with -o" in shown
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_program_without_one_of_its_streams_still_works(desk, closed):
+    command = f"{sys.executable} -c 'from adain_rt.cli import main; main()' stylize photo.jpg"
+    done = subprocess.run(  # noqa: S602 - the shell is what closes a stream
+        f"{command} --style painting.png -o out.png {closed}", shell=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert pixels("out.png").shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("command", ["stylize - --style painting.png", "info", "--help"])
+def test_a_full_disk_behind_stdout_is_one_line(desk, command):
+    program = f"{sys.executable} -c 'from adain_rt.cli import main; main()' {command}"
+    done = subprocess.run(  # noqa: S602 - the shell redirects
+        f"{program} < photo.jpg > /dev/full", shell=True, capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize(("signal_number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_batch_says_what_failed_and_leaves_nothing_half_written(desk, signal_number, status):
+    (desk / "photos").mkdir()
+    (desk / "photos" / "0.png").write_bytes(b"broken")
+    for number in range(1, 200):
+        (desk / "photos" / f"{number:03}.jpg").write_bytes((desk / "photo.jpg").read_bytes())
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-c", "from adain_rt.cli import main; main()", "stylize", "photos", *STYLE, "-o", "out/"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (desk / "out").exists() or len(list((desk / "out").iterdir())) < 3:
+        time.sleep(0.01)
+    process.send_signal(signal_number)
+    _, said = process.communicate()
+    assert process.returncode == status
+    assert "0.png" in said
+    assert "Traceback" not in said
+    assert {path.suffix for path in (desk / "out").iterdir()} == {".jpg"}
+    assert len(list((desk / "out").iterdir())) < 199

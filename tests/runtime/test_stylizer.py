@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from adain_models import checkpoint, reference, store
 from adain_models.errors import AdainError
-from adain_rt import Stylizer
+from adain_rt import Stylizer, backends
+from adain_rt.backends import onnxruntime as onnxruntime_backend
 from adain_rt.style import Style
 from adain_rt.stylizer import pad
 
@@ -155,6 +157,7 @@ def test_masks_of_next_to_nothing_leave_the_rest_of_the_picture_alone(each, chin
     masks[1] = 255 - masks[0]
     made = each.stylize(content, styles, masks=masks).astype(int)
     plain = each.stylize(content, styles[1]).astype(int)
+    assert np.abs(made - plain)[:, :64].mean() < 40  # nor does the small region run wild
     far = np.abs(made - plain)[:, 64:].mean()
     assert far <= 3  # levels: the statistics of the large region miss one position of 96
 
@@ -178,6 +181,48 @@ def test_many_threads_share_one_stylizer(china, flower):
         made = list(pool.map(paint, contents))
     for content, result in zip(contents, made, strict=True):
         assert distance(result, paint(content)) <= 1
+
+
+def test_threads_that_start_together_open_a_graph_and_a_backend_once(monkeypatch, china):
+    opened = []
+
+    def slowly(make):
+        def made(*arguments):
+            opened.append(arguments[-1])
+            time.sleep(0.1)
+            return make(*arguments)
+
+        return made
+
+    monkeypatch.setattr(onnxruntime_backend, "_open", slowly(onnxruntime_backend._open))
+    monkeypatch.setattr(backends, "open_backend", slowly(backends.open_backend))
+    stylizer = Stylizer()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: stylizer.encode(china[:32, :32]), range(8)))
+    assert opened == [stylizer.directory, "encode"]
+
+
+def test_a_backends_own_threads_open_a_graph_once(monkeypatch, china):
+    opened, backend = [], onnxruntime_backend.OnnxRuntimeBackend(store.model_dir("lite"))
+    make = onnxruntime_backend._open
+    monkeypatch.setattr(
+        onnxruntime_backend, "_open", lambda *arguments: opened.append(1) or time.sleep(0.1) or make(*arguments)
+    )
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: backend.run("encode", {"image": china[None, :32, :32]}), range(8)))
+    assert opened == [1]
+
+
+def test_what_onnx_runtime_says_of_memory_is_said_in_one_line(monkeypatch, china):
+    backend = onnxruntime_backend.OnnxRuntimeBackend(store.model_dir("lite"))
+
+    class Full:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer\nof size 9")
+
+    monkeypatch.setattr(backend, "_session", lambda _: Full())
+    with pytest.raises(AdainError, match=r"^32x16 pixels need more memory than there is: use a smaller size$"):
+        backend.run("encode", {"image": china[None, :16, :32]})
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.5, float("nan")])
@@ -244,6 +289,31 @@ def test_missing_and_damaged_parts_of_a_model_are_named(copied, china):
     (copied / store.WEIGHTS_NAME).unlink()
     with pytest.raises(AdainError, match="has no weights"):
         Stylizer(str(copied)).encode(china)
+
+
+def test_a_graph_in_anothers_place_is_refused(copied, china):
+    (copied / "encode.onnx").write_bytes((copied / "stylize.onnx").read_bytes())
+    with pytest.raises(AdainError, match=r"encode\.onnx: is not the graph encode"):
+        Stylizer(str(copied)).encode(china)
+
+
+@pytest.mark.parametrize(("key", "value"), [("channels", "many"), ("bytes_per_pixel", None)])
+def test_a_graph_whose_metadata_is_damaged_is_refused(copied, china, key, value):
+    path = copied / "encode.onnx"
+    model = onnx.load(path, load_external_data=False)
+    entry = next(prop for prop in model.metadata_props if prop.key == key)
+    if value is None:
+        model.metadata_props.remove(entry)
+    else:
+        entry.value = value
+    onnx.save(model, path)
+    with pytest.raises(AdainError, match="the graph encode is damaged"):
+        Stylizer(str(copied)).encode(china)
+
+
+def test_masks_and_a_content_code_exclude_each_other(stylizer, painting, china):
+    with pytest.raises(AdainError, match="exclude each other"):
+        stylizer.stylize(china, [painting], masks=np.zeros((1, 427, 640), np.uint8), content_code=painting)
 
 
 def test_a_model_or_backend_that_is_not_there_is_refused_at_once():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,12 +13,9 @@ from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
 
-__all__ = ["AUTO", "NAMES", "Backend", "Choice", "candidates", "choose", "open_backend"]
+__all__ = ["AUTO", "BACKENDS", "Backend", "BackendSpec", "candidates", "choose", "open_backend"]
 
 AUTO = "auto"
-
-NAMES = ("onnxruntime",)
-"""Every backend, the one that ``auto`` prefers first."""
 
 
 class Backend(Protocol):
@@ -27,7 +25,7 @@ class Backend(Protocol):
         """Return the outputs of one of the contract's graphs, in the contract's order.
 
         Raises:
-            AdainError: the graph is missing or damaged, or memory does not suffice.
+            AdainError: the graph is missing, damaged or another one, or memory does not suffice.
 
         """
 
@@ -35,47 +33,59 @@ class Backend(Protocol):
         """Return what the export wrote into a graph: model, weights_sha256, contract, channels, precision.
 
         Raises:
-            AdainError: the graph is missing or damaged.
+            AdainError: the graph is missing, damaged or another one.
 
         """
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A backend, whether this machine can run it, and why or why not."""
+class BackendSpec:
+    """A backend: the module and class that implement it, and the package that it needs."""
 
-    name: str
-    usable: bool
-    reason: str
-
-
-def candidates() -> list[Choice]:
-    """Return every backend with whether it can run here, the preferred first."""
-    if find_spec("onnxruntime") is None:
-        return [Choice("onnxruntime", usable=False, reason="not installed: pip install onnxruntime")]
-    return [Choice("onnxruntime", usable=True, reason="installed; runs on any CPU")]
+    module: str
+    backend: str
+    package: str
+    summary: str
+    install: str
 
 
-def choose(name: str = AUTO) -> Choice:
-    """Return the backend of this name, or the first usable one for ``auto``.
+BACKENDS = {
+    "onnxruntime": BackendSpec(
+        module="adain_rt.backends.onnxruntime",
+        backend="OnnxRuntimeBackend",
+        package="onnxruntime",
+        summary="runs on any CPU",
+        install="pip install onnxruntime",
+    ),
+}
+"""Every backend by name, the one that ``auto`` prefers first."""
+
+
+def candidates() -> dict[str, str | None]:
+    """Return every backend with ``None``, or why it cannot run here, the preferred first."""
+    return {
+        name: None if find_spec(spec.package) else f"not installed: {spec.install}" for name, spec in BACKENDS.items()
+    }
+
+
+def choose(name: str = AUTO) -> str:
+    """Return the name of this backend, or of the first that can run here for ``auto``.
 
     Raises:
         AdainError: there is no such backend, or it cannot run here.
 
     """
-    choices = candidates()
-    wanted = [choice for choice in choices if name in (AUTO, choice.name)]
-    if not wanted:
-        raise AdainError(f"backend {name!r} is unknown: there are {', '.join((AUTO, *NAMES))}")
-    for choice in wanted:
-        if choice.usable:
-            return choice
-    raise AdainError(f"backend {name!r} cannot run here: {wanted[0].reason}")
+    if name not in (AUTO, *BACKENDS):
+        raise AdainError(f"backend {name!r} is unknown: there are {', '.join((AUTO, *BACKENDS))}")
+    hindrances = {each: why for each, why in candidates().items() if name in (AUTO, each)}
+    for each, why in hindrances.items():
+        if why is None:
+            return each
+    raise AdainError("; ".join(f"backend {each!r} cannot run here, {why}" for each, why in hindrances.items()))
 
 
 def open_backend(name: str, directory: Path) -> Backend:
-    """Return a usable backend for the graphs of a model directory; they load when they first run."""
-    from adain_rt.backends.onnxruntime import OnnxRuntimeBackend
-
-    backends: dict[str, type[Backend]] = {"onnxruntime": OnnxRuntimeBackend}
-    return backends[name](directory)  # type: ignore[call-arg]
+    """Return a backend for the graphs of a model directory; they load when they first run."""
+    spec = BACKENDS[name]
+    backend: Backend = getattr(import_module(spec.module), spec.backend)(directory)
+    return backend

@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_rt.contract import graph_file
+from adain_rt.contract import GRAPHS, graph_file
 
 __all__ = ["OnnxRuntimeBackend"]
 
@@ -30,12 +30,10 @@ class OnnxRuntimeBackend:
         try:
             return tuple(session.run(None, dict(inputs)))
         except Exception as error:
-            if "alloc" in str(error).lower():  # ONNX Runtime has no type for it
-                height, width = inputs["image"].shape[1:3]
-                raise AdainError(
-                    f"a picture of {width}x{height} pixels needs more memory than there is: make it smaller (--size)"
-                ) from None
-            raise
+            if "alloc" not in str(error).lower():  # ONNX Runtime has no type for it
+                raise AdainError(f"the graph {graph} failed in ONNX Runtime ({_first_line(error)})") from None
+            height, width = inputs["image"].shape[1:3]
+            raise AdainError(f"{width}x{height} pixels need more memory than there is: use a smaller size") from None
 
     def metadata(self, graph: str) -> Mapping[str, str]:
         """Return a graph's metadata, as the protocol says."""
@@ -45,20 +43,25 @@ class OnnxRuntimeBackend:
     def _session(self, graph: str) -> onnxruntime.InferenceSession:
         with self._lock:
             if graph not in self._sessions:
-                self._sessions[graph] = _open(self._directory / graph_file(graph))
+                self._sessions[graph] = _open(self._directory, graph)
             return self._sessions[graph]
 
 
-def _open(path: Path) -> onnxruntime.InferenceSession:
+def _open(directory: Path, graph: str) -> onnxruntime.InferenceSession:
+    path = directory / graph_file(graph)
     if not path.is_file():
         raise AdainError(f"{path}: there is no such graph; write it with `adain-rt export`")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone: they are raised as well, and warnings are not for users
+    options.log_severity_level = 4  # its errors are raised as well
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise AdainError(f"{path}: the graph cannot be loaded ({_first_line(error)}); export it again") from None
+    names = [value.name for value in (*session.get_inputs(), *session.get_outputs())]
+    if names != [tensor.name for tensor in (*GRAPHS[graph].inputs, *GRAPHS[graph].outputs)]:
+        raise AdainError(f"{path}: is not the graph {graph}, which has other inputs and outputs; export it again")
+    return session
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return (str(error).splitlines() or [type(error).__name__])[0]

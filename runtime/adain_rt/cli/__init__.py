@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
+from types import FrameType
 
 import click
 
 from adain_models.errors import AdainError
+from adain_models.files import explain
+from adain_rt.cli.terminal import complain
 
 __all__ = ["cli", "main"]
 
@@ -57,9 +63,14 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line. What the user can mend is one line on stderr and exit status 2."""
+    _prepare_streams()
+    signal.signal(signal.SIGTERM, _terminated)
+    if "" in sys.argv[1:]:
+        _fail("an argument is empty; a variable that is not set, perhaps")
     try:
         status = cli.main(standalone_mode=False)
-    except AdainError as error:
+        sys.stdout.flush()
+    except (AdainError, UnicodeError) as error:
         _fail(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -71,10 +82,34 @@ def main() -> None:
         _fail(error.format_message())
     except click.Abort:
         sys.exit(130)  # what shells give a program that Ctrl-C ended
+    except OSError as error:
+        if error.filename is None:  # it is stdout, and Python would try again to write what could not be written
+            with suppress(OSError):
+                sys.stdout.close()
+        _fail(f"{error.filename or 'stdout'}: {explain(error)}")
     else:
         sys.exit(status if isinstance(status, int) else 0)
 
 
 def _fail(message: str) -> None:
-    click.echo(f"adain-rt: {' '.join(message.split())}", err=True)
+    complain(message)
     sys.exit(2)
+
+
+def _prepare_streams() -> None:
+    """Let every standard stream be there, and take any character.
+
+    A program may be started without them, and a terminal's encoding may lack what a title has.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - to the end
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that nothing half-written is left."""
+    del frame
+    sys.exit(128 + number)

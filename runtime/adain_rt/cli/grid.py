@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +9,19 @@ from pathlib import Path
 import click
 
 from adain_models.errors import AdainError
-from adain_rt import outputs
+from adain_rt import outputs, style_arguments
 from adain_rt.cli import options
-from adain_rt.contents import expand
-from adain_rt.framing import frame
-from adain_rt.looks import Look, Painter, StyleSource, load_style, named_styles
-from adain_rt.pictures import Picture, check_writable, read_picture, write_picture
+from adain_rt.cli.terminal import progress
+from adain_rt.contents import expand, read_content
+from adain_rt.contract import Pixels
+from adain_rt.pictures import Picture, check_writable, write_picture
 from adain_rt.sheet import Cell, draw
-from adain_rt.stylizer import Pixels, Stylizer
+from adain_rt.stylizer import Stylizer
+from adain_rt.transfer import StyleMix, StyleSource, Transfer
 
 __all__ = ["command"]
+
+_Photo = tuple[str, Picture]  # its name, and what it shows
 
 _CORNERS = 4
 _STEPS = 5
@@ -73,69 +75,72 @@ def command(
       adain-rt grid photo.jpg --style a.jpg --style b.jpg --style c.jpg --style d.jpg --corners -o corners.png
     """
     paths = expand(contents)
-    names = [name for style in styles for name in named_styles(style)]
+    arguments = [style_arguments.parse(style) for style in styles]
+    names = [name for argument in arguments for name in argument.names]
     strengths = _strengths(alphas)
+    if any(argument.weight is not None for argument in arguments):
+        raise AdainError("the styles of a grid are not mixed, and take no weights")
     if corners and (len(paths), len(names)) != (1, _CORNERS):
         raise AdainError(f"--corners takes one content and four styles, not {len(paths)} and {len(names)}")
     if corners and strengths:
         raise AdainError("--corners and --alphas are two sheets: ask for one at a time")
-    outputs.check_free([output], [*paths, *map(Path, names)], overwrite)
+    if strengths and alpha != 1:
+        raise AdainError("--alpha and --alphas are two answers to one question: give one of them")
     check_writable(output)
+    files = [file for argument in arguments for file in argument.files]
+    outputs.check_free([output], [*paths, *files], overwrite)
 
-    painter = Painter(Stylizer(model, backend), alpha, color)
-    sources = [load_style(name, painter.stylizer, style_size, crop) for name in names]
-    photos = [_framed(read_picture(path), path, size, crop) for path in paths]
+    transfer = Transfer(Stylizer(model, backend), alpha, color)
+    sources = [style_arguments.load(name, transfer.stylizer, style_size, crop) for name in names]
+    photos = [(path.stem, read_content(path).framed(size, crop)) for path in paths]
     if corners:
-        rows = _between_corners(painter, photos[0], sources)
+        rows, total = _between_corners(transfer, photos, sources), _STEPS
     elif strengths:
-        rows = _by_strength(painter, photos, sources, strengths)
+        rows, total = _by_strength(transfer, photos, sources, strengths), len(photos) * len(sources)
     else:
-        rows = _by_style(painter, photos, sources)
-    total = len(photos) * (_STEPS if corners else len(sources) if strengths else 1)
-    with click.progressbar(rows, total, "Painting", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
+        rows, total = _by_style(transfer, photos, sources), 1 + len(photos)
+    with progress("Stylizing", total, rows) as shown:
         sheet = draw(list(shown), cell)
     write_picture(output, Picture(sheet, alpha=None, format="PNG"))
 
 
-def _by_style(painter: Painter, photos: Sequence[Cell], sources: Sequence[StyleSource]) -> Iterator[list[Cell]]:
+def _by_style(transfer: Transfer, photos: Sequence[_Photo], sources: Sequence[StyleSource]) -> Iterator[list[Cell]]:
     """Yield the styles as the first row, then a row for each photo."""
     yield [Cell(), *(Cell(source.label, source.pixels) for source in sources)]
-    for photo in photos:
-        yield [photo, *(Cell(pixels=_painted(painter, photo, source)) for source in sources)]
+    for name, photo in photos:
+        yield [Cell(name, photo.pixels), *(Cell(pixels=_stylized(transfer, photo, source)) for source in sources)]
 
 
 def _by_strength(
-    painter: Painter, photos: Sequence[Cell], sources: Sequence[StyleSource], strengths: Sequence[float]
+    transfer: Transfer, photos: Sequence[_Photo], sources: Sequence[StyleSource], strengths: Sequence[float]
 ) -> Iterator[list[Cell]]:
     """Yield a row for each photo and style: the photo, the strengths, the style."""
-    for photo in photos:
+    for name, photo in photos:
         for source in sources:
             cells = [
-                Cell(f"alpha {strength:g}", _painted(replace(painter, strength=strength), photo, source))
+                Cell(f"alpha {strength:g}", _stylized(replace(transfer, strength=strength), photo, source))
                 for strength in strengths
             ]
-            yield [photo, *cells, Cell(source.label, source.pixels)]
+            yield [Cell(name, photo.pixels), *cells, Cell(source.label, source.pixels)]
 
 
-def _between_corners(painter: Painter, photo: Cell, sources: Sequence[StyleSource]) -> Iterator[list[Cell]]:
+def _between_corners(
+    transfer: Transfer, photos: Sequence[_Photo], sources: Sequence[StyleSource]
+) -> Iterator[list[Cell]]:
     """Yield the rows of a square whose corners are four styles and whose inside is mixed bilinearly."""
+    ((_, photo),) = photos
     steps = [step / (_STEPS - 1) for step in range(_STEPS)]
     for y in steps:
         row = []
         for x in steps:
             weights = ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y)
             whole = [source.label for source, weight in zip(sources, weights, strict=True) if weight == 1]
-            row.append(Cell("".join(whole), _painted(painter, photo, *sources, weights=weights)))
+            row.append(Cell("".join(whole), _stylized(transfer, photo, *sources, weights=weights)))
         yield row
 
 
-def _painted(painter: Painter, photo: Cell, *sources: StyleSource, weights: tuple[float, ...] = (1.0,)) -> Pixels:
-    assert photo.pixels is not None  # noqa: S101 - a photo's cell has them
-    return painter.paint(photo.pixels, Look(sources, weights))
-
-
-def _framed(picture: Picture, path: Path, size: int, crop: bool) -> Cell:
-    return Cell(path.stem, frame(picture.pixels, size, crop))
+def _stylized(transfer: Transfer, photo: Picture, *sources: StyleSource, weights: tuple[float, ...] = (1.0,)) -> Pixels:
+    return transfer.apply(photo, StyleMix(sources, weights)).pixels
 
 
 def _strengths(alphas: str | None) -> list[float]:

@@ -6,29 +6,35 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import click
 
 from adain_models import spec, store
 from adain_models.errors import AdainError
-from adain_rt import backends, contract
+from adain_rt import contract, memory
+from adain_rt.backends import BACKENDS, candidates, choose
 
 __all__ = ["command"]
 
-_PACKAGES = ("adain-rt", "onnxruntime", "numpy", "pillow", "torch", "onnx")
+_PACKAGES = ("adain-rt", "numpy", "pillow", "onnxruntime", "safetensors", "click", "torch", "onnx", "onnxscript")
+_CPUINFO = Path("/proc/cpuinfo")
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
 
 
 @click.command("info")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(as_json: bool) -> None:
     """Show versions, devices and the backend in use."""
+    available = memory.available_bytes()
     facts = {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processors": os.cpu_count(),
+        "processor": _processor(),
+        "memory": "unknown" if available is None else f"{available / 1e9:.1f} GB free",
         "packages": {package: _version(package) for package in _PACKAGES},
         "contract": contract.VERSION,
-        "backends": {choice.name: _said(choice) for choice in backends.candidates()},
+        "backends": {name: why or f"usable: {BACKENDS[name].summary}" for name, why in candidates().items()},
         "auto": _auto(),
         "models": {name: _state(name) for name in spec.MODELS},
         "cache": str(store.cache_dir()),
@@ -44,8 +50,16 @@ def command(as_json: bool) -> None:
             click.echo(f"{key:<12} {name:<12} {item}")
 
 
-def _said(choice: backends.Choice) -> str:
-    return f"{'usable' if choice.usable else 'not usable'}: {choice.reason}"
+def _processor() -> str:
+    """Return the processor's name, how many there are, and which of the instructions that matter they have."""
+    try:
+        lines = dict(line.split(":", 1) for line in _CPUINFO.read_text("utf-8").splitlines() if ":" in line)
+        facts = {key.strip(): value.strip() for key, value in lines.items()}
+    except OSError:
+        facts = {}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    flags = facts.get("flags", "").split()
+    return " ".join([f"{os.cpu_count()} x {name}", *(each for each in _INSTRUCTIONS if each in flags)])
 
 
 def _version(package: str) -> str:
@@ -58,10 +72,10 @@ def _version(package: str) -> str:
 def _auto() -> str:
     """Say which backend ``auto`` takes, and why."""
     try:
-        choice = backends.choose()
+        name = choose()
     except AdainError as error:
         return str(error)
-    return f"{choice.name} ({choice.reason})"
+    return f"{name}: the first of {', '.join(BACKENDS)} that can run here"
 
 
 def _state(model: str) -> str:

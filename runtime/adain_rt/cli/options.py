@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from adain_models import spec
-from adain_rt import backends, looks
+from adain_rt import backends, transfer
 
 __all__ = ["alpha", "backend", "color", "crop", "model", "output_file", "overwrite", "size", "style_size"]
 
@@ -24,7 +24,7 @@ model: _Decorator = click.option(
 )
 backend: _Decorator = click.option(
     "--backend",
-    type=click.Choice([backends.AUTO, *backends.NAMES]),
+    type=click.Choice([backends.AUTO, *backends.BACKENDS]),
     default=backends.AUTO,
     show_default=True,
     help="What runs the network.",
@@ -44,11 +44,11 @@ alpha: _Decorator = click.option(
     callback=_share,
     default=1.0,
     show_default=True,
-    help="Strength of the style: 0 leaves the content, 1 is full.",
+    help="Strength of the style: 0 only encodes and decodes the content, 1 is full.",
 )
 color: _Decorator = click.option(
     "--color",
-    type=click.Choice(looks.COLORS),
+    type=click.Choice(transfer.COLORS),
     default="none",
     show_default=True,
     help="Whose colours: the style's (none); the content's, by recolouring the style's picture first (coral) or by "

@@ -11,9 +11,8 @@ import click
 
 from adain_models import spec
 from adain_models.errors import AdainError
-from adain_rt import outputs
+from adain_rt import outputs, style_arguments
 from adain_rt.cli import options
-from adain_rt.looks import load_style, presets, split_weight
 from adain_rt.style import SUFFIX, Style
 from adain_rt.stylizer import Stylizer
 
@@ -55,12 +54,15 @@ def save(
       adain-rt style save @great-wave:2 @starry-night:1 -o night-sea.safetensors
     """
     if output.suffix.lower() != SUFFIX:
-        raise AdainError(f"{output}: a style is saved as {SUFFIX}")
-    parts = [split_weight(style) for style in styles]
-    outputs.check_free([output], [Path(name) for name, _ in parts], overwrite)
+        raise AdainError(f"{output}: a style is saved under a name that ends with {SUFFIX}")
+    arguments = [style_arguments.parse(style) for style in styles]
+    names = [name for argument in arguments for name in argument.names]
+    if len(names) != len(arguments):
+        raise AdainError("a directory's styles are not mixed: name each")
+    outputs.check_free([output], [file for argument in arguments for file in argument.files], overwrite)
     stylizer = Stylizer(model, backend)
-    sources = [load_style(name, stylizer, style_size, crop) for name, _ in parts]
-    weights = [1.0 if weight is None else weight for _, weight in parts]
+    sources = [style_arguments.load(name, stylizer, style_size, crop) for name in names]
+    weights = [1.0 if argument.weight is None else argument.weight for argument in arguments]
     mixed = Style.mix([source.code for source in sources], weights)
     label = title or " + ".join(source.label for source in sources)
     replace(mixed, about={"title": label}).save(output)
@@ -71,12 +73,13 @@ def save(
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def list_presets(model: str, as_json: bool) -> None:
     """List the presets that ship with a model."""
-    found = {name: Style.load(path).about for name, path in presets(Stylizer(model)).items()}
+    found = {name: Style.load(path).about for name, path in style_arguments.presets(Stylizer(model)).items()}
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-    elif not found:
+        return
+    if not found:
         click.echo(f"Model {model} has no presets.", err=True)
-    for name, about in () if as_json else found.items():
+    for name, about in found.items():
         work = ", ".join(about[key] for key in ("artist", "title", "year") if key in about)
         click.echo(f"@{name:<24} {work}")
 
@@ -87,11 +90,12 @@ def list_presets(model: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with the code itself.")
 def show(style: str, model: str, as_json: bool) -> None:
     """Show what a saved style or a preset is."""
-    if not style.startswith("@") and Path(style).suffix.lower() != SUFFIX:
+    if style.startswith("@"):
+        path = style_arguments.preset_path(style[1:], Stylizer(model))
+    elif Path(style).suffix.lower() == SUFFIX:
+        path = Path(style)
+    else:
         raise AdainError(f"{style}: is neither a preset (@name) nor a saved style ({SUFFIX})")
-    path = presets(Stylizer(model)).get(style[1:]) if style.startswith("@") else Path(style)
-    if path is None:
-        raise AdainError(f"style {style}: there is no such preset; see `adain-rt style list`")
     saved = Style.load(path)
     facts = {**saved.about, "model": saved.model, "weights_sha256": saved.weights_sha256}
     if as_json:

@@ -1,26 +1,27 @@
-"""``adain-rt stylize``: paint pictures."""
+"""``adain-rt stylize``."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import numpy as np
 
 from adain_models.errors import AdainError
-from adain_rt import outputs
+from adain_rt import outputs, style_arguments
 from adain_rt.cli import options
-from adain_rt.contents import STDIN, expand
-from adain_rt.framing import frame
-from adain_rt.looks import Look, Painter, StyleSource, load_style, named_styles, split_weight
-from adain_rt.pictures import Picture, encode_picture, read_mask, read_picture, write_picture
-from adain_rt.stylizer import Pixels, Stylizer
+from adain_rt.cli.terminal import complain, progress
+from adain_rt.contents import expand, read_content
+from adain_rt.contract import Pixels
+from adain_rt.pictures import Picture, encode_picture, frame, read_mask, write_picture
+from adain_rt.style_arguments import StyleArgument
+from adain_rt.stylizer import Stylizer
+from adain_rt.transfer import StyleMix, StyleSource, Transfer
 
 __all__ = ["command"]
 
@@ -83,103 +84,31 @@ def command(
       cat photo.jpg | adain-rt stylize - --style @great-wave > wave.png
     """
     paths = expand(contents)
-    painter = Painter(Stylizer(model, backend), alpha, color)
-    report = _Report(painter.stylizer)
-    framed = partial(frame, size=size, crop=crop)
-    looks = _looks(styles, masks, partial(load_style, stylizer=painter.stylizer, size=style_size, crop=crop), report)
-    targets = outputs.output_paths(paths, [look.label for look in looks], output)
-    outputs.check_free(targets.values(), [*paths, *_style_files(styles), *masks], overwrite)
+    arguments = _checked([style_arguments.parse(style) for style in styles], len(masks))
+    transfer = Transfer(Stylizer(model, backend), alpha, color)
+    report = _Report(transfer.stylizer)
+    mixes = _mixes(arguments, transfer, style_size, crop, report)
+    several = len(paths) > 1 or len(arguments[0].names) > 1
+    targets = outputs.output_paths(paths, [mix.label for mix in mixes], output, several)
+    inputs = [*paths, *masks, *(file for argument in arguments for file in argument.files)]
+    outputs.check_free(targets.values(), inputs, overwrite)
     if outputs.STDOUT in targets.values() and (as_json or sys.stdout.isatty()):
         raise AdainError("stdout is not for a picture here (a terminal, or --json); name a file with -o")
-
-    with click.progressbar(
-        length=len(targets), label="Painting", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as progress:
-        for path in paths:
-            try:
-                picture = _read(path, report)
-                regions = _read_masks(masks, path, picture, framed)
-            except AdainError as error:
-                report.fail(path, error)
-                progress.update(len(looks))
-                continue
-            picture = replace(picture, pixels=framed(picture.pixels), alpha=_maybe(framed, picture.alpha))
-            for look in looks:
+    try:
+        with progress("Stylizing", len(targets)) as bar:
+            for path in paths:
                 try:
-                    started = time.perf_counter()
-                    painted = picture.with_pixels(painter.paint(picture.pixels, look, regions))
-                    _write(targets[path, look.label], painted)
-                    report.done(path, look, targets[path, look.label], painted, time.perf_counter() - started)
-                except AdainError as error:
+                    picture, regions = _read(path, masks, size, crop, report)
+                except (AdainError, OSError) as error:
                     report.fail(path, error)
-                progress.update(1)
-    report.show(as_json)
+                    bar.update(len(mixes))
+                    continue
+                for mix in mixes:
+                    _stylize(transfer, path, picture, mix, regions, targets[path, mix.label], report)
+                    bar.update(1)
+    finally:
+        report.show(as_json)
     sys.exit(report.status)
-
-
-def _looks(
-    styles: Sequence[str], masks: Sequence[Path], load: Callable[[str], StyleSource], report: _Report
-) -> list[Look]:
-    """Return what each content is painted with: one look, or one for every style of a directory.
-
-    Of a directory, a style that cannot be read is reported and left out.
-    """
-    parts = [split_weight(style) for style in styles]
-    if masks and len(masks) != len(styles):
-        raise AdainError(f"{len(styles)} --style and {len(masks)} --mask do not fit: give each style one mask")
-    if masks and any(weight is not None for _, weight in parts):
-        raise AdainError("--style S:W mixes styles and --mask gives each its region: leave out the weights")
-    names = [named_styles(style) for style, _ in parts]
-    if len(parts) == 1 and names[0] != [parts[0][0]]:
-        looks = []
-        for name in names[0]:
-            try:
-                looks.append(Look((load(name),), (1.0,)))
-            except AdainError as error:
-                report.fail(name, error)
-        return looks
-    for (style, _), found in zip(parts, names, strict=True):
-        if found != [style]:
-            raise AdainError(f"--style {style}: a directory of styles cannot be mixed with others; give it alone")
-    weights = tuple(1.0 if weight is None else weight for _, weight in parts)
-    if not any(weights):
-        raise AdainError(f"--style {', '.join(styles)}: the weights are all 0; give one that is more")
-    return [Look(tuple(load(style) for style, _ in parts), weights)]
-
-
-def _style_files(styles: Sequence[str]) -> list[Path]:
-    names = [name for style in styles for name in named_styles(split_weight(style)[0])]
-    return [Path(name) for name in names if not name.startswith("@")]
-
-
-def _read(path: Path, report: _Report) -> Picture:
-    picture = read_picture(sys.stdin.buffer, "stdin") if path == STDIN else read_picture(path)
-    if picture.frames > 1:
-        report.remark(f"{path}: is animated; its first frame of {picture.frames} is painted")
-    return picture
-
-
-def _read_masks(
-    masks: Sequence[Path], path: Path, picture: Picture, framed: Callable[[Pixels], Pixels]
-) -> Pixels | None:
-    """Return the masks for a content, uint8 (R, H, W), which are as large as it is, framed as it will be."""
-    if not masks:
-        return None
-    regions = [read_mask(mask) for mask in masks]
-    for mask, region in zip(masks, regions, strict=True):
-        if region.shape != picture.pixels.shape[:2]:
-            raise AdainError(
-                f"--mask {mask}: is {region.shape[1]}x{region.shape[0]} pixels and {path} is "
-                f"{picture.width}x{picture.height}; make the mask as large as the content"
-            )
-    return np.stack([framed(region) for region in regions])
-
-
-def _write(path: Path, picture: Picture) -> None:
-    if path == outputs.STDOUT:
-        sys.stdout.buffer.write(encode_picture(picture, "PNG"))
-    else:
-        write_picture(path, picture)
 
 
 @dataclass
@@ -191,14 +120,16 @@ class _Report:
     failures: list[dict[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
-    def done(self, content: Path, look: Look, output: Path, picture: Picture, seconds: float) -> None:
+    def done(self, content: Path, mix: StyleMix, output: Path, picture: Picture, seconds: float) -> None:
         self.outputs.append({
-            "content": str(content), "style": look.label, "output": str(output),
+            "content": str(content), "style": mix.label, "output": str(output),
             "width": picture.width, "height": picture.height, "seconds": round(seconds, 4),
         })  # fmt: skip
 
-    def fail(self, source: Path | str, error: AdainError) -> None:
-        self.failures.append({"source": str(source), "error": str(error)})
+    def fail(self, source: Path | str, error: Exception, target: Path | None = None) -> None:
+        text = str(error)
+        named = text if str(source) in text or (target and str(target) in text) else f"{source}: {text}"
+        self.failures.append({"source": str(source), "error": named})
 
     def remark(self, text: str) -> None:
         self.remarks.append(text)
@@ -212,7 +143,7 @@ class _Report:
 
     def show(self, as_json: bool) -> None:
         for line in dict.fromkeys([*self.remarks, *(failure["error"] for failure in self.failures)]):
-            click.echo(f"adain-rt: {line}", err=True)
+            complain(line)
         if as_json:
             about = {"model": self.stylizer.model, "backend": self.stylizer.backend}
             click.echo(json.dumps({**about, "outputs": self.outputs, "failures": self.failures}, indent=2))
@@ -222,5 +153,82 @@ class _Report:
                 click.echo(f"{output['output']}  {size}  {output['seconds']:.2f} s")
 
 
-def _maybe(transform: Callable[[Pixels], Pixels], pixels: Pixels | None) -> Pixels | None:
-    return None if pixels is None else transform(pixels)
+def _checked(arguments: list[StyleArgument], masks: int) -> list[StyleArgument]:
+    """Refuse styles, weights and masks that do not go together."""
+    given = ", ".join(argument.text for argument in arguments)
+    if masks and masks != len(arguments):
+        raise AdainError(f"{len(arguments)} --style and {masks} --mask do not fit: give each style one mask")
+    if masks and any(argument.weight is not None for argument in arguments):
+        raise AdainError(f"--style {given}: weights mix styles, but --mask gives each a region; leave out the weights")
+    if len(arguments) > 1 and any(argument.is_directory for argument in arguments):
+        raise AdainError(f"--style {given}: a directory of styles cannot be mixed with others; give it alone")
+    if all(argument.weight == 0 for argument in arguments):
+        raise AdainError(f"--style {given}: the weights are all 0; give one that is more")
+    return arguments
+
+
+def _mixes(
+    arguments: list[StyleArgument], transfer: Transfer, size: int, crop: bool, report: _Report
+) -> list[StyleMix]:
+    """Return the styles of each result of a content: one mix, or each style of a directory by itself.
+
+    Of a directory, a style that cannot be read is reported and left out.
+    """
+
+    def load(name: str) -> StyleSource:
+        source = style_arguments.load(name, transfer.stylizer, size, crop)
+        if transfer.color != "coral":
+            _ = source.code  # encoded now, so that a failure is met once
+        return source
+
+    if not arguments[0].is_directory:
+        sources = tuple(load(argument.names[0]) for argument in arguments)
+        return [StyleMix(sources, tuple(1.0 if each.weight is None else each.weight for each in arguments))]
+    mixes = []
+    for name in arguments[0].names:
+        try:
+            mixes.append(StyleMix((load(name),), (1.0,)))
+        except (AdainError, OSError) as error:
+            report.fail(name, error)
+    return mixes
+
+
+def _read(path: Path, masks: Sequence[Path], size: int, crop: bool, report: _Report) -> tuple[Picture, Pixels | None]:
+    """Return a content and its masks, uint8 (R, H, W), cropped and resized alike."""
+    picture = read_content(path)
+    if picture.frames > 1:
+        report.remark(f"{path}: has {picture.frames} frames or pages; the first is stylised")
+    regions = [read_mask(mask) for mask in masks]
+    for mask, region in zip(masks, regions, strict=True):
+        if region.shape != picture.pixels.shape[:2]:
+            raise AdainError(
+                f"--mask {mask}: is {region.shape[1]}x{region.shape[0]} pixels and {path} is "
+                f"{picture.width}x{picture.height}; make the mask as large as the content"
+            )
+    framed = picture.framed(size, crop)
+    return framed, np.stack([frame(region, size, crop) for region in regions]) if regions else None
+
+
+def _stylize(
+    transfer: Transfer,
+    path: Path,
+    picture: Picture,
+    mix: StyleMix,
+    regions: Pixels | None,
+    target: Path,
+    report: _Report,
+) -> None:
+    """Stylise one content and write it; what goes wrong is reported."""
+    started = time.perf_counter()
+    try:
+        stylized = transfer.apply(picture, mix, regions)
+        seconds = time.perf_counter() - started
+        if target == outputs.STDOUT:
+            sys.stdout.buffer.write(encode_picture(stylized, "PNG"))
+            sys.stdout.flush()
+        else:
+            write_picture(target, stylized)
+    except (AdainError, OSError) as error:
+        report.fail(path, error, target)
+    else:
+        report.done(path, mix, target, stylized, seconds)

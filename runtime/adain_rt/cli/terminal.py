@@ -1,0 +1,24 @@
+"""What a command says to a person: lines on stderr, and a progress bar where there is a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["complain", "progress"]
+
+_T = TypeVar("_T")
+
+
+def complain(message: str) -> None:
+    """Write one line to stderr, whatever characters a file's name or its metadata brought into it."""
+    printable = "".join(character if character.isprintable() else " " for character in message)
+    click.echo(f"adain-rt: {' '.join(printable.split())}", err=True)
+
+
+def progress(label: str, length: int, iterable: Iterable[_T] | None = None) -> Any:
+    """Return click's progress bar, on stderr, and only if that is a terminal."""
+    return click.progressbar(iterable, length, label, file=sys.stderr, hidden=not sys.stderr.isatty())
