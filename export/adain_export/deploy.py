@@ -110,32 +110,36 @@ GRAPH_MODULES: dict[str, type[GraphModule]] = {
 }
 
 
-@torch.library.custom_op("adain_export::positions", mutates_args=())
-def positions(features: Tensor) -> Tensor:
-    """Return how many positions features (N, C, H, W) have, a float32 scalar.
+@torch.library.custom_op("adain_export::degrees_of_freedom", mutates_args=())
+def degrees_of_freedom(features: Tensor) -> Tensor:
+    """Return the divisor of the unbiased variance over the positions of features (N, C, H, W), a float32 scalar.
 
-    An operator of its own, so that it exports as the three nodes of ``positions_onnx``; products of symbolic sizes
-    export as arithmetic on the picture's shape.
+    An operator of its own, so that it exports as the four nodes of ``degrees_of_freedom_onnx``; products of symbolic
+    sizes export as arithmetic on the picture's shape.
     """
-    return torch.tensor(float(features.shape[2] * features.shape[3]))
+    return torch.tensor(float(features.shape[2] * features.shape[3] - 1))
 
 
-@positions.register_fake
+@degrees_of_freedom.register_fake
 def _(features: Tensor) -> Tensor:
     del features
     return torch.empty(())
 
 
-def positions_onnx(features: Any) -> Any:
-    """Return what ``positions`` exports to, traced by the exporter."""
-    return op.Cast(op.ReduceProd(op.Shape(features, start=2), keepdims=0), to=ir.DataType.FLOAT)
+def degrees_of_freedom_onnx(features: Any) -> Any:
+    """Return what ``degrees_of_freedom`` exports to, traced by the exporter.
+
+    The 1 is subtracted from an integer: OpenVINO takes a cast and a float subtraction for a dequantisation.
+    """
+    positions: Any = op.ReduceProd(op.Shape(features, start=2), keepdims=0)
+    return op.Cast(op.Sub(positions, op.Constant(value_int=1)), to=ir.DataType.FLOAT)
 
 
 def measure(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return each channel's mean (N, C, 1, 1), the features less it, and the deviation (N, C, 1, 1)."""
     mean = features.mean((2, 3), keepdim=True)
     centered = features - mean
-    variance = (centered * centered).sum((2, 3), keepdim=True) / (positions(features) - 1)
+    variance = (centered * centered).sum((2, 3), keepdim=True) / degrees_of_freedom(features)
     return mean, centered, (variance + EPSILON).sqrt()
 
 

@@ -104,7 +104,9 @@ def _traced(network: Network, graph: str) -> ir.Model:
             opset_version=OPSET,
             input_names=[tensor.name for tensor in spec.inputs],
             output_names=[tensor.name for tensor in spec.outputs],
-            custom_translation_table={torch.ops.adain_export.positions.default: deploy.positions_onnx},
+            custom_translation_table={
+                torch.ops.adain_export.degrees_of_freedom.default: deploy.degrees_of_freedom_onnx
+            },
             verbose=False,
         )
     if program is None:
