@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from adain_models.adain import channel_statistics
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
+from adain_rt.pictures import frame, read_picture
+from adain_rt.stylizer import Stylizer
 
-__all__ = ["Quality", "Teacher", "psnr"]
+__all__ = ["Pair", "Quality", "Teacher", "judge", "psnr"]
 
 _BLOCKS = ((1, 2), (2, 2), (3, 4))  # of each block's convolutions, those that come before relu3_4
 _STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
@@ -36,7 +38,18 @@ class Quality:
     """One picture's figures; less is better."""
 
     style_gap: float
-    content_distance: float
+    content: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What was found of one photo in one style, as it is computed here and in fp32; psnr in decibels."""
+
+    photo: str
+    style: str
+    here: Quality
+    fp32: Quality
+    psnr: float
 
 
 class Teacher:
@@ -89,6 +102,19 @@ class Teacher:
                 x = nn.functional.max_pool2d(x, 2)
             x = features[name] = torch.relu(nn.functional.conv2d(x, weight, bias, padding=1))
         return features
+
+
+def judge(here: Stylizer, fp32: Stylizer, photo: Path, painting: Path, size: int, teacher: Teacher) -> Pair:
+    """Return what is found of one photo in the style of one painting, both resized to ``size`` on the shorter side.
+
+    Raises:
+        AdainError: a picture cannot be read or stylised.
+
+    """
+    content, style = (frame(read_picture(path).pixels, size, crop=False) for path in (photo, painting))
+    pictures = [stylizer.stylize(content, stylizer.encode(style)) for stylizer in (here, fp32)]
+    judged, exact = (teacher.judge(picture, content, style) for picture in pictures)
+    return Pair(str(photo), str(painting), judged, exact, psnr(*pictures))
 
 
 def psnr(picture: Pixels, reference: Pixels) -> float:

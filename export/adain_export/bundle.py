@@ -13,10 +13,13 @@ from pathlib import Path
 
 import click
 
+from adain_export.calibration import Calibration
 from adain_export.export import export_model
+from adain_export.quantize import CALIBRATION_NAME, quantize_model
 from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
+from adain_rt import contract
 from adain_rt.pictures import frame, read_picture
 from adain_rt.stylizer import Stylizer
 
@@ -38,7 +41,7 @@ def make_presets(pictures: Path, model: str) -> Iterator[str]:
         AdainError: a work's picture is not there, or a file cannot be written.
 
     """
-    stylizer = Stylizer(model)
+    stylizer = Stylizer(model, "onnxruntime", "fp32")
     found = {sha256_of(path): path for path in pictures.rglob("*") if path.is_file()}
     for name, work in json.loads(_WORKS.read_text("utf-8")).items():
         if work["picture_sha256"] not in found:
@@ -54,11 +57,14 @@ def make_presets(pictures: Path, model: str) -> Iterator[str]:
 @click.command()
 @click.argument("pictures", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(pictures: Path | None) -> None:
-    """Write the bundled model's graphs from its weights, and its presets if PICTURES has the works."""
+    """Write the bundled model's graphs of its weights and calibration, and its presets if PICTURES has the works."""
     model = spec.DEFAULT_MODEL
     directory = store.model_dir(model)
     for graph in export_model(directory, model, directory):
-        click.echo(graph)
+        click.echo(f"{graph} in fp32")
+    calibration = Calibration.load(contract.graph_dir(directory, "int8") / CALIBRATION_NAME)
+    for graph in quantize_model(directory, calibration):
+        click.echo(f"{graph} in int8")
     for name in make_presets(pictures, model) if pictures else ():
         click.echo(f"@{name}")
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import onnx
 import onnx_ir as ir
 import torch
 from onnx_ir.passes import common
-from safetensors import SafetensorError
 
 from adain_export import deploy
-from adain_export.footprint import bytes_per_pixel
 from adain_export.passes import ContractShapesPass, SharedWeightsPass
+from adain_export.staging import finish, staged
 from adain_export.verify import verify
 from adain_models import checkpoint
 from adain_models.errors import AdainError
-from adain_models.files import explain, sha256_of
+from adain_models.files import sha256_of
 from adain_models.networks import Network
 from adain_models.store import WEIGHTS_NAME
 from adain_rt import contract
@@ -50,7 +47,7 @@ def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
 
     """
     network = checkpoint.load(source / WEIGHTS_NAME)
-    with _aside(destination) as aside:
+    with staged(destination) as aside:
         weights = aside / WEIGHTS_NAME
         shutil.copyfile(source / WEIGHTS_NAME, weights)
         metadata = {
@@ -65,22 +62,9 @@ def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
             exported.metadata_props.update(metadata)
             path = aside / contract.graph_file(graph)
             ir.save(exported, path)
-            _finish(path)
+            finish(path)
             yield graph
         verify(aside)
-        for path in aside.iterdir():
-            path.replace(destination / path.name)
-
-
-@contextmanager
-def _aside(destination: Path) -> Iterator[Path]:
-    """Yield a new directory inside another, which goes when the block ends."""
-    try:
-        destination.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=destination) as aside:
-            yield Path(aside)
-    except (OSError, SafetensorError) as error:
-        raise AdainError(f"{destination}: cannot be written ({explain(error)})") from error
 
 
 def _traced(network: Network, graph: str) -> ir.Model:
@@ -130,17 +114,6 @@ def _cleaned(model: ir.Model, graph: str, channels: int, weights: Path) -> ir.Mo
         SharedWeightsPass(weights),
     )
     return passes(model).model
-
-
-def _finish(path: Path) -> None:
-    """Hold a written graph against the ONNX standard, types and shapes inferred, and note what memory it takes."""
-    onnx.checker.check_model(path, full_check=True)
-    model = onnx.load(path, load_external_data=False)
-    onnx.helper.set_model_props(
-        model,
-        {prop.key: prop.value for prop in model.metadata_props} | {"bytes_per_pixel": str(bytes_per_pixel(model))},
-    )
-    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _dtype(tensor: TensorSpec) -> torch.dtype:

@@ -27,7 +27,7 @@ def verify(directory: Path) -> None:
 
     """
     network = checkpoint.load(directory / WEIGHTS_NAME).double()
-    backend = open_backend("onnxruntime", directory)
+    backend = open_backend("onnxruntime", directory, "fp32")
     generator = np.random.default_rng(0)
     contents = generator.integers(80, 180, (2, _HEIGHT, _WIDTH, 3), np.uint8)
     paintings = generator.integers(0, 256, (2, _HEIGHT, _WIDTH, 3), np.uint8)

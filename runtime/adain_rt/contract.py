@@ -7,11 +7,24 @@ N pictures of H x W pixels, R regions, C feature channels. H and W are multiples
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GRAPHS", "MIN_SIDE", "MULTIPLE", "VERSION", "GraphSpec", "Pixels", "TensorSpec", "graph_file"]
+__all__ = [
+    "GRAPHS",
+    "MIN_SIDE",
+    "MULTIPLE",
+    "PRECISIONS",
+    "VERSION",
+    "GraphSpec",
+    "Pixels",
+    "TensorSpec",
+    "graph_dir",
+    "graph_file",
+    "has_graphs",
+]
 
 Pixels = NDArray[np.uint8]
 """A picture (H, W, 3), pictures (N, H, W, 3), a mask (H, W) or masks (R, H, W), as the graphs take them."""
@@ -21,6 +34,9 @@ VERSION = 1
 
 MULTIPLE = 8
 """A feature position stands for this many pixels of a side."""
+
+PRECISIONS = ("fp32", "bf16", "int8")
+"""What convolutions compute in; statistics, scale and shift stay in float32. bf16 runs the fp32 graphs."""
 
 MIN_SIDE = 16
 """Two feature positions: padding by reflection needs a second one to reflect, and so does an unbiased variance."""
@@ -84,5 +100,16 @@ their sum; each region has statistics of its own, and a position under no mask k
 
 
 def graph_file(graph: str) -> str:
-    """Return the file name of a graph in a model directory."""
+    """Return the file name of a graph in its directory."""
     return f"{graph}.onnx"
+
+
+def graph_dir(model_dir: Path, precision: str) -> Path:
+    """Return the directory of a model directory's graphs for one precision: itself, or one inside it."""
+    return model_dir / precision if precision == "int8" else model_dir
+
+
+def has_graphs(model_dir: Path, precision: str) -> bool:
+    """Whether all graphs of one precision are in a model directory."""
+    directory = graph_dir(model_dir, precision)
+    return all((directory / graph_file(graph)).is_file() for graph in GRAPHS)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -17,13 +18,13 @@ from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt import backends, contract
 from adain_rt.contract import Pixels
+from adain_rt.cpu import INT8_INSTRUCTIONS, instructions
 from adain_rt.memory import available_bytes
 from adain_rt.style import Style
 
-__all__ = ["Stylizer", "pad"]
+__all__ = ["AUTO", "Stylizer", "pad"]
 
-_WASTE = 2.6
-"""What a backend takes at most for each byte that a graph's tensors need: its arena grows by doubling (measured)."""
+AUTO = backends.AUTO
 
 
 class Stylizer:
@@ -34,16 +35,28 @@ class Stylizer:
     Args:
         model: a named model or the path of a model directory.
         backend: a backend's name, or ``auto`` for the best that can run here.
+        precision: ``fp32``, ``bf16``, ``int8``, or ``auto``: int8 where the model has it
+            and the processor multiplies it fast.
+        threads: how many threads the backend may use; ``None`` leaves it to the backend.
 
     Raises:
         AdainError: there is no such model or backend.
 
     """
 
-    def __init__(self, model: str = spec.DEFAULT_MODEL, backend: str = backends.AUTO) -> None:
+    def __init__(
+        self,
+        model: str = spec.DEFAULT_MODEL,
+        backend: str = AUTO,
+        precision: str = AUTO,
+        threads: int | None = None,
+    ) -> None:
         self.directory = store.model_dir(model)
         self.model = store.model_name(model)
         self.backend = backends.choose(backend)
+        self.precision = _best_precision(self.directory) if precision == AUTO else precision
+        self._graph_dir = contract.graph_dir(self.directory, self.precision)
+        self._threads = threads
         self._lock = RLock()
         self._graphs: dict[str, _GraphFacts] = {}
 
@@ -158,7 +171,8 @@ class Stylizer:
         return cropped
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        _check_memory(inputs["image"], self._facts(graph).bytes_per_pixel)
+        waste = backends.BACKENDS[self.backend].waste
+        _check_memory(inputs["image"], self._facts(graph).bytes_per_pixel * waste)
         return self._backend.run(graph, inputs)
 
     def _facts(self, graph: str) -> _GraphFacts:
@@ -171,18 +185,23 @@ class Stylizer:
     def _read_facts(self, graph: str) -> _GraphFacts:
         """Refuse a graph that is not made of the weights beside it, or not to the contract that this runtime knows."""
         weights = self.weights_sha256
-        export = f"`adain-rt export --model {self.model}` (pip install 'adain-rt[export]')"
-        if not (self.directory / contract.graph_file(graph)).is_file():
-            raise AdainError(f"model {self.model} has no graphs yet in {self.directory}; run {export}")
-        metadata = self._backend.metadata(graph)
-        if metadata.get("weights_sha256") != weights or metadata.get("contract") != str(contract.VERSION):
+        make = "quantize" if self.precision == "int8" else "export"
+        export = f"`adain-rt {make} --model {self.model}` (pip install 'adain-rt[export]')"
+        if not (self._graph_dir / contract.graph_file(graph)).is_file():
             raise AdainError(
-                f"{self.directory}: the graph {graph} is not of the weights there, or of another version; run {export}"
+                f"model {self.model} has no {self.precision} graphs yet in {self._graph_dir}; run {export}"
+            )
+        metadata = self._backend.metadata(graph)
+        stored = "int8" if self.precision == "int8" else "fp32"
+        expected = {"weights_sha256": weights, "contract": str(contract.VERSION), "precision": stored}
+        if not expected.items() <= metadata.items():
+            raise AdainError(
+                f"{self._graph_dir}: the graph {graph} is not of the weights there, or of another version; run {export}"
             )
         try:
             return _GraphFacts(int(metadata["channels"]), int(metadata["bytes_per_pixel"]))
         except (KeyError, ValueError):
-            raise AdainError(f"{self.directory}: the graph {graph} is damaged; run {export}") from None
+            raise AdainError(f"{self._graph_dir}: the graph {graph} is damaged; run {export}") from None
 
     @cached_property
     def _weights_sha256(self) -> str:
@@ -194,7 +213,7 @@ class Stylizer:
 
     @cached_property
     def _backend(self) -> backends.Backend:
-        return backends.open_backend(self.backend, self.directory)
+        return backends.open_backend(self.backend, self._graph_dir, self.precision, self._threads)
 
 
 @dataclass(frozen=True)
@@ -234,10 +253,16 @@ def _repeated(count: int, **values: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {name: np.repeat(value[None], count, axis=0) for name, value in values.items()}
 
 
-def _check_memory(image: Pixels, bytes_per_pixel: int) -> None:
+def _best_precision(directory: Path) -> str:
+    """Return int8 where there are such graphs and the processor has instructions for them, else fp32."""
+    fast = not INT8_INSTRUCTIONS.isdisjoint(instructions())
+    return "int8" if fast and contract.has_graphs(directory, "int8") else "fp32"
+
+
+def _check_memory(image: Pixels, bytes_per_pixel: float) -> None:
     """Refuse pictures that would take more memory than there is: most systems end a process that tries."""
     height, width = image.shape[1:3]
-    needed = math.prod(image.shape[:3]) * bytes_per_pixel * _WASTE
+    needed = math.prod(image.shape[:3]) * bytes_per_pixel
     available = available_bytes()
     if available is not None and needed > available:
         side = int(min(height, width) * math.sqrt(available / needed))

@@ -10,7 +10,9 @@ import onnx
 import pytest
 import torch
 
+from adain_export.calibration import Calibration
 from adain_export.export import export_model
+from adain_export.quantize import CALIBRATION_NAME, quantize_model
 from adain_export.verify import verify
 from adain_models import checkpoint, reference, store
 from adain_models.errors import AdainError
@@ -37,6 +39,17 @@ def test_the_bundled_graphs_are_exactly_what_export_makes(tmp_path):
     names = [store.WEIGHTS_NAME, *(contract.graph_file(graph) for graph in contract.GRAPHS)]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert filecmp.cmpfiles(bundled, tmp_path, names, shallow=False) == (names, [], [])
+
+
+def test_the_bundled_int8_graphs_are_exactly_what_quantising_makes_of_the_bundled_calibration(tmp_path):
+    bundled = store.model_dir("lite")
+    for path in bundled.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    names = sorted(path.name for path in (bundled / "int8").iterdir())
+    list(quantize_model(tmp_path, Calibration.load(bundled / "int8" / CALIBRATION_NAME)))
+    assert sorted(path.name for path in (tmp_path / "int8").iterdir()) == names
+    assert filecmp.cmpfiles(bundled / "int8", tmp_path / "int8", names, shallow=False) == (names, [], [])
 
 
 @pytest.mark.parametrize("graph", contract.GRAPHS)

@@ -173,8 +173,8 @@ def test_a_grid_that_cannot_be_is_refused(run, desk, arguments, said):
 
 def test_info_says_which_backend_auto_takes_and_why(run):
     facts = json.loads(run("info", "--json").out)
-    assert facts["auto"].startswith("onnxruntime: the first of")
-    assert facts["models"]["lite"] == "ready"
+    assert facts["auto"].startswith("openvino: the first of openvino, onnxruntime")
+    assert facts["models"]["lite"] == "ready in fp32 and int8"
     assert "onnxruntime" in run("info").out
 
 

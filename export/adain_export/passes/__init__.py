@@ -1,6 +1,21 @@
 """Changes of a graph, each a pass: one class in one file, its docstring the list of its rules."""
 
+from adain_export.passes.block_output import BlockOutputPass
+from adain_export.passes.bound_activations import BoundActivationsPass
 from adain_export.passes.contract_shapes import ContractShapesPass
+from adain_export.passes.quantize_activations import QuantizeActivationsPass
+from adain_export.passes.quantize_weights import QuantizeWeightsPass
+from adain_export.passes.report_ranges import ReportRangesPass
 from adain_export.passes.shared_weights import SharedWeightsPass
+from adain_export.passes.uint8_activations import Uint8ActivationsPass
 
-__all__ = ["ContractShapesPass", "SharedWeightsPass"]
+__all__ = [
+    "BlockOutputPass",
+    "BoundActivationsPass",
+    "ContractShapesPass",
+    "QuantizeActivationsPass",
+    "QuantizeWeightsPass",
+    "ReportRangesPass",
+    "SharedWeightsPass",
+    "Uint8ActivationsPass",
+]

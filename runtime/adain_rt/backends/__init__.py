@@ -40,22 +40,35 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class BackendSpec:
-    """A backend: the module and class that implement it, and the package that it needs."""
+    """A backend: the module and class that implement it, and the package that it needs.
+
+    ``waste`` is how many bytes it takes at most for each that a graph's tensors need, as its allocator does (measured).
+    """
 
     module: str
     backend: str
     package: str
     summary: str
     install: str
+    waste: float
 
 
 BACKENDS = {
+    "openvino": BackendSpec(
+        module="adain_rt.backends.openvino",
+        backend="OpenVinoBackend",
+        package="openvino",
+        summary="the fastest on CPUs",
+        install="pip install 'adain-rt[openvino]'",
+        waste=2.5,
+    ),
     "onnxruntime": BackendSpec(
         module="adain_rt.backends.onnxruntime",
         backend="OnnxRuntimeBackend",
         package="onnxruntime",
         summary="runs on any CPU",
         install="pip install onnxruntime",
+        waste=2.1,
     ),
 }
 """Every backend by name, the one that ``auto`` prefers first."""
@@ -84,8 +97,19 @@ def choose(name: str = AUTO) -> str:
     raise AdainError("; ".join(f"backend {each!r} cannot run here, {why}" for each, why in hindrances.items()))
 
 
-def open_backend(name: str, directory: Path) -> Backend:
-    """Return a backend for the graphs of a model directory; they load when they first run."""
+def open_backend(name: str, directory: Path, precision: str = "fp32", threads: int | None = None) -> Backend:
+    """Return a backend for the graphs of a directory; they load when they first run.
+
+    Args:
+        name: of a backend that can run here.
+        directory: where the graphs are, of one model.
+        precision: one of the contract's, of these graphs.
+        threads: how many it may use; ``None`` leaves it to the backend.
+
+    Raises:
+        AdainError: the backend or the processor does not compute in this precision.
+
+    """
     spec = BACKENDS[name]
-    backend: Backend = getattr(import_module(spec.module), spec.backend)(directory)
+    backend: Backend = getattr(import_module(spec.module), spec.backend)(directory, precision, threads)
     return backend

@@ -7,20 +7,34 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import onnxruntime
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_rt.contract import GRAPHS, graph_file
+from adain_rt.backends._common import check_ends, check_there, failure
+from adain_rt.backends.quiet_onnxruntime import onnxruntime
+from adain_rt.contract import graph_file
 
 __all__ = ["OnnxRuntimeBackend"]
 
 
 class OnnxRuntimeBackend:
-    """One session for each graph, opened when it is first needed."""
+    """One session for each graph, opened when it is first needed.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: the folder of the graphs.
+        precision: what to compute in.
+        threads: how many threads compute one picture; by default one for each core.
+
+    Raises:
+        AdainError: the precision is bf16, which ONNX Runtime does not compute in on CPUs.
+
+    """
+
+    def __init__(self, directory: Path, precision: str = "fp32", threads: int | None = None) -> None:
+        if precision == "bf16":
+            raise AdainError("ONNX Runtime does not compute in bf16: use another --precision, or --backend openvino")
         self._directory = directory
+        self._threads = threads
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         self._lock = Lock()
 
@@ -30,10 +44,7 @@ class OnnxRuntimeBackend:
         try:
             return tuple(session.run(None, dict(inputs)))
         except Exception as error:
-            if "alloc" not in str(error).lower():  # ONNX Runtime has no type for it
-                raise AdainError(f"the graph {graph} failed in ONNX Runtime ({_first_line(error)})") from None
-            height, width = inputs["image"].shape[1:3]
-            raise AdainError(f"{width}x{height} pixels need more memory than there is: use a smaller size") from None
+            raise failure("ONNX Runtime", graph, error, _first_line(error), inputs) from None
 
     def metadata(self, graph: str) -> Mapping[str, str]:
         """Return a graph's metadata, as the protocol says."""
@@ -43,24 +54,31 @@ class OnnxRuntimeBackend:
     def _session(self, graph: str) -> onnxruntime.InferenceSession:
         with self._lock:
             if graph not in self._sessions:
-                self._sessions[graph] = _open(self._directory, graph)
+                self._sessions[graph] = _open(self._directory, self._threads, graph)
             return self._sessions[graph]
 
 
-def _open(directory: Path, graph: str) -> onnxruntime.InferenceSession:
-    path = directory / graph_file(graph)
-    if not path.is_file():
-        raise AdainError(f"{path}: there is no such graph; write it with `adain-rt export`")
+def _open(directory: Path, threads: int | None, graph: str) -> onnxruntime.InferenceSession:
+    path = _graph_path(directory, graph)
+    check_there(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its errors are raised as well
+    options.intra_op_num_threads = threads or 0
+    options.enable_mem_pattern = False  # made for one shape: with any other it doubles the memory and saves no time
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads must not slow what runs next
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise AdainError(f"{path}: the graph cannot be loaded ({_first_line(error)}); export it again") from None
-    names = [value.name for value in (*session.get_inputs(), *session.get_outputs())]
-    if names != [tensor.name for tensor in (*GRAPHS[graph].inputs, *GRAPHS[graph].outputs)]:
-        raise AdainError(f"{path}: is not the graph {graph}, which has other inputs and outputs; export it again")
+    check_ends(path, graph, [value.name for value in (*session.get_inputs(), *session.get_outputs())])
     return session
+
+
+def _graph_path(directory: Path, graph: str) -> Path:
+    """Return the file of a graph; for int8 the one with uint8 activations, which alone are fast in ONNX Runtime."""
+    plain = directory / graph_file(graph)
+    uint8 = plain.with_suffix(".uint8.onnx")
+    return uint8 if uint8.is_file() else plain
 
 
 def _first_line(error: Exception) -> str:

@@ -46,8 +46,7 @@ _STEPS = 5
 @options.size(default=512)
 @options.style_size
 @options.crop
-@options.model
-@options.backend
+@options.stylizer
 @options.output_file
 @options.overwrite
 def command(
@@ -61,8 +60,7 @@ def command(
     size: int,
     style_size: int,
     crop: bool,
-    model: str,
-    backend: str,
+    stylizer: Stylizer,
     output: Path,
     overwrite: bool,
 ) -> None:
@@ -90,7 +88,7 @@ def command(
     files = [file for argument in arguments for file in argument.files]
     outputs.check_free([output], [*paths, *files], overwrite)
 
-    transfer = Transfer(Stylizer(model, backend), alpha, color)
+    transfer = Transfer(stylizer, alpha, color)
     sources = [style_arguments.load(name, transfer.stylizer, style_size, crop) for name in names]
     photos = [(path.stem, read_content(path).framed(size, crop)) for path in paths]
     if corners:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import click
 
 from adain_models import spec, store
 from adain_models.errors import AdainError
-from adain_rt import contract, memory
+from adain_rt import contract, cpu, memory
 from adain_rt.backends import BACKENDS, candidates, choose
 
 __all__ = ["command"]
 
 _PACKAGES = ("adain-rt", "numpy", "pillow", "onnxruntime", "safetensors", "click", "torch", "onnx", "onnxscript")
-_CPUINFO = Path("/proc/cpuinfo")
-_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
 
 
 @click.command("info")
@@ -30,7 +26,7 @@ def command(as_json: bool) -> None:
     facts = {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": cpu.describe(),
         "memory": "unknown" if available is None else f"{available / 1e9:.1f} GB free",
         "packages": {package: _version(package) for package in _PACKAGES},
         "contract": contract.VERSION,
@@ -48,18 +44,6 @@ def command(as_json: bool) -> None:
             continue
         for name, item in value.items():
             click.echo(f"{key:<12} {name:<12} {item}")
-
-
-def _processor() -> str:
-    """Return the processor's name, how many there are, and which of the instructions that matter they have."""
-    try:
-        lines = dict(line.split(":", 1) for line in _CPUINFO.read_text("utf-8").splitlines() if ":" in line)
-        facts = {key.strip(): value.strip() for key, value in lines.items()}
-    except OSError:
-        facts = {}
-    name = facts.get("model name") or platform.processor() or platform.machine()
-    flags = facts.get("flags", "").split()
-    return " ".join([f"{os.cpu_count()} x {name}", *(each for each in _INSTRUCTIONS if each in flags)])
 
 
 def _version(package: str) -> str:
@@ -82,6 +66,5 @@ def _state(model: str) -> str:
     directory = store.model_dir(model)
     if not (directory / store.WEIGHTS_NAME).is_file():
         return f"no weights; adain-rt weights fetch {model}"
-    if not all((directory / contract.graph_file(graph)).is_file() for graph in contract.GRAPHS):
-        return f"weights, no graphs; adain-rt export --model {model}"
-    return "ready"
+    there = [precision for precision in ("fp32", "int8") if contract.has_graphs(directory, precision)]
+    return f"ready in {' and '.join(there)}" if there else f"weights, no graphs; adain-rt export --model {model}"

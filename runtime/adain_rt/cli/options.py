@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
 from adain_models import spec
-from adain_rt import backends, transfer
+from adain_rt import backends, contract, transfer
+from adain_rt.stylizer import Stylizer
 
-__all__ = ["alpha", "backend", "color", "crop", "model", "output_file", "overwrite", "size", "style_size"]
+__all__ = ["alpha", "color", "crop", "model", "output_file", "overwrite", "size", "style_size", "stylizer"]
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -22,13 +24,37 @@ model: _Decorator = click.option(
     metavar="NAME|DIR",
     help=f"A named model ({', '.join(spec.MODELS)}) or a model directory.",
 )
-backend: _Decorator = click.option(
+_backend: _Decorator = click.option(
     "--backend",
     type=click.Choice([backends.AUTO, *backends.BACKENDS]),
     default=backends.AUTO,
     show_default=True,
     help="What runs the network.",
 )
+_precision: _Decorator = click.option(
+    "--precision",
+    type=click.Choice([backends.AUTO, *contract.PRECISIONS]),
+    default=backends.AUTO,
+    show_default=True,
+    help="What it computes in; auto is int8 where the model has it and the processor multiplies it fast.",
+)
+_threads: _Decorator = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: one for each core]"
+)
+
+
+def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a Stylizer, and the Stylizer that they ask for as ``stylizer``."""
+
+    @model
+    @_backend
+    @_precision
+    @_threads
+    @wraps(function)
+    def wrapped(*args: Any, model: str, backend: str, precision: str, threads: int | None, **kwargs: Any) -> Any:
+        return function(*args, stylizer=Stylizer(model, backend, precision, threads), **kwargs)
+
+    return wrapped
 
 
 def _share(ctx: click.Context, param: click.Parameter, value: float) -> float:

@@ -32,8 +32,7 @@ def command() -> None:
 @click.option("--title", help="What the style is of.  [default: the names of what it was made from]")
 @options.style_size
 @options.crop
-@options.model
-@options.backend
+@options.stylizer
 @options.output_file
 @options.overwrite
 def save(
@@ -41,8 +40,7 @@ def save(
     title: str | None,
     style_size: int,
     crop: bool,
-    model: str,
-    backend: str,
+    stylizer: Stylizer,
     output: Path,
     overwrite: bool,
 ) -> None:
@@ -60,7 +58,6 @@ def save(
     if len(names) != len(arguments):
         raise AdainError("a directory's styles are not mixed: name each")
     outputs.check_free([output], [file for argument in arguments for file in argument.files], overwrite)
-    stylizer = Stylizer(model, backend)
     sources = [style_arguments.load(name, stylizer, style_size, crop) for name in names]
     weights = [1.0 if argument.weight is None else argument.weight for argument in arguments]
     mixed = Style.mix([source.code for source in sources], weights)

@@ -49,8 +49,7 @@ __all__ = ["command"]
 @options.size(default=0)
 @options.style_size
 @options.crop
-@options.model
-@options.backend
+@options.stylizer
 @click.option("-o", "--output", metavar="OUT", help="A file, or a directory; - is stdout.  [default: this directory]")
 @options.overwrite
 @click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON on stdout.")
@@ -63,8 +62,7 @@ def command(
     size: int,
     style_size: int,
     crop: bool,
-    model: str,
-    backend: str,
+    stylizer: Stylizer,
     output: str | None,
     overwrite: bool,
     as_json: bool,
@@ -85,7 +83,7 @@ def command(
     """
     paths = expand(contents)
     arguments = _checked([style_arguments.parse(style) for style in styles], len(masks))
-    transfer = Transfer(Stylizer(model, backend), alpha, color)
+    transfer = Transfer(stylizer, alpha, color)
     report = _Report(transfer.stylizer)
     mixes = _mixes(arguments, transfer, style_size, crop, report)
     several = len(paths) > 1 or len(arguments[0].names) > 1
@@ -145,7 +143,11 @@ class _Report:
         for line in dict.fromkeys([*self.remarks, *(failure["error"] for failure in self.failures)]):
             complain(line)
         if as_json:
-            about = {"model": self.stylizer.model, "backend": self.stylizer.backend}
+            about = {
+                "model": self.stylizer.model,
+                "backend": self.stylizer.backend,
+                "precision": self.stylizer.precision,
+            }
             click.echo(json.dumps({**about, "outputs": self.outputs, "failures": self.failures}, indent=2))
         elif sys.stdout.isatty():
             for output in self.outputs:

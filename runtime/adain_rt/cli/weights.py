@@ -178,7 +178,7 @@ def _row(model: ModelSpec) -> dict[str, str | int | bool]:
         "parameters": model.parameters,
         "licence": model.licence,
         "state": _state(model),
-        "graphs": all((directory / contract.graph_file(graph)).is_file() for graph in contract.GRAPHS),
+        "graphs": contract.has_graphs(directory, "fp32"),
         "directory": str(directory),
     }
 

@@ -1,0 +1,133 @@
+"""What the int8 passes ask of a graph and do to it: its convolutions, and what lies between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+__all__ = [
+    "MOVERS",
+    "activations",
+    "add_constant",
+    "constant",
+    "convolution_name",
+    "convolutions",
+    "given",
+    "insert",
+    "producer",
+    "reader",
+    "source",
+]
+
+MOVERS = frozenset({"DepthToSpace", "MaxPool", "Pad", "Resize", "Transpose"})
+"""Operators that only move or choose numbers, as the graphs use them, and so commute with a shift and with rounding."""
+
+
+def convolutions(graph: ir.Graph) -> list[ir.Node]:
+    """Return a graph's convolutions in its order; each has a bias."""
+    return [node for node in graph if node.op_type == "Conv"]
+
+
+def convolution_name(convolution: ir.Node) -> str:
+    """Return a convolution's name in its network, such as ``decoder.up1``."""
+    return str(given(convolution.inputs[2]).name).removesuffix(".bias")
+
+
+def source(convolution: ir.Node) -> ir.Value:
+    """Return what a convolution reads, before it is moved."""
+    value = given(convolution.inputs[0])
+    while producer(value).op_type in MOVERS:
+        value = given(producer(value).inputs[0])
+    return value
+
+
+def reader(value: ir.Value) -> ir.Node:
+    """Return the node that reads a value, the first if several do, after nodes that only move it."""
+    node = next(iter(value.uses())).node
+    return reader(node.outputs[0]) if node.op_type in MOVERS else node
+
+
+def activations(graph: ir.Graph) -> dict[str, ir.Value]:
+    """Return the values, all float (N, C, h, w), whose ranges int8 needs, by names that all graphs of a model share.
+
+    ``NAME.output`` is what the convolution NAME gives, behind its Relu if it has one, unless that is the picture;
+    ``NAME.input`` is what it reads, before it is moved, unless that is a picture or the output of a Relu.
+    """
+    found: dict[str, ir.Value] = {}
+    for convolution in convolutions(graph):
+        name, read, output = convolution_name(convolution), source(convolution), convolution.outputs[0]
+        if producer(read).op_type not in {"Cast", "Relu"}:
+            found[f"{name}.input"] = read
+        after = reader(output)
+        if after.op_type == "Relu":
+            found[f"{name}.output"] = after.outputs[0]
+        elif after.op_type == "Add":
+            found[f"{name}.output"] = output
+    return found
+
+
+def constant(value: ir.Value | None) -> NDArray[Any]:
+    """Return the numbers of an initializer."""
+    held = given(value).const_value
+    if held is None:
+        raise ValueError(f"{value} is no constant")
+    return held.numpy()
+
+
+def add_constant(graph: ir.Graph, name: str, numbers: NDArray[Any]) -> ir.Value:
+    """Return a new initializer; it takes the place of one of the same name."""
+    graph.initializers.pop(name, None)
+    tensor = ir.tensor(np.asarray(numbers, order="C"), name=name)
+    value = ir.Value(name=name, shape=ir.Shape(numbers.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def insert(
+    op_type: str,
+    value: ir.Value,
+    constants: Sequence[ir.Value],
+    name: str,
+    attributes: Mapping[str, int] | None = None,
+    uses: Sequence[tuple[ir.Node, int]] | None = None,
+) -> ir.Value:
+    """Insert a node behind the producer of the value that it reads; return its output.
+
+    Args:
+        op_type: the node's operator.
+        value: what it reads; no initializer and no input of the graph.
+        constants: what it reads beside, initializers.
+        name: of the node and of its output.
+        attributes: of the node.
+        uses: the uses of ``value`` that become uses of the output, each a node and an input's place; all if not given.
+
+    """
+    moved = list(value.uses()) if uses is None else uses
+    node = ir.node(op_type, [value, *constants], attributes, name=name)
+    node.outputs[0].name = name
+    above = producer(value)
+    if above.graph is None:
+        raise ValueError(f"{above} is in no graph")
+    above.graph.insert_after(above, node)
+    for user, place in moved:
+        user.replace_input_with(place, node.outputs[0])
+    return node.outputs[0]
+
+
+def producer(value: ir.Value | None) -> ir.Node:
+    """Return the node that makes a value, which is no input of the graph and no initializer."""
+    node = given(value).producer()
+    if node is None:
+        raise ValueError(f"{value} is made by no node")
+    return node
+
+
+def given(value: ir.Value | None) -> ir.Value:
+    """Return an input that a node may lack, but has here."""
+    if value is None:
+        raise ValueError("a node lacks an input that all of its kind have here")
+    return value

@@ -1,0 +1,38 @@
+"""What this machine's processor is and can do, on systems that tell."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+__all__ = ["INT8_INSTRUCTIONS", "describe", "instructions"]
+
+_CPUINFO = Path("/proc/cpuinfo")
+_OF_INTEREST = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16", "asimddp")
+
+INT8_INSTRUCTIONS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+"""Any of these multiplies int8 several times as fast as float32."""
+
+
+def instructions() -> list[str]:
+    """Return those of the processor's instruction sets that matter here; none where the system does not tell."""
+    flags = _facts().get("flags", _facts().get("Features", "")).split()
+    return [name for name in _OF_INTEREST if name in flags]
+
+
+def describe() -> str:
+    """Return the processor's name, how many there are, and its instruction sets."""
+    name = _facts().get("model name") or platform.processor() or platform.machine()
+    return " ".join([f"{os.cpu_count()} x {name}", *instructions()])
+
+
+@cache
+def _facts() -> dict[str, str]:
+    """Return what Linux says of the last processor; they are alike."""
+    try:
+        lines = [line.split(":", 1) for line in _CPUINFO.read_text("utf-8").splitlines() if ":" in line]
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, value in lines}
