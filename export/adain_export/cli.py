@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from adain_export.quantize_cli import PAIRS
+from adain_export.quantize_cli import command as quantize_command
 from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_rt import contract
@@ -17,7 +19,19 @@ __all__ = ["command"]
 
 @click.command("export")
 @options.model
-@click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True, help="Of the arithmetic.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="Of the convolutions; int8 needs --calibration, and is written beside fp32.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Photographs and styles to calibrate int8 on; `adain-rt quantize` has more to choose.",
+)
 @click.option(
     "-o",
     "--output",
@@ -25,7 +39,7 @@ __all__ = ["command"]
     metavar="DIR",
     help="Where the graphs and the weights go.  [default: the model's own directory]",
 )
-def command(model: str, precision: str, output: Path | None) -> None:
+def command(model: str, precision: str, calibration: Path | None, output: Path | None) -> None:
     """Write a model's ONNX graphs, and check them against PyTorch.
 
     \b
@@ -37,6 +51,8 @@ def command(model: str, precision: str, output: Path | None) -> None:
         from adain_export.export import export_model
     except ModuleNotFoundError as error:
         raise AdainError(f"export needs {error.name}: pip install 'adain-rt[export]'") from None
+    if (precision == "int8") != (calibration is not None):
+        raise AdainError("--precision int8 and --calibration DIR go together")
     source = store.model_dir(model)
     if output is None and model in spec.MODELS and spec.MODELS[model].bundled:
         raise AdainError(f"model {model} ships with its graphs; name another directory with -o")
@@ -46,4 +62,7 @@ def command(model: str, precision: str, output: Path | None) -> None:
     graphs = export_model(source, store.model_name(model), destination)
     with progress("Exporting", len(contract.GRAPHS), graphs) as exported:
         count = sum(1 for _ in exported)
-    click.echo(f"{destination}: {count} graphs in {precision}, within one level of 256 of PyTorch")
+    click.echo(f"{destination}: {count} graphs in fp32, within one level of 256 of PyTorch")
+    if calibration is not None:
+        quantize = {"contents": calibration, "styles": None, "pairs": PAIRS, "output": None}
+        click.get_current_context().invoke(quantize_command, model=str(destination), **quantize)

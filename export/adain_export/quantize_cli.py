@@ -24,7 +24,10 @@ from adain_rt.pictures import frame, read_picture
 if TYPE_CHECKING:
     from adain_export.calibration import Pair
 
-__all__ = ["command"]
+__all__ = ["PAIRS", "command"]
+
+PAIRS = 96
+"""How many pairs a calibration takes unless told."""
 
 _SIDE = 256  # of a square that a picture is cropped and resized to
 _FRESH = 16  # pairs beyond those of the calibration, to compare on
@@ -52,7 +55,7 @@ _directory = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--pairs",
     type=click.IntRange(min=1),
-    default=96,
+    default=PAIRS,
     show_default=True,
     metavar="N",
     help="How many photographs, each with a style, to calibrate on.",

@@ -199,6 +199,17 @@ def test_an_exported_model_paints_and_a_failed_export_leaves_the_one_that_was_th
     assert {path: path.read_bytes() for path in (desk / "mine").iterdir()} == before
 
 
+def test_export_in_int8_calibrates_on_pictures_and_needs_them(run, desk, stylizer):
+    (desk / "mine").mkdir()
+    (desk / "mine" / "weights.safetensors").write_bytes((stylizer.directory / "weights.safetensors").read_bytes())
+    run("export", "--model", "mine", "--precision", "int8").refused("--calibration DIR go together")
+    result = run("export", "--model", "mine", "--precision", "int8", "--calibration", ".")
+    assert (result.status, result.err) == (0, "")
+    assert "graphs in int8" in result.out
+    options = ("--model", "mine", "--precision", "int8", "-o", "out.png")
+    assert run("stylize", "photo.jpg", "--style", "painting.png", *options).status == 0
+
+
 def test_export_without_its_packages_says_what_to_install(run, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in [name for name in sys.modules if name.startswith("adain_export.")]:
