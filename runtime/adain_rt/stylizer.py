@@ -26,6 +26,9 @@ __all__ = ["AUTO", "Stylizer", "pad"]
 
 AUTO = backends.AUTO
 
+_REGION = 0.3
+"""What each region takes beyond the two that a graph's own count has, as a share of all (measured)."""
+
 
 class Stylizer:
     """Encodes styles and stylises pictures with one model on one backend.
@@ -171,9 +174,11 @@ class Stylizer:
         return cropped
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        waste = backends.BACKENDS[self.backend].waste
-        _check_memory(inputs["image"], self._facts(graph).bytes_per_pixel * waste)
-        return self._backend.run(graph, inputs)
+        facts, backend = self._facts(graph), self._backend  # the backend first refuses what it cannot compute in
+        regions = inputs["masks"].shape[1] if "masks" in inputs else 1
+        waste = backends.BACKENDS[self.backend].waste[self.precision] * (1 + _REGION * max(0, regions - 2))
+        _check_memory(inputs["image"], facts.bytes_per_pixel * waste)
+        return backend.run(graph, inputs)
 
     def _facts(self, graph: str) -> _GraphFacts:
         """Return what a graph says of itself, read and checked when it is first needed."""

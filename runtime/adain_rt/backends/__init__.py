@@ -42,7 +42,8 @@ class Backend(Protocol):
 class BackendSpec:
     """A backend: the module and class that implement it, and the package that it needs.
 
-    ``waste`` is how many bytes it takes at most for each that a graph's tensors need, as its allocator does (measured).
+    ``waste`` is how many bytes it takes at most, in each precision, for each that a graph's tensors need (measured).
+    It is below 1 where fused kernels never make some of them.
     """
 
     module: str
@@ -50,7 +51,7 @@ class BackendSpec:
     package: str
     summary: str
     install: str
-    waste: float
+    waste: Mapping[str, float]
 
 
 BACKENDS = {
@@ -60,7 +61,7 @@ BACKENDS = {
         package="openvino",
         summary="the fastest on CPUs",
         install="pip install 'adain-rt[openvino]'",
-        waste=2.5,
+        waste={"fp32": 1.7, "bf16": 1.7, "int8": 0.9},
     ),
     "onnxruntime": BackendSpec(
         module="adain_rt.backends.onnxruntime",
@@ -68,7 +69,7 @@ BACKENDS = {
         package="onnxruntime",
         summary="runs on any CPU",
         install="pip install onnxruntime",
-        waste=2.1,
+        waste={"fp32": 2.1, "int8": 2.1},
     ),
 }
 """Every backend by name, the one that ``auto`` prefers first."""
