@@ -15,7 +15,18 @@ from adain_rt.backends import BACKENDS, candidates, choose
 
 __all__ = ["command"]
 
-_PACKAGES = ("adain-rt", "numpy", "pillow", "onnxruntime", "openvino", "safetensors", "click", "torch", "onnx", "onnxscript")
+_PACKAGES = (
+    "adain-rt",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "openvino",
+    "safetensors",
+    "click",
+    "torch",
+    "onnx",
+    "onnxscript",
+)
 
 
 @click.command("info")
