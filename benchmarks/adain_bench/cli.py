@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from adain_bench.latency import Latency, measure
+from adain_export.commands import needing_export
 from adain_rt import cpu, style_arguments
 from adain_rt.cli import options
 from adain_rt.cli.terminal import progress
@@ -24,7 +25,7 @@ __all__ = ["command"]
 
 @click.group("bench")
 def command() -> None:
-    """Measure how long styles and pictures take."""
+    """Measure how long pictures take, and how good they are."""
 
 
 @command.command("latency")
@@ -97,13 +98,14 @@ def quality(
 
     The first content is paired with the first style, the second with the second, and so on, the shorter list repeated.
     """
-    from adain_bench.quality import Pair, Teacher, judge
-
+    with needing_export("quality"):
+        from adain_bench.quality import Pair, Teacher, judge
+    vgg19 = Teacher(teacher)
     photos = expand(contents)
     paintings = [Path(name) for style in styles for name in style_arguments.parse(style).names]
     paired = list(zip(range(max(len(photos), len(paintings))), cycle(photos), cycle(paintings), strict=False))
     exact = Stylizer(str(stylizer.directory), "onnxruntime", "fp32")
-    judged = (judge(stylizer, exact, photo, painting, size, Teacher(teacher)) for _, photo, painting in paired)
+    judged = (judge(stylizer, exact, photo, painting, size, vgg19) for _, photo, painting in paired)
     with progress("Judging", len(paired), judged) as pairs:
         found: list[Pair] = list(pairs)
     if as_json:

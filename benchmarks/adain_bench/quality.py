@@ -13,19 +13,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from adain_export.psnr import psnr
 from adain_models.adain import channel_statistics
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.pictures import frame, read_picture
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["Pair", "Quality", "Teacher", "judge", "psnr"]
+__all__ = ["Pair", "Quality", "Teacher", "judge"]
 
 _BLOCKS = ((1, 2), (2, 2), (3, 4))  # of each block's convolutions, those that come before relu3_4
 _STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
@@ -112,15 +112,9 @@ def judge(here: Stylizer, fp32: Stylizer, photo: Path, painting: Path, size: int
 
     """
     content, style = (frame(read_picture(path).pixels, size, crop=False) for path in (photo, painting))
-    pictures = [stylizer.stylize(content, stylizer.encode(style)) for stylizer in (here, fp32)]
-    judged, exact = (teacher.judge(picture, content, style) for picture in pictures)
-    return Pair(str(photo), str(painting), judged, exact, psnr(*pictures))
-
-
-def psnr(picture: Pixels, reference: Pixels) -> float:
-    """Return the peak signal-to-noise ratio of two pictures in decibels, infinite where they are equal."""
-    error = np.square(picture.astype(np.float64) - reference).mean()
-    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+    made, exact = (stylizer.stylize(content, stylizer.encode(style)) for stylizer in (here, fp32))
+    judged = [teacher.judge(picture, content, style) for picture in (made, exact)]
+    return Pair(str(photo), str(painting), judged[0], judged[1], psnr(made, exact))
 
 
 def _gap(features: Tensor, style: Tensor) -> float:

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from adain_export.passes import ReportRangesPass
 from adain_export.staging import read_graph
 from adain_models.errors import AdainError
-from adain_models.files import replacing
+from adain_models.files import read_safetensors, replacing
 from adain_rt.backends.quiet_onnxruntime import onnxruntime
 from adain_rt.contract import Pixels
 
@@ -61,14 +60,7 @@ class Calibration:
             AdainError: the file is missing or damaged, or holds something else.
 
         """
-        try:
-            with safe_open(path, framework="np") as file:
-                metadata = file.metadata() or {}
-                ranges = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        except FileNotFoundError:
-            raise AdainError(f"{path}: there is no such file") from None
-        except (SafetensorError, OSError) as error:
-            raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
+        ranges, metadata = read_safetensors(path, "numpy")
         if "weights_sha256" not in metadata or not all(map(_is_range, ranges.values())):
             raise AdainError(f"{path}: is no calibration; make one with `adain-rt quantize`")
         return cls(metadata["weights_sha256"], ranges)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adain_export.commands import needing_export, refuse_bundled
 from adain_export.quantize_cli import PAIRS
 from adain_export.quantize_cli import command as quantize_command
 from adain_models import spec, store
@@ -47,15 +48,12 @@ def command(model: str, precision: str, calibration: Path | None, output: Path |
       adain-rt export --model vgg19
       adain-rt export --model lite -o build/lite
     """
-    try:
+    with needing_export("export"):
         from adain_export.export import export_model
-    except ModuleNotFoundError as error:
-        raise AdainError(f"export needs {error.name}: pip install 'adain-rt[export]'") from None
     if (precision == "int8") != (calibration is not None):
         raise AdainError("--precision int8 and --calibration DIR go together")
     source = store.model_dir(model)
-    if output is None and model in spec.MODELS and spec.MODELS[model].bundled:
-        raise AdainError(f"model {model} ships with its graphs; name another directory with -o")
+    refuse_bundled(model, output)
     if model in spec.MODELS and not (source / store.WEIGHTS_NAME).is_file():
         raise AdainError(f"model {model} has no weights yet; run `adain-rt weights fetch {model}`")
     destination = output or source

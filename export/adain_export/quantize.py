@@ -25,6 +25,7 @@ from adain_export.passes import (
     Uint8ActivationsPass,
 )
 from adain_export.passes._graphs import activations, constant
+from adain_export.psnr import psnr
 from adain_export.staging import finish, read_graph, staged
 from adain_models.errors import AdainError
 from adain_models.files import replacing
@@ -174,9 +175,7 @@ def _textures(generator: np.random.Generator) -> NDArray[np.uint8]:
 
 def _psnr(made: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]) -> float:
     """Return the least PSNR in decibels of a graph's outputs; the peak is 255, or a code's largest number."""
-    ratios = []
-    for numbers, wanted in zip(made, expected, strict=True):
-        peak = 255.0 if wanted.dtype == np.uint8 else float(np.abs(wanted).max())
-        error = np.square(numbers.astype(np.float64) - wanted).mean()
-        ratios.append(float(10 * np.log10(peak**2 / error)) if error else float("inf"))
-    return min(ratios)
+    return min(
+        psnr(numbers, wanted, 255.0 if wanted.dtype == np.uint8 else float(np.abs(wanted).max()))
+        for numbers, wanted in zip(made, expected, strict=True)
+    )

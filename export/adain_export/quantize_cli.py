@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from adain_models import spec, store
+from adain_export.commands import needing_export, refuse_bundled
+from adain_models import store
 from adain_models.errors import AdainError
 from adain_models.files import replacing
 from adain_rt import contract
@@ -78,13 +79,10 @@ def command(model: str, contents: Path, styles: Path | None, pairs: int, output:
       adain-rt quantize --model vgg19 --calibration photos/ --style paintings/
       adain-rt quantize --model lite --calibration photos/ -o build/lite
     """
-    try:
+    with needing_export("quantize"):
         from adain_export import calibration, quantize
-    except ModuleNotFoundError as error:
-        raise AdainError(f"quantize needs {error.name}: pip install 'adain-rt[export]'") from None
     directory = store.model_dir(model)
-    if output is None and model in spec.MODELS and spec.MODELS[model].bundled:
-        raise AdainError(f"model {model} ships with its graphs; name another directory with -o")
+    refuse_bundled(model, output)
     if output is not None:
         _copy_model(directory, output)
         directory = output

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from adain_models.errors import AdainError
-from adain_models.files import replacing
+from adain_models.files import read_safetensors, replacing
 from adain_models.networks import Network, find
 
 __all__ = ["assemble", "load", "save"]
@@ -36,14 +35,7 @@ def load(path: Path) -> Network:
         AdainError: the file is missing, broken, or holds other tensors than its architecture's.
 
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except FileNotFoundError:
-        raise AdainError(f"{path}: there is no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
+    tensors, metadata = read_safetensors(path, "pt")
     if "architecture" not in metadata:
         raise AdainError(f"{path}: names no architecture; bring it in with `adain-rt weights import`")
     return assemble(metadata["architecture"], tensors, path)

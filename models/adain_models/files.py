@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from adain_models.errors import AdainError
 
-__all__ = ["explain", "replacing", "sha256_of"]
+__all__ = ["explain", "read_safetensors", "replacing", "sha256_of"]
 
 
 def explain(error: Exception) -> str:
@@ -46,6 +47,27 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it is renamed, or could not even be made
             aside.unlink()
+
+
+def read_safetensors(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the tensors of a safetensors file by name, and its metadata.
+
+    Args:
+        path: the file.
+        framework: whose arrays the tensors are: ``numpy``, or ``pt`` for PyTorch.
+
+    Raises:
+        AdainError: the file is missing, or damaged.
+
+    """
+    try:
+        with safe_open(path, framework=framework) as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            return tensors, file.metadata() or {}
+    except FileNotFoundError:
+        raise AdainError(f"{path}: there is no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
 
 
 def sha256_of(path: Path) -> str:

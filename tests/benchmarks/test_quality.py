@@ -12,7 +12,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from adain_bench.cli import command
-from adain_bench.quality import Teacher, psnr
+from adain_bench.quality import Teacher
+from adain_export.psnr import psnr
 from adain_models.errors import AdainError
 
 LAYERS = {

@@ -210,6 +210,17 @@ def test_export_in_int8_calibrates_on_pictures_and_needs_them(run, desk, stylize
     assert run("stylize", "photo.jpg", "--style", "painting.png", *options).status == 0
 
 
+@pytest.mark.parametrize(
+    "arguments", [("quantize", "--calibration", "."), ("bench", "quality", ".", "--style", ".", "--teacher", "t")]
+)
+def test_other_commands_without_their_packages_say_what_to_install(desk, arguments):
+    absent = "import sys; sys.modules.update(dict.fromkeys(('torch', 'onnx', 'onnx_ir')))"
+    command = [sys.executable, "-c", f"{absent}; from adain_rt.cli import main; main()", *arguments]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603 - our own program
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "pip install 'adain-rt[export]'" in done.stderr
+
+
 def test_export_without_its_packages_says_what_to_install(run, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in [name for name in sys.modules if name.startswith("adain_export.")]:

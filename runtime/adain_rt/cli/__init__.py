@@ -24,7 +24,7 @@ _COMMANDS = {
     "weights": ("adain_rt.cli.weights", "List, fetch and import the weights of models."),
     "export": ("adain_export.cli", "Write a model's ONNX graphs, and check them against PyTorch."),
     "quantize": ("adain_export.quantize_cli", "Make a model's graphs int8, calibrated on pictures of yours."),
-    "bench": ("adain_bench.cli", "Measure how long styles and pictures take."),
+    "bench": ("adain_bench.cli", "Measure how long pictures take, and how good they are."),
     "info": ("adain_rt.cli.info", "Show versions, devices and the backend in use."),
 }
 
