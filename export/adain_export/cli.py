@@ -22,10 +22,10 @@ __all__ = ["command"]
 @options.model
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8"]),
+    type=click.Choice(["fp32", "fp16", "int8"]),
     default="fp32",
     show_default=True,
-    help="Of the convolutions; int8 needs --calibration, and is written beside fp32.",
+    help="Of the convolutions; fp16 and int8 are written beside fp32, and int8 needs --calibration.",
 )
 @click.option(
     "--calibration",
@@ -47,9 +47,11 @@ def command(model: str, precision: str, calibration: Path | None, output: Path |
     Examples:
       adain-rt export --model vgg19
       adain-rt export --model lite -o build/lite
+      adain-rt export --model vgg19 --precision fp16
     """
     with needing_export("export"):
-        from adain_export.export import export_model
+        from adain_export.export import HALF_NAME, export_half, export_model
+        from adain_export.verify import LEAST_PSNR
     if (precision == "int8") != (calibration is not None):
         raise AdainError("--precision int8 and --calibration DIR go together")
     source = store.model_dir(model)
@@ -61,6 +63,10 @@ def command(model: str, precision: str, calibration: Path | None, output: Path |
     with progress("Exporting", len(contract.GRAPHS), graphs) as exported:
         count = sum(1 for _ in exported)
     click.echo(f"{destination}: {count} graphs in fp32, within one level of 256 of PyTorch")
+    if precision == "fp16":
+        with progress("Halving", len(contract.GRAPHS), export_half(destination)) as halved:
+            count = sum(1 for _ in halved)
+        click.echo(f"{destination / HALF_NAME}: {count} graphs in fp16, within {LEAST_PSNR:.0f} dB of PyTorch")
     if calibration is not None:
         quantize = {"contents": calibration, "styles": None, "pairs": PAIRS, "output": None}
         click.get_current_context().invoke(quantize_command, model=str(destination), **quantize)

@@ -1,4 +1,4 @@
-"""PyTorch to ONNX: the engine contract's four graphs of one model, in one directory with its weights."""
+"""PyTorch to ONNX: the engine contract's four graphs of one model, beside its weights; the same in fp16."""
 
 from __future__ import annotations
 
@@ -12,22 +12,28 @@ from pathlib import Path
 import onnx_ir as ir
 import torch
 from onnx_ir.passes import common
+from safetensors.numpy import save_file
 
 from adain_export import deploy
+from adain_export.engine_graph import engine_model
 from adain_export.passes import ContractShapesPass, SharedWeightsPass
+from adain_export.passes._graphs import constant
 from adain_export.staging import finish, staged
-from adain_export.verify import verify
+from adain_export.verify import verify, verify_half
 from adain_models import checkpoint
 from adain_models.errors import AdainError
-from adain_models.files import sha256_of
+from adain_models.files import replacing, sha256_of
 from adain_models.networks import Network
 from adain_models.store import WEIGHTS_NAME
 from adain_rt import contract
 from adain_rt.contract import TensorSpec
 
-__all__ = ["OPSET", "export_model"]
+__all__ = ["HALF_NAME", "OPSET", "export_half", "export_model"]
 
 OPSET = 20
+
+HALF_NAME = "fp16"
+"""The folder of a model directory that holds its graphs in half precision."""
 
 _EXAMPLE_SIZES = {"N": 2, "R": 3, "H": 32, "W": 48}  # all different, so that no two are taken for one symbol
 
@@ -65,6 +71,40 @@ def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
             finish(path)
             yield graph
         verify(aside)
+
+
+def export_half(directory: Path) -> Iterator[str]:
+    """Write the fp16 graphs of a model directory into its folder ``fp16``; yield each graph's name, written.
+
+    The folder holds ``weights.safetensors`` in float16, which all of its graphs read. They are written aside and
+    checked, against the ONNX standard and against PyTorch, before any takes its place.
+
+    Args:
+        directory: a model directory with graphs in fp32.
+
+    Raises:
+        AdainError: a graph or the weights are missing or damaged, a file cannot be written, a weight is too large for
+            float16, or a graph is too far from PyTorch.
+
+    """
+    models = {graph: engine_model(directory, graph, "fp16") for graph in contract.GRAPHS}
+    with staged(directory / HALF_NAME) as aside:
+        weights = aside / WEIGHTS_NAME
+        with replacing(weights) as part:
+            initializers = models["stylize"].graph.initializers
+            save_file({name: constant(initializers[name]) for name in initializers if _is_layers(name)}, part)
+        for graph, model in models.items():
+            SharedWeightsPass(weights)(model)
+            path = aside / contract.graph_file(graph)
+            ir.save(model, path)
+            finish(path)
+            yield graph
+        verify_half(directory, aside)
+
+
+def _is_layers(name: str) -> bool:
+    """Whether an initializer of this name is a convolution's, and the same in all graphs."""
+    return name.endswith((".weight", ".bias"))
 
 
 def _traced(network: Network, graph: str) -> ir.Model:

@@ -17,7 +17,7 @@ from adain_models.errors import AdainError
 from adain_models.files import explain
 from adain_rt import contract
 
-__all__ = ["finish", "read_graph", "staged"]
+__all__ = ["finish", "note_memory", "read_graph", "staged"]
 
 
 @contextmanager
@@ -42,11 +42,14 @@ def finish(path: Path) -> None:
     """Hold a written graph against the ONNX standard, types and shapes inferred, and note what memory it takes."""
     onnx.checker.check_model(path, full_check=True)
     model = onnx.load(path, load_external_data=False)
-    onnx.helper.set_model_props(
-        model,
-        {prop.key: prop.value for prop in model.metadata_props} | {"bytes_per_pixel": str(bytes_per_pixel(model))},
-    )
+    note_memory(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def note_memory(model: onnx.ModelProto) -> None:
+    """Put the memory that a graph takes for a pixel into its metadata."""
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    onnx.helper.set_model_props(model, metadata | {"bytes_per_pixel": str(bytes_per_pixel(model))})
 
 
 def read_graph(directory: Path, graph: str) -> ir.Model:

@@ -3,19 +3,25 @@
 from adain_export.passes.block_output import BlockOutputPass
 from adain_export.passes.bound_activations import BoundActivationsPass
 from adain_export.passes.contract_shapes import ContractShapesPass
+from adain_export.passes.explicit_rounding import ExplicitRoundingPass
+from adain_export.passes.half_precision import HalfPrecisionPass
 from adain_export.passes.quantize_activations import QuantizeActivationsPass
 from adain_export.passes.quantize_weights import QuantizeWeightsPass
 from adain_export.passes.report_ranges import ReportRangesPass
 from adain_export.passes.shared_weights import SharedWeightsPass
 from adain_export.passes.uint8_activations import Uint8ActivationsPass
+from adain_export.passes.upsample_phases import UpsamplePhasesPass
 
 __all__ = [
     "BlockOutputPass",
     "BoundActivationsPass",
     "ContractShapesPass",
+    "ExplicitRoundingPass",
+    "HalfPrecisionPass",
     "QuantizeActivationsPass",
     "QuantizeWeightsPass",
     "ReportRangesPass",
     "SharedWeightsPass",
     "Uint8ActivationsPass",
+    "UpsamplePhasesPass",
 ]

@@ -1,4 +1,4 @@
-"""What the int8 passes ask of a graph and do to it: its convolutions, and what lies between them."""
+"""What the passes ask of a graph and do to it: its convolutions, and what lies between them."""
 
 from __future__ import annotations
 
