@@ -1,17 +1,24 @@
 # make demo    install the light runtime and stylise a picture
 # make test    install what the tests need; lint, check types, test
+# make engines build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
+# make test-gpu  test on an NVIDIA GPU
 # make bundle  write the bundled model's graphs again; PICTURES=DIR makes its presets again too
 # make clean   remove what the others made
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-BUNDLED := models/adain_models/bundled/lite
+MODEL ?= lite
+PRECISION ?= fp16
+FLAVOR ?= tensorrt-rtx
 
 # Sample photographs come from scikit-learn's wheel; nothing of it is imported.
 PHOTOS := build/photos/sklearn/datasets/images
 
-.PHONY: demo test bundle clean
+# TensorRT's types. The stubs are packaged to need TensorRT itself, and have two slips that no type checker reads.
+STUBS := build/stubs/tensorrt
+
+.PHONY: demo test test-gpu engines bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
@@ -19,17 +26,23 @@ demo: $(VENV)/light $(PHOTOS)
 	    -o demo/grid.jpg --overwrite
 	@echo "The pictures are demo/starry-night.jpg and demo/grid.jpg"
 
-test: $(VENV)/test
+test: $(VENV)/test $(STUBS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+test-gpu: $(VENV)/test
+	$(BIN)/pytest -m gpu tests/gpu
+
+engines: $(VENV)/$(FLAVOR)
+	$(BIN)/adain-rt build --flavor $(FLAVOR) --model $(MODEL) --precision $(PRECISION) $(BUILD) -o engines
+
 bundle: $(VENV)/test
 	$(BIN)/python -m adain_export.bundle $(PICTURES)
 
 clean:
-	rm -rf build demo $(VENV)
+	rm -rf build demo engines $(VENV)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +54,15 @@ $(VENV)/light: pyproject.toml | $(BIN)/python
 $(VENV)/test: pyproject.toml tests/constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[test]'
 	touch $@ $(VENV)/light
+
+$(VENV)/$(FLAVOR): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(FLAVOR)]'
+	touch $@
+
+$(STUBS): | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/stubs tensorrt-stubs==10.13.0.35.1
+	sed -i.orig -e 's/ in: list/ in_: list/' -e 's/channel_axis: int) -> IScaleLayer/channel_axis: int = ...) -> IScaleLayer/' \
+	    build/stubs/tensorrt_bindings/tensorrt.pyi
 
 $(PHOTOS): | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/photos scikit-learn

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from adain_bench.gpu_cli import command as gpu
 from adain_bench.latency import Latency, measure
 from adain_export.commands import needing_export
 from adain_rt import cpu, style_arguments
@@ -26,6 +27,9 @@ __all__ = ["command"]
 @click.group("bench")
 def command() -> None:
     """Measure how long pictures take, and how good they are."""
+
+
+command.add_command(gpu)
 
 
 @command.command("latency")

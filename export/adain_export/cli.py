@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from adain_export.commands import needing_export, refuse_bundled
+from adain_export.commands import dir_with_weights, needing_export, refuse_bundled
 from adain_export.quantize_cli import PAIRS
 from adain_export.quantize_cli import command as quantize_command
-from adain_models import spec, store
+from adain_models import store
 from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.cli import options
@@ -54,10 +54,8 @@ def command(model: str, precision: str, calibration: Path | None, output: Path |
         from adain_export.verify import LEAST_PSNR
     if (precision == "int8") != (calibration is not None):
         raise AdainError("--precision int8 and --calibration DIR go together")
-    source = store.model_dir(model)
     refuse_bundled(model, output)
-    if model in spec.MODELS and not (source / store.WEIGHTS_NAME).is_file():
-        raise AdainError(f"model {model} has no weights yet; run `adain-rt weights fetch {model}`")
+    source = dir_with_weights(model)
     destination = output or source
     graphs = export_model(source, store.model_name(model), destination)
     with progress("Exporting", len(contract.GRAPHS), graphs) as exported:

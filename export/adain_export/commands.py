@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adain_models import spec
+from adain_models import spec, store
 from adain_models.errors import AdainError
 
-__all__ = ["needing_export", "refuse_bundled"]
+__all__ = ["dir_with_weights", "needing_export", "refuse_bundled"]
 
 
 @contextmanager
-def needing_export(command: str) -> Iterator[None]:
+def needing_export(command: str, extra: str = "export") -> Iterator[None]:
     """Say in one line what to install where the imports of the block lack a package.
 
     Raises:
@@ -23,7 +23,20 @@ def needing_export(command: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise AdainError(f"{command} needs {error.name}: pip install 'adain-rt[export]'") from None
+        raise AdainError(f"{command} needs {error.name}: pip install 'adain-rt[{extra}]'") from None
+
+
+def dir_with_weights(model: str) -> Path:
+    """Return the directory of a model, given as for ``model_dir``.
+
+    Raises:
+        AdainError: there is no such model, or it is a named one whose weights are not fetched.
+
+    """
+    directory = store.model_dir(model)
+    if model in spec.MODELS and not (directory / store.WEIGHTS_NAME).is_file():
+        raise AdainError(f"model {model} has no weights yet; run `adain-rt weights fetch {model}`")
+    return directory
 
 
 def refuse_bundled(model: str, output: Path | None) -> None:

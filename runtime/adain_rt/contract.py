@@ -35,8 +35,9 @@ VERSION = 1
 MULTIPLE = 8
 """A feature position stands for this many pixels of a side."""
 
-PRECISIONS = ("fp32", "bf16", "int8")
-"""What convolutions compute in; statistics, scale and shift stay in float32. bf16 runs the fp32 graphs."""
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+"""What convolutions compute in; statistics, scale and shift stay in float32. fp16 (on GPUs) and bf16 (on CPUs) are made
+of the fp32 graphs when they are loaded."""
 
 MIN_SIDE = 16
 """Two feature positions: padding by reflection needs a second one to reflect, and so does an unbiased variance."""

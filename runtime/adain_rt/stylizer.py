@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,8 @@ from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt import backends, contract
+from adain_rt.backends import BACKENDS, Settings
+from adain_rt.backends._common import UnusableBackend
 from adain_rt.contract import Pixels
 from adain_rt.cpu import INT8_INSTRUCTIONS, instructions
 from adain_rt.memory import available_bytes
@@ -25,6 +28,8 @@ from adain_rt.style import Style
 __all__ = ["AUTO", "Stylizer", "pad"]
 
 AUTO = backends.AUTO
+
+_LOG = logging.getLogger("adain_rt")
 
 _REGION = 0.3
 """What each region takes beyond the two that a graph's own count has, as a share of all (measured)."""
@@ -38,9 +43,9 @@ class Stylizer:
     Args:
         model: a named model or the path of a model directory.
         backend: a backend's name, or ``auto`` for the best that can run here.
-        precision: ``fp32``, ``bf16``, ``int8``, or ``auto``: int8 where the model has it
-            and the processor multiplies it fast.
-        threads: how many threads the backend may use; ``None`` leaves it to the backend.
+        precision: ``fp32``, ``fp16`` (on GPUs), ``bf16`` (OpenVINO), ``int8`` (on CPUs), or ``auto``: fp16 on a GPU,
+            else int8 where the model has it and the processor multiplies it fast.
+        settings: how the backend runs.
 
     Raises:
         AdainError: there is no such model or backend.
@@ -52,14 +57,14 @@ class Stylizer:
         model: str = spec.DEFAULT_MODEL,
         backend: str = AUTO,
         precision: str = AUTO,
-        threads: int | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.directory = store.model_dir(model)
         self.model = store.model_name(model)
-        self.backend = backends.choose(backend)
-        self.precision = _best_precision(self.directory) if precision == AUTO else precision
-        self._graph_dir = contract.graph_dir(self.directory, self.precision)
-        self._threads = threads
+        self._asked = (backend, precision)
+        self._unusable: list[str] = []
+        self._settings = settings
+        self._choose()
         self._lock = RLock()
         self._graphs: dict[str, _GraphFacts] = {}
 
@@ -114,8 +119,7 @@ class Stylizer:
 
         """
         _check_pixels(content, (3, 4))
-        if not 0 <= strength <= 1:
-            raise AdainError(f"the strength (alpha) must be from 0 to 1, not {strength:g}")
+        _check_strength(strength)
         batch = content if content.ndim == 4 else content[None]  # noqa: PLR2004 - the batch has four axes
         if masks is not None:
             if content_code is not None:
@@ -126,6 +130,38 @@ class Stylizer:
         else:
             raise AdainError("several styles need a mask each; mix them into one with Style.mix")
         return stylized.reshape(content.shape)
+
+    def stylize_on_device(
+        self, content: Any, style: Style, *, strength: float = 1.0, out: Any = None, stream: int | None = None
+    ) -> Any:
+        """Return pictures in a style that never leave the GPU's memory; nothing is copied, padded or cropped.
+
+        Args:
+            content: uint8 (N, H, W, 3), sRGB, of any library whose arrays speak DLPack or ``__cuda_array_interface__``
+                (PyTorch, CuPy, PyCUDA). H and W are multiples of 8, and 16 at least.
+            style: a style.
+            strength: the paper's α, from 0 to 1.
+            out: such an array of the same shape, to write into.
+            stream: the handle of the CUDA stream in whose order the work is done, and this returns at once; without
+                it, this returns when the work is done.
+
+        Returns:
+            ``out``, or a new array that speaks both protocols.
+
+        Raises:
+            AdainError: as ``stylize``; or the array does not fit, or the backend is not one of TensorRT's.
+
+        """
+        _check_strength(strength)
+        self._check_codes("stylize", [style])
+        if not isinstance(self._backend, backends.DeviceBackend):
+            raise AdainError(f"backend {self.backend} does not take arrays on a GPU: tensorrt and tensorrt-rtx do")
+        count = content.shape[0]
+        inputs = {"image": content, "strength": np.full(count, strength, np.float32)}
+        inputs |= _repeated(style_mean=style.mean, style_std=style.std, count=count)
+        given = None if out is None else {"stylized": out}
+        (stylized,) = self._backend.run_on_device("stylize", inputs, given, stream)
+        return stylized
 
     def check(self, style: Style) -> None:
         """Refuse a style that another model made.
@@ -163,20 +199,23 @@ class Stylizer:
     def _stylized(
         self, graph: str, batch: Pixels, codes: Sequence[Style], strength: float, inputs: dict[str, NDArray[Any]]
     ) -> Pixels:
-        channels = self._facts(graph).channels
-        for code in codes:
-            self.check(code)
-            if code.mean.shape != (channels,):
-                raise AdainError(f"the style has {code.mean.size} channels and the model {channels}")
+        self._check_codes(graph, codes)
         strengths = np.full(len(batch), strength, np.float32)
         (stylized,) = self._run(graph, image=pad(batch), strength=strengths, **inputs)
         cropped: Pixels = stylized[:, : batch.shape[1], : batch.shape[2]]
         return cropped
 
+    def _check_codes(self, graph: str, codes: Sequence[Style]) -> None:
+        channels = self._facts(graph).channels
+        for code in codes:
+            self.check(code)
+            if code.mean.shape != (channels,):
+                raise AdainError(f"the style has {code.mean.size} channels and the model {channels}")
+
     def _run(self, graph: str, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         facts, backend = self._facts(graph), self._backend  # the backend first refuses what it cannot compute in
         regions = inputs["masks"].shape[1] if "masks" in inputs else 1
-        waste = backends.BACKENDS[self.backend].waste[self.precision] * (1 + _REGION * max(0, regions - 2))
+        waste = BACKENDS[self.backend].waste[self.precision] * (1 + _REGION * max(0, regions - 2))
         _check_memory(inputs["image"], facts.bytes_per_pixel * waste)
         return backend.run(graph, inputs)
 
@@ -196,10 +235,10 @@ class Stylizer:
             raise AdainError(
                 f"model {self.model} has no {self.precision} graphs yet in {self._graph_dir}; run {export}"
             )
-        metadata = self._backend.metadata(graph)
-        stored = "int8" if self.precision == "int8" else "fp32"
-        expected = {"weights_sha256": weights, "contract": str(contract.VERSION), "precision": stored}
-        if not expected.items() <= metadata.items():
+        metadata = self._metadata(graph)
+        expected = {"weights_sha256": weights, "contract": str(contract.VERSION)}
+        int8 = metadata.get("precision") == "int8"
+        if not expected.items() <= metadata.items() or int8 != (self.precision == "int8"):
             raise AdainError(
                 f"{self._graph_dir}: the graph {graph} is not of the weights there, or of another version; run {export}"
             )
@@ -218,7 +257,28 @@ class Stylizer:
 
     @cached_property
     def _backend(self) -> backends.Backend:
-        return backends.open_backend(self.backend, self._graph_dir, self.precision, self._threads)
+        return backends.open_backend(self.backend, self._graph_dir, self.precision, self._settings)
+
+    def _choose(self) -> None:
+        """Take the backend that is asked for, or the best of those left, and what it computes in."""
+        backend, precision = self._asked
+        self.backend = backends.choose(backend, self._unusable)
+        self.precision = _best_precision(self.directory, self.backend) if precision == AUTO else precision
+        self._graph_dir = contract.graph_dir(self.directory, self.precision)
+
+    def _metadata(self, graph: str) -> Mapping[str, str]:
+        """Return a graph's metadata; ``auto`` goes on to the next backend where one proves unusable."""
+        try:
+            return self._backend.metadata(graph)
+        except UnusableBackend as error:
+            if self._asked[0] != AUTO:
+                raise
+            failed = self.backend
+            self._unusable.append(failed)
+            self._choose()
+            del self._backend
+            _LOG.warning("%s: %s; going on with %s", failed, error, self.backend)
+        return self._metadata(graph)
 
 
 @dataclass(frozen=True)
@@ -258,8 +318,10 @@ def _repeated(count: int, **values: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {name: np.repeat(value[None], count, axis=0) for name, value in values.items()}
 
 
-def _best_precision(directory: Path) -> str:
-    """Return int8 where there are such graphs and the processor has instructions for them, else fp32."""
+def _best_precision(directory: Path, backend: str) -> str:
+    """Return fp16 on a GPU; else int8 where there are such graphs and the processor has instructions for them."""
+    if "fp16" in BACKENDS[backend].waste:
+        return "fp16"
     fast = not INT8_INSTRUCTIONS.isdisjoint(instructions())
     return "int8" if fast and contract.has_graphs(directory, "int8") else "fp32"
 
@@ -275,6 +337,11 @@ def _check_memory(image: Pixels, bytes_per_pixel: float) -> None:
             f"{width}x{height} pixels may take {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free: "
             f"use a smaller size (a shorter side of {side} pixels fits)"
         )
+
+
+def _check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise AdainError(f"the strength (alpha) must be from 0 to 1, not {strength:g}")
 
 
 def _check_pixels(pixels: Pixels, dimensions: tuple[int, ...]) -> None:

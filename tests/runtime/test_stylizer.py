@@ -19,6 +19,7 @@ from adain_models import checkpoint, reference, store
 from adain_models.errors import AdainError
 from adain_rt import Stylizer, backends
 from adain_rt.backends import onnxruntime as onnxruntime_backend
+from adain_rt.backends import open_backend
 from adain_rt.style import Style
 from adain_rt.stylizer import pad
 
@@ -213,7 +214,7 @@ def test_threads_that_start_together_open_a_graph_and_a_backend_once(monkeypatch
 
 
 def test_a_backends_own_threads_open_a_graph_once(monkeypatch, china):
-    opened, backend = [], onnxruntime_backend.OnnxRuntimeBackend(store.model_dir("lite"))
+    opened, backend = [], open_backend("onnxruntime", store.model_dir("lite"))
     make = onnxruntime_backend._open
     monkeypatch.setattr(
         onnxruntime_backend, "_open", lambda *arguments: opened.append(1) or time.sleep(0.1) or make(*arguments)
@@ -224,7 +225,7 @@ def test_a_backends_own_threads_open_a_graph_once(monkeypatch, china):
 
 
 def test_what_onnx_runtime_says_of_memory_is_said_in_one_line(monkeypatch, china):
-    backend = onnxruntime_backend.OnnxRuntimeBackend(store.model_dir("lite"))
+    backend = open_backend("onnxruntime", store.model_dir("lite"))
 
     class Full:
         def run(self, *_: object) -> None:
@@ -329,5 +330,5 @@ def test_masks_and_a_content_code_exclude_each_other(stylizer, painting, china):
 def test_a_model_or_backend_that_is_not_there_is_refused_at_once():
     with pytest.raises(AdainError, match="neither a model"):
         Stylizer("nothing")
-    with pytest.raises(AdainError, match="backend 'abacus' is unknown: there are auto, openvino, onnxruntime"):
+    with pytest.raises(AdainError, match=r"backend 'abacus' is unknown: there are auto, tensorrt, .*, onnxruntime"):
         Stylizer(backend="abacus")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_rt.contract import GRAPHS
+from adain_rt.contract import GRAPHS, MULTIPLE
 
-__all__ = ["check_ends", "check_there", "failure"]
+__all__ = ["UnusableBackend", "check_ends", "check_there", "failure", "too_large"]
+
+
+class UnusableBackend(AdainError):  # noqa: N818 - what it is
+    """A backend cannot run on this machine at all, whatever the picture."""
 
 
 def check_there(path: Path) -> None:
@@ -32,3 +37,14 @@ def failure(library: str, graph: str, error: Exception, said: str, inputs: Mappi
         return AdainError(f"the graph {graph} failed in {library} ({said})")
     height, width = inputs["image"].shape[1:3]
     return AdainError(f"{width}x{height} pixels need more memory than there is: use a smaller size")
+
+
+def too_large(height: int, width: int, needed: int | None, free: int, memory: str) -> AdainError:
+    """Return what to raise for pictures that take more of a memory than is free, with the size that would fit."""
+    if needed is None:
+        return AdainError(f"{width}x{height} pixels need more {memory} than there is: use a smaller size")
+    side = int(min(height, width) * min(1.0, math.sqrt(free / needed))) // MULTIPLE * MULTIPLE
+    return AdainError(
+        f"{width}x{height} pixels take {needed / 1e9:.1f} GB of {memory}, and {free / 1e9:.1f} GB are free: "
+        f"use a smaller size (a shorter side of {side} pixels fits)"
+    )

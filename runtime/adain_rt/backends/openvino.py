@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_models.files import replacing
+from adain_rt.backends import Settings
 from adain_rt.backends._common import check_ends, check_there, failure
 from adain_rt.contract import GRAPHS, graph_file
 
@@ -40,14 +41,14 @@ class OpenVinoBackend:
     Args:
         directory: the folder of the graphs.
         precision: what to compute in. bf16 takes the fp32 graphs, and rounds what the convolutions read to 16 bits.
-        threads: how many threads compute one picture; by default one for each core.
+        settings: of which the threads count, those that compute one picture; by default one for each core.
 
     Raises:
         AdainError: the precision is bf16, and the processor has no instructions for it.
 
     """
 
-    def __init__(self, directory: Path, precision: str = "fp32", threads: int | None = None) -> None:
+    def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
         self._core = openvino.Core()
         if precision == "bf16" and "BF16" not in self._core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"):
             raise AdainError("this processor does not compute in bf16: use another --precision")
@@ -55,7 +56,7 @@ class OpenVinoBackend:
         self._config = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # its own choice is bf16, unasked
-            "INFERENCE_NUM_THREADS": threads or 0,
+            "INFERENCE_NUM_THREADS": settings.threads or 0,
             "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS,
         }
         self._graphs: dict[str, _Graph] = {}

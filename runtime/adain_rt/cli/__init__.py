@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import click
 
 from adain_models.errors import AdainError
 from adain_models.files import explain
-from adain_rt.cli.terminal import complain
+from adain_rt.cli.terminal import Notices, complain
 
 __all__ = ["cli", "main"]
 
@@ -24,6 +25,8 @@ _COMMANDS = {
     "weights": ("adain_rt.cli.weights", "List, fetch and import the weights of models."),
     "export": ("adain_export.cli", "Write a model's ONNX graphs, and check them against PyTorch."),
     "quantize": ("adain_export.quantize_cli", "Make a model's graphs int8, calibrated on pictures of yours."),
+    "build": ("adain_export.build_cli", "Build a model's TensorRT engines."),
+    "inspect": ("adain_export.inspect_cli", "Tell what is in an ONNX graph or an engine."),
     "bench": ("adain_bench.cli", "Measure how long pictures take, and how good they are."),
     "info": ("adain_rt.cli.info", "Show versions, devices and the backend in use."),
 }
@@ -65,6 +68,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line. What the user can mend is one line on stderr and exit status 2."""
     _prepare_streams()
+    logging.getLogger("adain_rt").addHandler(Notices())
     signal.signal(signal.SIGTERM, _terminated)
     if "" in sys.argv[1:]:
         _fail("an argument is empty; a variable that is not set, perhaps")

@@ -10,17 +10,23 @@ import click
 
 from adain_models import spec, store
 from adain_models.errors import AdainError
-from adain_rt import contract, cpu, memory
+from adain_rt import contract, cpu, cuda, memory
 from adain_rt.backends import BACKENDS, candidates, choose
 
-__all__ = ["command"]
+__all__ = ["command", "versions"]
 
 _PACKAGES = (
     "adain-rt",
     "numpy",
     "pillow",
     "onnxruntime",
+    "onnxruntime-gpu",
     "openvino",
+    "tensorrt",
+    "tensorrt-rtx",
+    "tensorrt-rtx-cu13",
+    "cuda-bindings",
+    "pycuda",
     "safetensors",
     "click",
     "torch",
@@ -38,8 +44,9 @@ def command(as_json: bool) -> None:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": cpu.describe(),
+        "gpu": _gpu(),
         "memory": "unknown" if available is None else f"{available / 1e9:.1f} GB free",
-        "packages": {package: _version(package) for package in _PACKAGES},
+        "packages": versions(),
         "contract": contract.VERSION,
         "backends": {name: why or f"usable: {BACKENDS[name].summary}" for name, why in candidates().items()},
         "auto": _auto(),
@@ -53,8 +60,14 @@ def command(as_json: bool) -> None:
         if not isinstance(value, dict):
             click.echo(f"{key:<12} {value}")
             continue
+        width = max(map(len, value))
         for name, item in value.items():
-            click.echo(f"{key:<12} {name:<12} {item}")
+            click.echo(f"{key:<12} {name:<{width}} {item}")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that matter here."""
+    return {package: _version(package) for package in _PACKAGES}
 
 
 def _version(package: str) -> str:
@@ -64,13 +77,22 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def _gpu() -> str:
+    """Describe the GPU, or say why none can be used."""
+    try:
+        gpu = cuda.open_cuda().gpu
+    except AdainError as error:
+        return str(error)
+    return f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.total_bytes / 1e9:.0f} GB, CUDA {gpu.driver}"
+
+
 def _auto() -> str:
     """Say which backend ``auto`` takes, and why."""
     try:
         name = choose()
     except AdainError as error:
         return str(error)
-    return f"{name}: the first of {', '.join(BACKENDS)} that can run here"
+    return f"{name}: the first of {', '.join(each for each, spec in BACKENDS.items() if spec.auto)} that can run here"
 
 
 def _state(model: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 
 from adain_models import spec
 from adain_rt import backends, contract, transfer
+from adain_rt.backends import Settings
 from adain_rt.stylizer import Stylizer
 
 __all__ = ["alpha", "color", "crop", "model", "output_file", "overwrite", "size", "style_size", "stylizer"]
@@ -36,10 +38,23 @@ _precision: _Decorator = click.option(
     type=click.Choice([backends.AUTO, *contract.PRECISIONS]),
     default=backends.AUTO,
     show_default=True,
-    help="What it computes in; auto is int8 where the model has it and the processor multiplies it fast.",
+    help="What it computes in; auto is fp16 on a GPU, else int8 where the model has it and the processor multiplies it "
+    "fast.",
 )
 _threads: _Decorator = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: one for each core]"
+)
+_engines: _Decorator = click.option(
+    "--engines",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="TensorRT: where `adain-rt build -o` put the engines.  [default: the cache, and built when they lack]",
+)
+_trust_engines: _Decorator = click.option(
+    "--trust-engines", is_flag=True, help="TensorRT: load an engine, which is code, though its manifest is not of it."
+)
+_cuda_graph: _Decorator = click.option(
+    "--cuda-graph/--no-cuda-graph", default=True, help="On a GPU, replay the work for a size as one.  [default: yes]"
 )
 
 
@@ -50,9 +65,13 @@ def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
     @_backend
     @_precision
     @_threads
+    @_engines
+    @_trust_engines
+    @_cuda_graph
     @wraps(function)
-    def wrapped(*args: Any, model: str, backend: str, precision: str, threads: int | None, **kwargs: Any) -> Any:
-        return function(*args, stylizer=Stylizer(model, backend, precision, threads), **kwargs)
+    def wrapped(*args: Any, model: str, backend: str, precision: str, **kwargs: Any) -> Any:
+        settings = Settings(**{each.name: kwargs.pop(each.name) for each in fields(Settings)})
+        return function(*args, stylizer=Stylizer(model, backend, precision, settings), **kwargs)
 
     return wrapped
 

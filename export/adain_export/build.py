@@ -1,0 +1,208 @@
+"""ONNX to TensorRT: an engine of one graph, with its manifest beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from adain_export.build_log import BuildLog
+from adain_export.build_progress import build_progress
+from adain_export.engine_graph import engine_graph
+from adain_export.engine_layers import layers_from_inspector, layers_from_log
+from adain_export.timing_cache import timing_cache
+from adain_models.errors import AdainError
+from adain_models.files import explain, replacing, sha256_of
+from adain_models.store import WEIGHTS_NAME
+from adain_rt import contract
+from adain_rt.cuda import hindrance, open_cuda
+from adain_rt.tensorrt import flavors
+from adain_rt.tensorrt.engines import EngineFile, gpu_label
+from adain_rt.tensorrt.flavors import FLAVORS
+from adain_rt.tensorrt.manifest import Manifest, Origin, Recipe, engine_stem, manifest_file, read_manifest
+
+if TYPE_CHECKING:
+    import tensorrt
+
+__all__ = ["build_engine", "check_recipe"]
+
+
+def build_engine(directory: Path, graph: str, recipe: Recipe, folder: Path) -> EngineFile:
+    """Build an engine and write its manifest, unless they are there already.
+
+    Args:
+        directory: of the model's weights and graphs in fp32.
+        graph: one of the contract's.
+        recipe: how.
+        folder: where to write them.
+
+    Raises:
+        AdainError: a graph is missing or damaged, the library refuses it, or a file cannot be written.
+
+    """
+    check_recipe(recipe)
+    trt = flavors.library(recipe.flavor)
+    origin = read_origin(directory, graph)
+    gpu = "" if FLAVORS[recipe.flavor].portable else gpu_label(open_cuda().gpu)
+    path = folder / f"{engine_stem(origin, recipe, trt.__version__, gpu)}.engine"
+    there = _there(path)
+    if there is not None:
+        return there
+    engine, layers = _built(directory, origin, recipe, gpu, path.stem)
+    manifest = Manifest(
+        origin=origin,
+        recipe=recipe,
+        version=trt.__version__,
+        gpu=gpu,
+        adain_rt=version("adain-rt"),
+        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        engine_sha256=sha256(engine).hexdigest(),
+        engine_bytes=len(engine),
+        layers=layers,
+    )
+    with replacing(path) as aside:
+        aside.write_bytes(engine)
+    with replacing(manifest_file(path)) as aside:
+        aside.write_text(manifest.to_json(), "utf-8")
+    return EngineFile(path, manifest, trust=False)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse what a library does not offer, or not without a GPU.
+
+    Raises:
+        AdainError: it does not.
+
+    """
+    flavor = FLAVORS[recipe.flavor]
+    if flavor.portable and (recipe.hardware_compatibility != "none" or recipe.version_compatible):
+        raise AdainError(
+            f"{recipe.flavor} takes neither --hardware-compatibility nor --version-compatible: its engines run on all "
+            "GPUs of their compute capabilities, and in one version"
+        )
+    if recipe.compute_capabilities and not flavor.portable:
+        raise AdainError(f"{recipe.flavor} builds for the GPU here; --compute-capability is for --flavor tensorrt-rtx")
+    without_gpu = flavor.builds_without_gpu and recipe.weights == "included"
+    if not without_gpu and (why := hindrance()) is not None:
+        way = "leave --weights out" if flavor.builds_without_gpu else "--flavor tensorrt-rtx builds without one"
+        raise AdainError(f"{recipe.flavor} needs a GPU to build this engine, and none can be used here ({why}); {way}")
+
+
+def read_origin(directory: Path, graph: str) -> Origin:
+    """Return what an engine of a model directory's graph is made of.
+
+    Raises:
+        AdainError: the graph is missing or damaged, or is not of the weights there.
+
+    """
+    path, weights = directory / contract.graph_file(graph), directory / WEIGHTS_NAME
+    try:
+        model = onnx.load(path, load_external_data=False)
+        metadata = {prop.key: prop.value for prop in model.metadata_props}
+        if metadata.get("weights_sha256") != sha256_of(weights):
+            raise AdainError(f"{path}: the graph is not of the weights there; write it again with `adain-rt export`")
+        return Origin(graph, sha256_of(path), metadata)
+    except FileNotFoundError as error:
+        raise AdainError(f"{error.filename}: there is no such file; write it with `adain-rt export`") from None
+    except (OSError, DecodeError) as error:
+        raise AdainError(f"{path}: the graph cannot be loaded ({explain(error)}); export it again") from None
+
+
+def _there(path: Path) -> EngineFile | None:
+    """Return an engine that is there already, whole."""
+    try:
+        file = EngineFile(path, read_manifest(manifest_file(path)), trust=False)
+        file.read()
+    except AdainError:
+        return None
+    return file
+
+
+def _built(
+    directory: Path, origin: Origin, recipe: Recipe, gpu: str, label: str
+) -> tuple[bytes, tuple[Mapping[str, Any], ...]]:
+    """Return an engine's bytes and its layers."""
+    trt = flavors.library(recipe.flavor)
+    onnx_bytes = engine_graph(directory, origin.graph, recipe.precision, recipe.upsampling)
+    log = BuildLog()
+    with log.listening(), build_progress(trt, label) as monitor:
+        builder = trt.Builder(flavors.logger(recipe.flavor))
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        _parse(trt, network, onnx_bytes, directory / contract.graph_file(origin.graph), recipe.flavor)
+        config = _configured(trt, builder, origin, recipe)
+        config.progress_monitor = monitor
+        with timing_cache(trt, config, gpu):
+            engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise AdainError(f"{recipe.flavor} built no engine of {origin.graph}: {log.last_error}")
+    serialized = bytes(engine)
+    portable = FLAVORS[recipe.flavor].portable
+    return serialized, layers_from_log(log.layers) if portable else _inspected(trt, recipe.flavor, serialized)
+
+
+def _parse(trt: Any, network: tensorrt.INetworkDefinition, onnx_bytes: bytes, path: Path, flavor: str) -> None:
+    parser: tensorrt.OnnxParser = trt.OnnxParser(network, flavors.logger(flavor))
+    if parser.parse(onnx_bytes):
+        return
+    error = parser.get_error(0)
+    raise AdainError(
+        f"{path}: {flavor} {trt.__version__} cannot take the node {error.node_name()} ({error.node_operator()}): "
+        f"{error.desc()}; export the graph again, or install another version of {flavor}"
+    )
+
+
+def _configured(trt: Any, builder: tensorrt.Builder, origin: Origin, recipe: Recipe) -> tensorrt.IBuilderConfig:
+    """Return the builder's configuration for a recipe."""
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # for the layers' names; it costs no time
+    for flag in _flags(trt, recipe):
+        config.set_flag(flag)
+    if recipe.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace << 20)
+    if FLAVORS[recipe.flavor].portable:
+        _set_compute_capabilities(trt, config, recipe.compute_capabilities)
+    else:
+        config.builder_optimization_level = recipe.optimization_level
+        config.hardware_compatibility_level = getattr(
+            trt.HardwareCompatibilityLevel, recipe.hardware_compatibility.upper()
+        )
+    for profile in recipe.profiles:
+        optimization = builder.create_optimization_profile()
+        for tensor in contract.GRAPHS[origin.graph].inputs:
+            shapes = profile.shapes(tensor, int(origin.metadata["channels"]))
+            optimization.set_shape(tensor.name, *shapes)  # type: ignore[arg-type]  # it takes tuples for Dims
+        config.add_optimization_profile(optimization)
+    return config
+
+
+def _flags(trt: Any, recipe: Recipe) -> list[tensorrt.BuilderFlag]:
+    flag = trt.BuilderFlag
+    by_weights = {"included": [], "refittable": [flag.REFIT], "stripped": [flag.STRIP_PLAN, flag.REFIT_IDENTICAL]}
+    return by_weights[recipe.weights] + ([flag.VERSION_COMPATIBLE] if recipe.version_compatible else [])
+
+
+def _set_compute_capabilities(trt: Any, config: Any, capabilities: tuple[str, ...]) -> None:
+    config.num_compute_capabilities = len(capabilities)
+    for place, capability in enumerate(capabilities):
+        target = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}", None)
+        if target is None:
+            known = ", ".join(
+                f"{name[2:-1]}.{name[-1]}" for name in dir(trt.ComputeCapability) if name.startswith("SM")
+            )
+            raise AdainError(
+                f"compute capability {capability!r} is none that TensorRT-RTX builds for: there are {known}"
+            )
+        config.set_compute_capability(target, place)
+
+
+def _inspected(trt: Any, flavor: str, engine: bytes) -> tuple[Mapping[str, Any], ...]:
+    """Return an engine's layers, from the library itself; the GPU that it was built on is here."""
+    deserialized: tensorrt.ICudaEngine = trt.Runtime(flavors.logger(flavor)).deserialize_cuda_engine(engine)
+    inspector = deserialized.create_engine_inspector()
+    return layers_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))

@@ -1,0 +1,36 @@
+"""Why a backend cannot run here, each found out quickly: no library is loaded that is not needed."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+
+__all__ = ["onnxruntime_gpu", "package", "tensorrt"]
+
+
+def package(name: str, install: str) -> str | None:
+    """Say that a package is not installed, and how it would be."""
+    return None if find_spec(name) else f"not installed: {install}"
+
+
+def tensorrt(flavor: str) -> str | None:
+    """Say that a TensorRT is not installed, or that there is no GPU."""
+    from adain_rt import cuda
+    from adain_rt.tensorrt.flavors import FLAVORS
+
+    return cuda.hindrance() if FLAVORS[flavor].installed else f"not installed: {FLAVORS[flavor].install}"
+
+
+def onnxruntime_gpu(provider: str) -> str | None:
+    """Say that ONNX Runtime is not the one for GPUs, that it lacks a provider, or that there is no GPU."""
+    from adain_rt import cuda
+
+    try:
+        distribution("onnxruntime-gpu")
+    except PackageNotFoundError:
+        return "not installed: pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+    from adain_rt.backends.quiet_onnxruntime import onnxruntime
+
+    if provider not in onnxruntime.get_available_providers():
+        return f"the ONNX Runtime here has no {provider}"
+    return cuda.hindrance()

@@ -1,0 +1,170 @@
+"""Arrays on the GPU, of other libraries and our own, handed over without a copy.
+
+Through DLPack where a library speaks it, as it says best who waits for whom; else through
+``__cuda_array_interface__`` (https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from adain_models.errors import AdainError
+from adain_rt.cuda import Cuda
+from adain_rt.cuda.dlpack import CUDA, CUDA_MANAGED, Tensor, export_capsule, read_capsule
+from adain_rt.cuda.owners import DeviceBuffer, Stream, order
+
+__all__ = ["ALIGNMENT", "LEGACY_STREAM", "DeviceArray", "foreign", "is_on_device"]
+
+ALIGNMENT = 256
+"""What an address that TensorRT works on must be a multiple of."""
+
+LEGACY_STREAM = 1
+"""CUDA's default stream, by the number that the protocols have for it: 0 would mean none or any."""
+
+_NO_WAITING = -1
+"""What a consumer passes to DLPack in place of a stream if it cares for the order itself."""
+
+
+class DeviceArray:
+    """An array on the GPU: C-contiguous, and freed when nobody holds it any more.
+
+    Any library that speaks DLPack or ``__cuda_array_interface__`` takes it without a copy.
+
+    Attributes:
+        shape: of the array.
+        dtype: of its numbers, NumPy's.
+
+    Args:
+        cuda: whose memory.
+        shape: of the array.
+        dtype: NumPy's name of the numbers' type.
+        stream: in whose order the array is made; ``None`` where it will be ready before anybody has it.
+
+    """
+
+    def __init__(self, cuda: Cuda, shape: tuple[int, ...], dtype: str, stream: int | None) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self._cuda = cuda
+        self._stream = stream
+        self._buffer = DeviceBuffer(cuda, math.prod(shape) * self.dtype.itemsize)
+
+    @property
+    def address(self) -> int:
+        """Where it begins, on the GPU."""
+        return self._buffer.handle
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Version 3; ``stream`` is where the array is ready in its turn, or ``None`` if it is ready."""
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.address, False),
+            "strides": None,
+            "stream": self._stream,
+            "version": 3,
+        }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Return DLPack's name of the first GPU."""
+        return CUDA, 0
+
+    def __dlpack__(self, *, stream: int | None = None, **_: Any) -> Any:
+        """Return the array as a DLPack capsule; the consumer's stream waits for ours."""
+        if self._stream is not None and stream != _NO_WAITING:
+            with self._cuda.current():
+                order(self._cuda, first=self._stream, then=LEGACY_STREAM if stream is None else stream)
+        return export_capsule(self._buffer, self.address, self.dtype.str[1:], self.shape)
+
+
+def is_on_device(array: Any) -> bool:
+    """Whether an object is an array in memory that a GPU works on."""
+    if hasattr(array, "__cuda_array_interface__"):
+        return True
+    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in {CUDA, CUDA_MANAGED}
+
+
+def foreign(
+    name: str, array: Any, dtype: str, shape: tuple[int, ...], stream: Stream, *, written: bool = False
+) -> Tensor:
+    """Return the memory of another library's array, on which ``stream`` may work from now on.
+
+    It is to be released when nothing works on it any more.
+
+    Args:
+        name: what to call it in an error.
+        array: an object that speaks DLPack or ``__cuda_array_interface__``.
+        dtype: NumPy's name of the type that it must have.
+        shape: that it must have.
+        stream: waits for the work that makes the array, where its library says which that is.
+        written: whether it will be written.
+
+    Raises:
+        AdainError: it has another type, shape, layout or device, or does not speak either protocol.
+
+    """
+    if not is_on_device(array):
+        raise AdainError(f"{name} is not an array on the GPU, but {type(array).__name__}")
+    if hasattr(array, "__dlpack__"):
+        tensor = _by_dlpack(name, array, stream)
+    else:
+        tensor = _by_interface(name, array, stream, written)
+    try:
+        _check(name, tensor, np.dtype(dtype), shape)
+    except AdainError:
+        tensor.release()
+        raise
+    return tensor
+
+
+def _by_dlpack(name: str, array: Any, stream: Stream) -> Tensor:
+    kind, number = array.__dlpack_device__()
+    if kind not in {CUDA, CUDA_MANAGED} or number != 0:
+        raise AdainError(f"{name} is on another device (DLPack's {kind}:{number}) than the first GPU")
+    try:
+        capsule = array.__dlpack__(stream=stream.handle)
+    except (BufferError, RuntimeError, TypeError) as error:  # such as for a tensor that needs gradients
+        raise AdainError(f"{name} cannot be handed over: {(str(error).splitlines() or [''])[0]}") from None
+    return read_capsule(capsule)
+
+
+def _by_interface(name: str, array: Any, stream: Stream, written: bool) -> Tensor:
+    interface = array.__cuda_array_interface__
+    address, read_only = interface["data"]
+    if interface.get("mask") is not None:
+        raise AdainError(f"{name} is a masked array, which cannot be taken")
+    if written and read_only:
+        raise AdainError(f"{name} is to be written, and is read-only")
+    ready = interface.get("stream")  # None, as before version 3: there is nothing to wait for, or no way to know
+    if ready is not None:
+        stream.wait_for(ready)
+    held = [array]  # keeps the memory until it is released
+    return Tensor(
+        address=address,
+        typestr=interface["typestr"].lstrip("<|="),
+        shape=tuple(interface["shape"]),
+        strides=interface.get("strides"),
+        release=held.clear,
+    )
+
+
+def _check(name: str, facts: Tensor, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if facts.typestr != dtype.str[1:] or facts.shape != shape:
+        raise AdainError(f"{name} must be {dtype.name} {shape}, not {facts.typestr} {facts.shape}")
+    if facts.strides is not None and not _contiguous(facts.strides, shape, dtype.itemsize):
+        raise AdainError(f"{name} must be C-contiguous: pass a copy that is")
+    if facts.address % ALIGNMENT:
+        raise AdainError(f"{name} must begin at a multiple of {ALIGNMENT} bytes: pass a copy of it")
+
+
+def _contiguous(strides: tuple[int, ...], shape: tuple[int, ...], size: int) -> bool:
+    """Whether strides in bytes are those of a C-contiguous array; along an axis of one they do not matter."""
+    for stride, length in zip(reversed(strides), reversed(shape), strict=True):
+        if length != 1 and stride != size:
+            return False
+        size *= length
+    return True
