@@ -161,8 +161,11 @@ def _configured(trt: Any, builder: tensorrt.Builder, origin: Origin, recipe: Rec
     """Return the builder's configuration for a recipe."""
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # for the layers' names; it costs no time
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means it: TF32 has three digits
     for flag in _flags(trt, recipe):
         config.set_flag(flag)
+    # Lets a context say what scratch memory it needs for a picture, not only for the largest of its profile.
+    config.set_preview_feature(trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10, True)
     if recipe.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace << 20)
     if FLAVORS[recipe.flavor].portable:

@@ -19,7 +19,7 @@ from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt import backends, contract
 from adain_rt.backends import BACKENDS, Settings
-from adain_rt.backends._common import UnusableBackend
+from adain_rt.backends._common import UnusableBackend, too_large
 from adain_rt.contract import Pixels
 from adain_rt.cpu import INT8_INSTRUCTIONS, instructions
 from adain_rt.memory import available_bytes
@@ -332,11 +332,7 @@ def _check_memory(image: Pixels, bytes_per_pixel: float) -> None:
     needed = math.prod(image.shape[:3]) * bytes_per_pixel
     available = available_bytes()
     if available is not None and needed > available:
-        side = int(min(height, width) * math.sqrt(available / needed))
-        raise AdainError(
-            f"{width}x{height} pixels may take {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free: "
-            f"use a smaller size (a shorter side of {side} pixels fits)"
-        )
+        raise too_large(height, width, math.ceil(needed), available, "memory")
 
 
 def _check_strength(strength: float) -> None:

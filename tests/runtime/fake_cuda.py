@@ -273,6 +273,7 @@ class FakeEngines:
     """In the place of ``adain_rt.tensorrt.engines.Engines``: an engine of each graph, with two profiles."""
 
     profiles = (Profile((1, 16, 16), (4, 64, 64)), Profile((1, 16, 16), (1, 512, 512)))
+    weights = "included"
 
     def __init__(self, directory: Path, *_: object) -> None:
         self._directory = directory
@@ -293,7 +294,7 @@ class FakeEngines:
         path = self._directory / graph_file(graph)
         profiles = [(profile.least, profile.largest) for profile in self.profiles]
         content = json.dumps({"onnx": str(path), "graph": graph, "profiles": profiles}).encode()
-        manifest = SimpleNamespace(recipe=SimpleNamespace(version_compatible=False))
+        manifest = SimpleNamespace(recipe=SimpleNamespace(version_compatible=False, weights=self.weights))
         return _EngineFile(path.with_suffix(".engine"), content, manifest)
 
 

@@ -170,7 +170,8 @@ def test_a_capture_that_fails_half_way_is_ended(runtime):
 def test_no_driver_is_one_line(runtime):
     runtime.errors["cudaGetDeviceCount"] = Error.cudaErrorInsufficientDriver
     assert cuda.hindrance() == (
-        "no NVIDIA GPU can be used here: the GPU failed in cudaGetDeviceCount (cudaErrorInsufficientDriver: in words)"
+        "no NVIDIA GPU is here, or its driver is missing or too old: "
+        "the GPU failed in cudaGetDeviceCount (cudaErrorInsufficientDriver: in words)"
     )
     with pytest.raises(AdainError):
         cuda.open_cuda()
@@ -197,7 +198,9 @@ def test_on_this_machine_what_is_true_is_said():
     if said is None:
         assert cuda.open_cuda().gpu.total_bytes > 0
     else:
-        assert said.startswith(("no NVIDIA GPU can be used here: ", "there is no access to CUDA: "))
+        assert said.startswith(
+            ("no NVIDIA GPU is here, or its driver is missing or too old: ", "there is no access to CUDA: ")
+        )
         assert "\n" not in said
         with pytest.raises(AdainError):
             cuda.open_cuda()

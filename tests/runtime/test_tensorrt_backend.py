@@ -18,6 +18,7 @@ from adain_rt.backends import Settings, _plans, open_backend
 from adain_rt.backends import tensorrt as backend_module
 from adain_rt.backends._common import UnusableBackend
 from adain_rt.contract import GRAPHS
+from adain_rt.cuda import Gpu
 from adain_rt.cuda.arrays import DeviceArray
 from adain_rt.tensorrt import flavors
 
@@ -232,11 +233,13 @@ def test_what_is_kept_is_bounded_in_bytes_but_for_the_one_in_use(machine, monkey
 
 
 def test_too_large_a_picture_is_one_line_that_names_the_size_that_fits(machine, plain, image, china):
-    machine.cuda.gpu = type(machine.cuda.gpu)("Small", "8.9", "13.0", 3 << 20)
+    machine.cuda.gpu = Gpu("Small", "8.9", "13.0", 3 << 20)
     machine.trt.scratch = 100
     backend, small = machine.open(), inputs_of("stylize", image)
     same(backend.run("stylize", small), plain.run("stylize", small))
-    with pytest.raises(AdainError, match=r"\A256x192 pixels take \S+ GB of GPU memory, .* shorter side of 144 pixels"):
+    with pytest.raises(
+        AdainError, match=r"\A256x192 pixels may take \S+ GB of GPU memory, .* shorter side of 144 pixels"
+    ):
         backend.run("stylize", inputs_of("stylize", china[None, :192, :256]))
     assert machine.cuda.memory == {}
     fitting = inputs_of("stylize", china[None, :144, :192])
@@ -245,7 +248,7 @@ def test_too_large_a_picture_is_one_line_that_names_the_size_that_fits(machine, 
 
 def test_idle_lanes_make_room(machine, plain, china):
     """Two threads at once leave two lanes with memory; one large picture then needs what both have."""
-    machine.cuda.gpu = type(machine.cuda.gpu)("Small", "8.9", "13.0", 3 << 20)
+    machine.cuda.gpu = Gpu("Small", "8.9", "13.0", 3 << 20)
     machine.trt.scratch = 100
     backend = machine.open()
     small, large = (inputs_of("stylize", china[None, :side, :side]) for side in (88, 160))
@@ -315,10 +318,10 @@ def test_the_metadata_is_what_the_export_wrote(machine):
 
 def test_without_a_gpu_the_backend_is_unusable(machine, monkeypatch):
     def none() -> None:
-        raise AdainError("no NVIDIA GPU can be used here: none")
+        raise AdainError("no NVIDIA GPU is here, or its driver is missing or too old: none")
 
     monkeypatch.setattr(backend_module, "open_cuda", none)
-    with pytest.raises(UnusableBackend, match=r"\Ano NVIDIA GPU can be used here: none\Z"):
+    with pytest.raises(UnusableBackend, match=r"\Ano NVIDIA GPU is here, or its driver is missing or too old: none\Z"):
         machine.open()
 
 
@@ -438,6 +441,50 @@ def test_what_is_under_way_is_waited_for_before_its_staging_is_written_again(mac
         same([read(machine, array)], plain.run("stylize", inputs_of("stylize", image, seed)))
 
 
+def test_what_is_on_the_callers_stream_is_waited_for_where_arrays_do_not_say_so(machine, plain, image):
+    inputs = inputs_of("stylize", image)
+    with machine.cuda.current():
+        stream = machine.cuda.create_stream()
+    arrays = on_device(machine, inputs, stream)
+    for array in arrays.values():
+        array.stream = None
+    backend = machine.open()
+    (made,) = backend.run_on_device("stylize", arrays, stream=stream)
+    with machine.cuda.current():
+        backend._lanes[0].settle()  # the lane gets to work first
+        machine.cuda.synchronize(stream)
+    same([read(machine, made)], plain.run("stylize", inputs))
+
+
+def test_what_is_under_way_is_waited_for_before_its_memory_is_freed(machine, plain, monkeypatch, china):
+    monkeypatch.setattr(_plans, "_PLANS", 1)
+    backend, made = machine.open(), []
+    pictures = [np.ascontiguousarray(china[None, :side, :side]) for side in (32, 48, 32)]
+    for picture in pictures:
+        inputs = inputs_of("stylize", picture) | {"image": FakeArray(machine.cuda, picture)}
+        made += backend.run_on_device("stylize", inputs, stream=1)
+    with machine.cuda.current():
+        machine.cuda.synchronize(1)
+    for array, picture in zip(made, pictures, strict=True):
+        same([read(machine, array)], plain.run("stylize", inputs_of("stylize", picture)))
+
+
+def test_no_room_for_the_output_is_one_line_and_leaves_nothing(machine, china):
+    inputs = inputs_of("stylize", np.ascontiguousarray(china[None, :160, :160]))
+    arrays = on_device(machine, inputs)
+    with machine.cuda.current():
+        machine.cuda.synchronize(1)
+    there = len(machine.cuda.memory)
+    machine.trt.scratch = 100
+    left = 160 * 160 * 100 + 1000
+    machine.cuda.gpu = Gpu("Small", "8.9", "13.0", (1 << 30) - machine.cuda.free_bytes() + left)
+    with pytest.raises(
+        AdainError, match=r"\A160x160 pixels may take \S+ GB of GPU memory, and 0\.0 GB are free: .*152"
+    ):
+        machine.open().run_on_device("stylize", arrays)
+    assert len(machine.cuda.memory) == there
+
+
 def test_the_default_stream_is_named_as_the_protocols_do(machine, image):
     (made,) = machine.open().run_on_device("stylize", on_device(machine, inputs_of("stylize", image)), stream=0)
     assert made.__cuda_array_interface__["stream"] == 1
@@ -510,3 +557,13 @@ def test_the_real_tensorrt_rtx_has_every_name_that_is_used():
 
 def test_what_is_said_goes_to_the_toolkits_log():
     assert _plans._LOG is logging.getLogger("adain_rt")
+
+
+def test_a_stripped_engine_is_given_its_weights_once_before_it_runs(machine, plain, image, monkeypatch):
+    given = []
+    monkeypatch.setattr(FakeEngines, "weights", "stripped")
+    monkeypatch.setattr(backend_module, "refit", lambda _, file, directory: given.append((file.path, directory)))
+    backend, inputs = machine.open(), inputs_of("stylize", image)
+    for _ in range(2):
+        same(backend.run("stylize", inputs), plain.run("stylize", inputs))
+    assert given == [(LITE / "stylize.engine", LITE)]

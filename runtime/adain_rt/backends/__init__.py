@@ -148,7 +148,7 @@ BACKENDS = {
         module="adain_rt.backends.onnxruntime_cuda",
         backend="OnnxRuntimeTensorRtRtxBackend",
         summary="ONNX Runtime's own TensorRT-RTX provider",
-        hindrance=partial(_hindrances.onnxruntime_gpu, "NvTensorRTRTXExecutionProvider"),
+        hindrance=_hindrances.onnxruntime_rtx,
         waste=_ON_GPU,
         auto=False,
     ),

@@ -45,6 +45,6 @@ def too_large(height: int, width: int, needed: int | None, free: int, memory: st
         return AdainError(f"{width}x{height} pixels need more {memory} than there is: use a smaller size")
     side = int(min(height, width) * min(1.0, math.sqrt(free / needed))) // MULTIPLE * MULTIPLE
     return AdainError(
-        f"{width}x{height} pixels take {needed / 1e9:.1f} GB of {memory}, and {free / 1e9:.1f} GB are free: "
+        f"{width}x{height} pixels may take {needed / 1e9:.1f} GB of {memory}, and {free / 1e9:.1f} GB are free: "
         f"use a smaller size (a shorter side of {side} pixels fits)"
     )

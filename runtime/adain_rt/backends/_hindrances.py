@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 
-__all__ = ["onnxruntime_gpu", "package", "tensorrt"]
+__all__ = ["onnxruntime_gpu", "onnxruntime_rtx", "package", "tensorrt"]
 
 
 def package(name: str, install: str) -> str | None:
@@ -19,6 +19,14 @@ def tensorrt(flavor: str) -> str | None:
     from adain_rt.tensorrt.flavors import FLAVORS
 
     return cuda.hindrance() if FLAVORS[flavor].installed else f"not installed: {FLAVORS[flavor].install}"
+
+
+def onnxruntime_rtx() -> str | None:
+    """Say that ONNX Runtime's TensorRT-RTX provider, a plugin, is not installed, or that there is no GPU."""
+    from adain_rt import cuda
+
+    install = "pip install onnxruntime-ep-nv-tensorrt-rtx"
+    return package("onnxruntime_ep_nv_tensorrt_rtx", install) or cuda.hindrance()
 
 
 def onnxruntime_gpu(provider: str) -> str | None:

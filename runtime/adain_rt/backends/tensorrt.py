@@ -21,6 +21,7 @@ from adain_rt.cuda import Cuda, OutOfGpuMemory, open_cuda
 from adain_rt.cuda.arrays import LEGACY_STREAM, DeviceArray, foreign, is_on_device
 from adain_rt.tensorrt import flavors
 from adain_rt.tensorrt.engines import EngineFile, Engines
+from adain_rt.tensorrt.refit import refit
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -52,6 +53,7 @@ class TensorRtBackend:
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
         self._library, self._cuda = _opened(self.flavor)
+        self._directory = directory
         self._cuda_graph = settings.cuda_graph
         self._capturing = Capturing(self._cuda, wanted=settings.cuda_graph and self.captures)
         self._engines = Engines(
@@ -70,8 +72,6 @@ class TensorRtBackend:
 
         def attempt(lane: Lane) -> tuple[NDArray[Any], ...]:
             plan = self._plan(lane, request)
-            if lane.busy:
-                lane.settle()
             plan.write(inputs)
             plan.launch(self._capturing)
             lane.settle()
@@ -117,11 +117,14 @@ class TensorRtBackend:
 
             def attempt(lane: Lane) -> tuple[Any, ...]:
                 plan = self._plan(lane, request)
-                made = given | {
-                    tensor.name: DeviceArray(self._cuda, plan.shapes[tensor.name], tensor.dtype, order)
-                    for tensor in GRAPHS[graph].outputs
-                    if tensor.name not in given
-                }
+                try:
+                    made = given | {
+                        tensor.name: DeviceArray(self._cuda, plan.shapes[tensor.name], tensor.dtype, order)
+                        for tensor in GRAPHS[graph].outputs
+                        if tensor.name not in given
+                    }
+                except OutOfGpuMemory:
+                    raise NoRoom(plan.needed) from None
                 if lane.busy and staged:
                     lane.settle()
                 if order is not None:
@@ -223,6 +226,8 @@ class TensorRtBackend:
                 f"{file.path}: {self.flavor} does not run this engine on {gpu.name}, of compute capability "
                 f"{gpu.compute_capability} ({refusal or 'the log has what it said'})"
             )
+        if file.manifest.recipe.weights == "stripped":
+            refit(engine, file, self._directory)
         names = [engine.get_tensor_name(place) for place in range(engine.num_io_tensors)]
         spec = GRAPHS[graph]
         check_ends(file.path, graph, sorted(names, key=[tensor.name for tensor in (*spec.inputs, *spec.outputs)].index))

@@ -153,7 +153,7 @@ def open_first() -> CudaPython:
         facts = checked(runtime.cudaGetDeviceProperties, _DEVICE)
         version = checked(runtime.cudaDriverGetVersion)
     except AdainError as error:
-        raise AdainError(f"no NVIDIA GPU can be used here: {error}") from None
+        raise AdainError(f"no NVIDIA GPU is here, or its driver is missing or too old: {error}") from None
     return CudaPython(
         Gpu(
             name=bytes(facts.name).split(b"\0")[0].decode(),

@@ -181,5 +181,5 @@ def open_first() -> PyCuda:
                 total_bytes=int(device.total_memory()),
             )
     except AdainError as error:
-        raise AdainError(f"no NVIDIA GPU can be used here: {error}") from None
+        raise AdainError(f"no NVIDIA GPU is here, or its driver is missing or too old: {error}") from None
     return PyCuda(gpu, context)
