@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +33,7 @@ from adain_rt.tensorrt.flavors import FLAVORS
 __all__ = ["Case", "Eager", "cases", "interleaved"]
 
 _WARM_UP_ROUNDS = 20
+_BUSY_CYCLES = 10_000_000  # some milliseconds, more than the host takes to put the longest work on a stream
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Case:
             runs it does not let events in.
         whole_ms: of each round.
         gpu_ms: of each round.
+        made: its last picture.
+        failed: why it ended before the last round.
 
     """
 
@@ -53,6 +57,18 @@ class Case:
     on_gpu: Callable[[], float] | None
     whole_ms: list[float] = field(default_factory=list)
     gpu_ms: list[float] = field(default_factory=list)
+    made: Pixels = field(default_factory=lambda: np.zeros(0, np.uint8))
+    failed: Exception | None = None
+
+    def time_once(self, *, keep: bool) -> None:
+        """Time it both ways, and keep the times or not."""
+        started = time.perf_counter()
+        self.made = self.whole()
+        whole_ms = (time.perf_counter() - started) * 1e3
+        gpu_ms = self.on_gpu() if self.on_gpu else None
+        if keep:
+            self.whole_ms.append(whole_ms)
+            self.gpu_ms += [] if gpu_ms is None else [gpu_ms]
 
 
 class Eager(nn.Module):
@@ -94,17 +110,17 @@ def cases(model: str, picture: Pixels, code: Style) -> Iterator[tuple[str, Case 
 
 
 def interleaved(ready: Sequence[Case], rounds: int) -> Iterator[int]:
-    """Time every case once a round; yield the round's number. What the first rounds take is not kept."""
+    """Time every case once a round; yield the round's number. What the first rounds take is not kept.
+
+    A case that fails is left out from then on, and says why.
+    """
     for number in range(-_WARM_UP_ROUNDS, rounds):
         for case in ready:
-            started = time.perf_counter()
-            case.whole()
-            whole = (time.perf_counter() - started) * 1e3
-            on_gpu = case.on_gpu() if case.on_gpu else None
-            if number >= 0:
-                case.whole_ms.append(whole)
-                if on_gpu is not None:
-                    case.gpu_ms.append(on_gpu)
+            if case.failed is None:
+                try:
+                    case.time_once(keep=number >= 0)
+                except Exception as error:  # of whatever library: the other cases go on
+                    case.failed = error
         if number >= 0:
             yield number
 
@@ -168,8 +184,12 @@ def _pytorch(label: str, directory: Path, picture: Pixels, code: Style, *, compi
 
 
 def _between_events(work: Callable[[], object]) -> float:
-    """Return the milliseconds between two events around what is put on PyTorch's current stream."""
+    """Return the milliseconds between two events around what is put on PyTorch's current stream.
+
+    The GPU is kept busy before the first, so that it never waits for the host to put the work there.
+    """
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    torch.cuda._sleep(_BUSY_CYCLES)  # type: ignore[no-untyped-call]
     start.record()
     work()
     end.record()

@@ -51,11 +51,12 @@ def command(model: str, size: int, rounds: int, as_json: bool) -> None:
     painting, picture = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
     exact = Stylizer(model, "onnxruntime", "fp32")
     code = exact.encode(painting)
+    reference = exact.stylize(picture, code)
     tried = dict(cases(model, picture, code))
     ready = [case for case in tried.values() if not isinstance(case, AdainError)]
     with progress("Measuring", rounds, interleaved(ready, rounds)) as numbers:
         sum(1 for _ in numbers)
-    rows = [row(name, case, exact.stylize(picture, code)) for name, case in tried.items()]
+    rows = [row(name, case, reference) for name, case in tried.items()]
     facts = {"model": exact.model, "size": size, "rounds": rounds, "gpu": asdict(gpu), "packages": versions()}
     if as_json:
         click.echo(json.dumps(facts | {"cases": rows}, indent=2))
@@ -67,21 +68,23 @@ def command(model: str, size: int, rounds: int, as_json: bool) -> None:
         click.echo(table_line(each))
 
 
-def row(name: str, case: Case | AdainError, exact: contract.Pixels) -> dict[str, Any]:
+def row(name: str, case: Case | AdainError, reference: contract.Pixels) -> dict[str, Any]:
     """Return a case's figures, or why there are none.
 
     Args:
         name: of the case.
         case: timed.
-        exact: the picture in float32, uint8 (H, W, 3).
+        reference: the picture in float32, uint8 (H, W, 3).
 
     """
     from adain_export.psnr import psnr
 
-    if isinstance(case, AdainError):
-        return {"case": name, "failed": str(case)}
+    failed = case if isinstance(case, AdainError) else case.failed
+    if failed is not None:
+        return {"case": name, "failed": str(failed)}
+    assert not isinstance(case, AdainError)  # noqa: S101 - for the type checker
     figures = {f"{part}_{key}": value for part in ("whole", "gpu") for key, value in _summary(case, part).items()}
-    return {"case": name, "psnr_db": psnr(case.whole(), exact), **figures}
+    return {"case": name, "psnr_db": psnr(case.made, reference), **figures}
 
 
 def _summary(case: Case, part: str) -> dict[str, Any]:

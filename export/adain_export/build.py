@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import onnx
+from filelock import FileLock, Timeout
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from adain_export.build_log import BuildLog
@@ -19,7 +23,7 @@ from adain_export.engine_layers import layers_from_inspector, layers_from_log
 from adain_export.timing_cache import timing_cache
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing, sha256_of
-from adain_models.store import WEIGHTS_NAME
+from adain_models.store import WEIGHTS_NAME, cache_dir
 from adain_rt import contract
 from adain_rt.cuda import hindrance, open_cuda
 from adain_rt.tensorrt import flavors
@@ -31,6 +35,11 @@ if TYPE_CHECKING:
     import tensorrt
 
 __all__ = ["build_engine", "check_recipe"]
+
+_LOG = logging.getLogger("adain_rt")
+
+_BUILDING = Lock()
+"""Held while a library builds: its logger is one for the process."""
 
 
 def build_engine(directory: Path, graph: str, recipe: Recipe, folder: Path) -> EngineFile:
@@ -48,29 +57,50 @@ def build_engine(directory: Path, graph: str, recipe: Recipe, folder: Path) -> E
     """
     check_recipe(recipe)
     trt = flavors.library(recipe.flavor)
-    origin = read_origin(directory, graph)
+    origin = _origin(directory, graph)
     gpu = "" if FLAVORS[recipe.flavor].portable else gpu_label(open_cuda().gpu)
     path = folder / f"{engine_stem(origin, recipe, trt.__version__, gpu)}.engine"
-    there = _there(path)
-    if there is not None:
-        return there
-    engine, layers = _built(directory, origin, recipe, gpu, path.stem)
-    manifest = Manifest(
-        origin=origin,
-        recipe=recipe,
-        version=trt.__version__,
-        gpu=gpu,
-        adain_rt=version("adain-rt"),
-        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        engine_sha256=sha256(engine).hexdigest(),
-        engine_bytes=len(engine),
-        layers=layers,
-    )
-    with replacing(path) as aside:
-        aside.write_bytes(engine)
-    with replacing(manifest_file(path)) as aside:
-        aside.write_text(manifest.to_json(), "utf-8")
+    with _locked(path):
+        there = _there(path, origin, recipe)
+        if there is not None:
+            return there
+        with replacing(path) as aside:  # first of all, to see whether it can be written
+            engine, layers = _built(directory, origin, recipe, gpu, path.stem)
+            aside.write_bytes(engine)
+            manifest_file(path).unlink(missing_ok=True)  # there is never one beside another's engine
+        manifest = Manifest(
+            origin=origin,
+            recipe=recipe,
+            version=trt.__version__,
+            gpu=gpu,
+            adain_rt=version("adain-rt"),
+            built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            engine_sha256=sha256(engine).hexdigest(),
+            engine_bytes=len(engine),
+            layers=layers,
+        )
+        with replacing(manifest_file(path)) as aside:
+            aside.write_text(manifest.to_json(), "utf-8")
     return EngineFile(path, manifest, trust=False)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time build an engine, and say who waits."""
+    lock = FileLock(cache_dir() / "locks" / f"{sha256(str(path.resolve()).encode()).hexdigest()[:16]}.lock")
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            _LOG.warning("another process is building %s; waiting for it", path.name)
+            lock.acquire()
+    except OSError as error:
+        raise AdainError(f"{lock.lock_file}: cannot be locked ({explain(error)})") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -86,15 +116,17 @@ def check_recipe(recipe: Recipe) -> None:
             f"{recipe.flavor} takes neither --hardware-compatibility nor --version-compatible: its engines run on all "
             "GPUs of their compute capabilities, and in one version"
         )
+    if flavor.portable and recipe.optimization_level != Recipe.optimization_level:
+        raise AdainError(f"{recipe.flavor} has no --optimization-level: its engines are finished on the GPU")
     if recipe.compute_capabilities and not flavor.portable:
         raise AdainError(f"{recipe.flavor} builds for the GPU here; --compute-capability is for --flavor tensorrt-rtx")
     without_gpu = flavor.builds_without_gpu and recipe.weights == "included"
     if not without_gpu and (why := hindrance()) is not None:
-        way = "leave --weights out" if flavor.builds_without_gpu else "--flavor tensorrt-rtx builds without one"
+        way = "--weights included needs none" if flavor.builds_without_gpu else "--flavor tensorrt-rtx needs none"
         raise AdainError(f"{recipe.flavor} needs a GPU to build this engine, and none can be used here ({why}); {way}")
 
 
-def read_origin(directory: Path, graph: str) -> Origin:
+def _origin(directory: Path, graph: str) -> Origin:
     """Return what an engine of a model directory's graph is made of.
 
     Raises:
@@ -107,21 +139,26 @@ def read_origin(directory: Path, graph: str) -> Origin:
         metadata = {prop.key: prop.value for prop in model.metadata_props}
         if metadata.get("weights_sha256") != sha256_of(weights):
             raise AdainError(f"{path}: the graph is not of the weights there; write it again with `adain-rt export`")
+        int(metadata["channels"]), int(metadata["bytes_per_pixel"])
+        if metadata["contract"] != str(contract.VERSION) or not metadata["model"]:
+            raise AdainError(f"{path}: the graph is of another version of adain-rt; export it again")
         return Origin(graph, sha256_of(path), metadata)
+    except (KeyError, ValueError):
+        raise AdainError(f"{path}: the graph lacks what the export writes into it; export it again") from None
     except FileNotFoundError as error:
         raise AdainError(f"{error.filename}: there is no such file; write it with `adain-rt export`") from None
     except (OSError, DecodeError) as error:
         raise AdainError(f"{path}: the graph cannot be loaded ({explain(error)}); export it again") from None
 
 
-def _there(path: Path) -> EngineFile | None:
-    """Return an engine that is there already, whole."""
+def _there(path: Path, origin: Origin, recipe: Recipe) -> EngineFile | None:
+    """Return an engine that is there already, whole and what its name says."""
     try:
         file = EngineFile(path, read_manifest(manifest_file(path)), trust=False)
         file.read()
     except AdainError:
         return None
-    return file
+    return file if (file.manifest.origin, file.manifest.recipe) == (origin, recipe) else None
 
 
 def _built(
@@ -131,7 +168,7 @@ def _built(
     trt = flavors.library(recipe.flavor)
     onnx_bytes = engine_graph(directory, origin.graph, recipe.precision, recipe.upsampling)
     log = BuildLog()
-    with log.listening(), build_progress(trt, label) as monitor:
+    with _BUILDING, log.listening(), build_progress(trt, label) as monitor:
         builder = trt.Builder(flavors.logger(recipe.flavor))
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         _parse(trt, network, onnx_bytes, directory / contract.graph_file(origin.graph), recipe.flavor)
@@ -139,8 +176,8 @@ def _built(
         config.progress_monitor = monitor
         with timing_cache(trt, config, gpu):
             engine = builder.build_serialized_network(network, config)
-    if engine is None:
-        raise AdainError(f"{recipe.flavor} built no engine of {origin.graph}: {log.last_error}")
+    if engine is None or log.error is not None:  # it goes on after some errors, and what it builds then is not whole
+        raise AdainError(f"{recipe.flavor} built no engine of {origin.graph}: {log.error or 'it gave no reason'}")
     serialized = bytes(engine)
     portable = FLAVORS[recipe.flavor].portable
     return serialized, layers_from_log(log.layers) if portable else _inspected(trt, recipe.flavor, serialized)
@@ -150,6 +187,8 @@ def _parse(trt: Any, network: tensorrt.INetworkDefinition, onnx_bytes: bytes, pa
     parser: tensorrt.OnnxParser = trt.OnnxParser(network, flavors.logger(flavor))
     if parser.parse(onnx_bytes):
         return
+    if not parser.num_errors:
+        raise AdainError(f"{path}: {flavor} {trt.__version__} cannot read the graph; export it again")
     error = parser.get_error(0)
     raise AdainError(
         f"{path}: {flavor} {trt.__version__} cannot take the node {error.node_name()} ({error.node_operator()}): "
@@ -191,21 +230,23 @@ def _flags(trt: Any, recipe: Recipe) -> list[tensorrt.BuilderFlag]:
 
 
 def _set_compute_capabilities(trt: Any, config: Any, capabilities: tuple[str, ...]) -> None:
+    members = trt.ComputeCapability.__members__
+    known = {f"{name[2:-1]}.{name[-1]}": member for name, member in members.items() if name.startswith("SM")}
     config.num_compute_capabilities = len(capabilities)
     for place, capability in enumerate(capabilities):
-        target = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}", None)
-        if target is None:
-            known = ", ".join(
-                f"{name[2:-1]}.{name[-1]}" for name in dir(trt.ComputeCapability) if name.startswith("SM")
-            )
+        if capability not in known:
             raise AdainError(
-                f"compute capability {capability!r} is none that TensorRT-RTX builds for: there are {known}"
+                f"compute capability {capability!r} is none that TensorRT-RTX builds for: there are {', '.join(known)}"
             )
-        config.set_compute_capability(target, place)
+        config.set_compute_capability(known[capability], place)
 
 
 def _inspected(trt: Any, flavor: str, engine: bytes) -> tuple[Mapping[str, Any], ...]:
-    """Return an engine's layers, from the library itself; the GPU that it was built on is here."""
-    deserialized: tensorrt.ICudaEngine = trt.Runtime(flavors.logger(flavor)).deserialize_cuda_engine(engine)
+    """Return an engine's layers, from the library itself; none if it does not tell, which is no reason to lose it."""
+    runtime: tensorrt.Runtime = trt.Runtime(flavors.logger(flavor))
+    runtime.engine_host_code_allowed = True  # it was built here a moment ago
+    deserialized = runtime.deserialize_cuda_engine(engine)
+    if deserialized is None:
+        return ()
     inspector = deserialized.create_engine_inspector()
     return layers_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))

@@ -91,7 +91,7 @@ __all__ = ["command"]
     show_default=True,
     help="tensorrt: how long to search for fast kernels.",
 )
-@click.option("--workspace", type=click.IntRange(min=1), metavar="MIB", help="The most scratch memory of a layer.")
+@click.option("--workspace", type=click.IntRange(1, 1 << 30), metavar="MIB", help="The most scratch memory of a layer.")
 @click.option(
     "-o",
     "--output",

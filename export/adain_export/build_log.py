@@ -14,11 +14,17 @@ _NOTICES = logging.getLogger("adain_rt")
 
 
 class BuildLog(logging.Handler):
-    """Listens to the libraries' logger during one build."""
+    """Listens to the libraries' logger during one build; there may be one at a time.
+
+    Attributes:
+        error: the last that was said, one line, or ``None``.
+        layers: what TensorRT-RTX says of them.
+
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.last_error = "it gave no reason"
+        self.error: str | None = None
         self.layers = ""
 
     @contextmanager
@@ -39,7 +45,7 @@ class BuildLog(logging.Handler):
         """Keep or pass on one message."""
         message = record.getMessage()
         if record.levelno >= logging.ERROR:
-            self.last_error = message.splitlines()[0]
+            self.error = message.splitlines()[0]
         elif record.levelno == logging.WARNING:
             _NOTICES.warning("%s", message)
         elif message.startswith("Layers:"):

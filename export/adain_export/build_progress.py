@@ -1,7 +1,9 @@
-"""A builder's progress as a bar on the terminal."""
+"""A builder's progress as a bar on the terminal, and the signals that end it."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from adain_rt.cli.terminal import progress
 __all__ = ["Progress", "build_progress"]
 
 _STEPS = 1000  # of the bar
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
@@ -52,25 +55,38 @@ class Progress:
 
 @contextmanager
 def build_progress(trt: Any, label: str) -> Iterator[Any]:
-    """Yield a library's progress monitor that draws a bar; Ctrl-C and SIGTERM end the build, then the block.
+    """Yield a library's progress monitor that draws a bar. A signal to end lets the builder stop, then ends the block.
 
     Args:
         trt: the library.
         label: of the bar.
 
     """
-    with progress(label, _STEPS) as bar:
-        monitor = _monitor(trt, bar)
-        yield monitor
-    if monitor.interrupt is not None:
-        raise monitor.interrupt
+    with progress(label, _STEPS) as bar, _signals_noted() as noted:
+        yield _monitor(trt, bar, noted)
 
 
-def _monitor(trt: Any, bar: Any) -> Any:
+@contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """Keep signals to end for the end of the block, in the list: what they raise is lost in the library's callbacks."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # which alone may say what signals do
+        yield noted
+        return
+    before = {number: signal.signal(number, lambda number, _: noted.append(number)) for number in _SIGNALS}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if noted:
+            signal.raise_signal(noted[0])
+
+
+def _monitor(trt: Any, bar: Any, noted: list[int]) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the base is known at run time
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)  # as its binding asks
-            self.interrupt: BaseException | None = None
             self._progress = Progress()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
@@ -80,11 +96,8 @@ def _monitor(trt: Any, bar: Any) -> Any:
             self._progress.finish(phase_name)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            try:
-                self._progress.step(phase_name, step)
-                bar.update(max(0, int(self._progress.share * _STEPS) - bar.pos))
-            except (KeyboardInterrupt, SystemExit) as interrupt:  # a signal met the builder here
-                self.interrupt = interrupt
-            return self.interrupt is None
+            self._progress.step(phase_name, step)
+            bar.update(max(0, int(self._progress.share * _STEPS) - bar.pos))
+            return not noted
 
     return Monitor()

@@ -64,7 +64,7 @@ def command(model: str, precision: str, calibration: Path | None, output: Path |
     if precision == "fp16":
         with progress("Halving", len(contract.GRAPHS), export_half(destination)) as halved:
             count = sum(1 for _ in halved)
-        click.echo(f"{destination / HALF_NAME}: {count} graphs in fp16, within {LEAST_PSNR:.0f} dB of PyTorch")
+        click.echo(f"{destination / HALF_NAME}: {count} graphs in fp16, {LEAST_PSNR:.0f} dB or more from PyTorch")
     if calibration is not None:
         quantize = {"contents": calibration, "styles": None, "pairs": PAIRS, "output": None}
         click.get_current_context().invoke(quantize_command, model=str(destination), **quantize)

@@ -32,25 +32,25 @@ def layers_from_log(text: str) -> tuple[Mapping[str, Any], ...]:
 
 
 def layers_from_inspector(text: str) -> tuple[Mapping[str, Any], ...]:
-    """Return the layers of ``EngineInspector.get_engine_information`` in JSON, of an engine built with the same."""
-    return tuple(
-        _layer(
-            layer["Name"],
-            layer.get("LayerType", ""),
-            *(
-                [
-                    (
-                        each["Name"],
-                        json.dumps(each.get("Dimensions", [])),
-                        each.get("Datatype") or each["Format/Datatype"],
-                    )
-                    for each in layer.get(side, [])
-                ]
-                for side in ("Inputs", "Outputs")
-            ),
-            metadata=layer.get("Metadata", ""),
-        )
-        for layer in json.loads(text)["Layers"]
+    """Return the layers of ``EngineInspector.get_engine_information`` in JSON; of each, what is told."""
+    told = json.loads(text).get("Layers", [])
+    return tuple(_inspected(layer) for layer in told if isinstance(layer, dict))  # else names alone
+
+
+def _inspected(layer: Mapping[str, Any]) -> dict[str, Any]:
+    inputs, outputs = (
+        [
+            (
+                each.get("Name", ""),
+                json.dumps(each.get("Dimensions", [])),
+                each.get("Datatype") or each.get("Format/Datatype", ""),
+            )
+            for each in layer.get(side, [])
+        ]
+        for side in ("Inputs", "Outputs")
+    )
+    return _layer(
+        layer.get("Name", ""), layer.get("LayerType", ""), inputs, outputs, metadata=layer.get("Metadata", "")
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from adain_export.commands import needing_export
+from adain_models.errors import AdainError
 from adain_rt.contract import GRAPHS
 from adain_rt.tensorrt.engines import EngineFile
 from adain_rt.tensorrt.manifest import Recipe, manifest_file, read_manifest
@@ -32,6 +33,8 @@ def command(file: Path, with_layers: bool, as_json: bool) -> None:
       adain-rt inspect model/stylize.onnx
       adain-rt inspect engines/lite-stylize-fp16-tensorrt-rtx-0123456789ab.engine --layers
     """
+    if file.suffix not in {".onnx", ".engine", ".json"}:
+        raise AdainError(f"{file}: is neither an ONNX graph (.onnx) nor an engine (.engine, or its manifest, .json)")
     facts, layers = _onnx(file) if file.suffix == ".onnx" else _engine(file)
     if as_json:
         click.echo(json.dumps(facts | {"layers": layers}, indent=2))

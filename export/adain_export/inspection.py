@@ -52,4 +52,6 @@ def _tensor(value: onnx.ValueInfoProto) -> str:
 
 
 def _type(value: onnx.ValueInfoProto) -> str:
-    return str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+    """Return the type of a tensor's numbers; a sequence and the like has none."""
+    kind = value.type.tensor_type.elem_type
+    return str(onnx.helper.tensor_dtype_to_np_dtype(kind)) if kind else "?"

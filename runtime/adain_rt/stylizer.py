@@ -213,9 +213,11 @@ class Stylizer:
                 raise AdainError(f"the style has {code.mean.size} channels and the model {channels}")
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        facts, backend = self._facts(graph), self._backend  # the backend first refuses what it cannot compute in
+        with self._lock:  # ``auto`` may go on to another backend as it reads the facts
+            facts = self._facts(graph)
+            backend, waste = self._backend, BACKENDS[self.backend].waste[self.precision]
         regions = inputs["masks"].shape[1] if "masks" in inputs else 1
-        waste = BACKENDS[self.backend].waste[self.precision] * (1 + _REGION * max(0, regions - 2))
+        waste *= 1 + _REGION * max(0, regions - 2)
         _check_memory(inputs["image"], facts.bytes_per_pixel * waste)
         return backend.run(graph, inputs)
 
@@ -277,6 +279,7 @@ class Stylizer:
             self._unusable.append(failed)
             self._choose()
             del self._backend
+            self._graphs.clear()
             _LOG.warning("%s: %s; going on with %s", failed, error, self.backend)
         return self._metadata(graph)
 

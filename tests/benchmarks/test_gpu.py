@@ -49,13 +49,28 @@ def test_rounds_are_interleaved_and_the_first_are_not_kept():
 
 def test_a_row_has_medians_tails_and_the_agreement():
     exact = np.zeros((16, 16, 3), np.uint8)
-    case = Case("here", lambda: exact + 1, None, [1.0, 2.0, 9.0], [])
+    case = Case("here", lambda: exact, None, [1.0, 2.0, 9.0], [], made=exact + 1)
     figures = row("here", case, exact)
     assert figures["whole_median_ms"] == 2
     assert figures["whole_p99_ms"] == pytest.approx(8.86)
     assert figures["psnr_db"] == pytest.approx(48.13, abs=0.01)
     assert "gpu_median_ms" not in figures
     assert table_line(figures).split() == ["here", "2.000", "8.860", "48.1", "dB"]
+
+
+def test_a_case_that_fails_on_the_way_does_not_end_the_others():
+    picture, calls = np.zeros((16, 16, 3), np.uint8), []
+
+    def fails() -> np.ndarray:
+        calls.append(1)
+        if len(calls) == 25:
+            raise RuntimeError("the GPU is lost")
+        return picture
+
+    lost, whole = Case("lost", fails, None), Case("whole", lambda: picture, None)
+    assert len(list(interleaved([lost, whole], 10))) == 10
+    assert (len(calls), len(whole.whole_ms)) == (25, 10)
+    assert table_line(row("lost", lost, picture)).split(maxsplit=1) == ["lost", "the GPU is lost"]
 
 
 def test_a_case_that_cannot_run_is_listed_with_the_reason():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +24,7 @@ import pytest
 
 from adain_export import build
 from adain_export.build import build_engine, check_recipe
+from adain_export.build_log import BuildLog
 from adain_export.build_progress import Progress
 from adain_export.timing_cache import timing_cache
 from adain_models import store
@@ -142,9 +147,10 @@ def test_a_warning_of_the_builder_reaches_the_user(tmp_path, caplog, monkeypatch
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"weights": "stripped"}, "tensorrt-rtx needs a GPU to build this engine.*leave --weights out"),
-        ({"weights": "refittable"}, "tensorrt-rtx needs a GPU to build this engine.*leave --weights out"),
-        ({"flavor": "tensorrt"}, "tensorrt needs a GPU to build this engine.*--flavor tensorrt-rtx builds without one"),
+        ({"weights": "stripped"}, "tensorrt-rtx needs a GPU to build this engine.*--weights included needs none"),
+        ({"weights": "refittable"}, "tensorrt-rtx needs a GPU to build this engine.*--weights included needs none"),
+        ({"flavor": "tensorrt"}, "tensorrt needs a GPU to build this engine.*--flavor tensorrt-rtx needs none"),
+        ({"optimization_level": 5}, "tensorrt-rtx has no --optimization-level"),
         ({"version_compatible": True}, "neither --hardware-compatibility nor --version-compatible"),
         ({"hardware_compatibility": "ampere_plus"}, "neither --hardware-compatibility nor --version-compatible"),
         ({"flavor": "tensorrt", "compute_capabilities": ("8.9",)}, "--compute-capability is for --flavor tensorrt-rtx"),
@@ -156,7 +162,7 @@ def test_what_a_library_does_not_offer_here_is_refused(change, said, monkeypatch
         check_recipe(replace(SMALL, **change))
 
 
-@pytest.mark.parametrize("capability", ["9.0", "8", "SM86", ""])
+@pytest.mark.parametrize("capability", ["9.0", "8", "89", "SM86", ""])
 def test_a_gpu_that_tensorrt_rtx_does_not_build_for_is_refused(tmp_path, capability):
     with pytest.raises(AdainError, match=r"none that TensorRT-RTX builds for: there are .*8\.6"):
         build_engine(LITE, "encode", replace(SMALL, compute_capabilities=(capability,)), tmp_path)
@@ -178,6 +184,26 @@ def test_a_graph_that_is_not_of_the_weights_there_is_refused(copied, tmp_path):
 def test_a_missing_file_is_named(copied, tmp_path, name):
     (copied / name).unlink()
     with pytest.raises(AdainError, match=f"{name}: there is no such file; write it with `adain-rt export`"):
+        build_engine(copied, "encode", SMALL, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"channels": None}, "lacks what the export writes"),
+        ({"channels": "x"}, "lacks what the export writes"),
+        ({"model": None}, "lacks what the export writes"),
+        ({"bytes_per_pixel": None}, "lacks what the export writes"),
+        ({"contract": "7"}, "of another version of adain-rt"),
+    ],
+)
+def test_a_graph_without_its_metadata_is_refused(copied, tmp_path, change, said):
+    model = onnx.load(copied / "encode.onnx", load_external_data=False)
+    metadata = {prop.key: prop.value for prop in model.metadata_props} | change
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {key: value for key, value in metadata.items() if value is not None})
+    onnx.save(model, copied / "encode.onnx")
+    with pytest.raises(AdainError, match=rf"encode\.onnx: the graph .*{said}|encode\.onnx: the graph is {said}"):
         build_engine(copied, "encode", SMALL, tmp_path)
 
 
@@ -216,22 +242,83 @@ def test_progress_of_a_real_build_rises_to_the_end(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "ended"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_signal_ends_a_build_and_leaves_nothing(tmp_path, monkeypatch, number, ended):
-    step = Progress.step
+@pytest.mark.parametrize("place", ["step", "start", "finish", "log"])
+def test_a_signal_ends_a_build_and_leaves_nothing(tmp_path, monkeypatch, number, ended, place):
+    """Wherever it meets the library's callbacks."""
+    where = BuildLog if place == "log" else Progress
+    name = "emit" if place == "log" else place
+    original, calls = getattr(where, name), itertools.count()
 
-    def interrupted(self: Progress, name: str, done: int) -> None:
-        step(self, name, done)
-        if self.share > 0.1:
+    def interrupted(*arguments: Any) -> None:
+        original(*arguments)
+        if next(calls) == 3:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(Progress, "step", interrupted)
+    monkeypatch.setattr(where, name, interrupted)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as the command line has it
     try:
         with pytest.raises(ended):
             build_engine(LITE, "encode", SMALL, tmp_path)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_the_library_goes_on_after_is_a_failed_build(tmp_path, monkeypatch):
+    configured = build._configured
+
+    def configured_badly(*arguments: Any) -> Any:
+        flavors.LOG.error("kMAX values are not self-consistent\nand more")
+        return configured(*arguments)
+
+    monkeypatch.setattr(build, "_configured", configured_badly)
+    with pytest.raises(AdainError, match=r"built no engine of encode: kMAX values are not self-consistent$"):
+        build_engine(LITE, "encode", SMALL, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_builds_at_the_same_time_waits_and_takes_what_the_first_built(tmp_path, monkeypatch, caplog):
+    built, started = [], threading.Barrier(2)
+    original = build._built
+
+    def slowly(*arguments: Any) -> Any:
+        built.append(1)
+        time.sleep(1.5)
+        return original(*arguments)
+
+    monkeypatch.setattr(build, "_built", slowly)
+
+    def building(_: int) -> Any:
+        started.wait()
+        return build_engine(LITE, "encode", SMALL, tmp_path)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(building, range(2))
+    assert (first, len(built)) == (second, 1)
+    assert "another process is building" in caplog.text
+
+
+def test_two_builds_in_two_threads_keep_their_own_layers_and_the_logger_as_it_was(tmp_path):
+    before = (flavors.LOG.level, flavors.LOG.propagate)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda graph: build_engine(LITE, graph, SMALL, tmp_path), ["encode", "stylize"])
+    assert (flavors.LOG.level, flavors.LOG.propagate) == before
+    assert one.manifest.layers[-1]["outputs"] != other.manifest.layers[-1]["outputs"] == ["UInt8[1,64,64,3]"]
+
+
+def test_anothers_engine_under_its_name_is_not_taken_for_it(tmp_path):
+    stylize, encode = (build_engine(LITE, graph, SMALL, tmp_path) for graph in ("stylize", "encode"))
+    shutil.copy(stylize.path, encode.path)
+    shutil.copy(manifest_file(stylize.path), manifest_file(encode.path))
+    assert build_engine(LITE, "encode", SMALL, tmp_path).manifest.origin.graph == "encode"
+
+
+def test_where_nothing_can_be_written_nothing_is_built(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(build, "_built", lambda *_: pytest.fail("built"))
+    with pytest.raises(AdainError, match="cannot be written"):
+        build_engine(LITE, "encode", SMALL, tmp_path / "file")
 
 
 H200 = Gpu("NVIDIA H200", "9.0", "13.0", 141 << 30)
@@ -254,6 +341,7 @@ def full_library(monkeypatch, tmp_path) -> Iterator[MagicMock]:
     """A stand-in for the full TensorRT, which takes every call and builds four bytes, on a machine with a GPU."""
     trt = MagicMock(name="tensorrt")
     trt.__version__ = "11.4.0"
+    trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED = 1
     trt.IProgressMonitor = flavors.library("tensorrt-rtx").IProgressMonitor
     trt.Builder.return_value.build_serialized_network.return_value = b"plan"
     config = trt.Builder.return_value.create_builder_config.return_value
@@ -290,6 +378,10 @@ def test_the_full_library_is_told_what_was_asked_for(full_library, tmp_path):
     assert [call.args for call in config.set_flag.call_args_list] == [
         (flag.STRIP_PLAN,), (flag.REFIT_IDENTICAL,), (flag.VERSION_COMPATIBLE,)
     ]  # fmt: skip
+    config.clear_flag.assert_called_once_with(flag.TF32)
+    config.set_preview_feature.assert_called_once_with(trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10, True)
+    strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    trt.Builder.return_value.create_network.assert_called_once_with(strongly_typed)
     config.set_memory_pool_limit.assert_called_once_with(trt.MemoryPoolType.WORKSPACE, 64 << 20)
     assert config.builder_optimization_level == 5
     assert config.hardware_compatibility_level is trt.HardwareCompatibilityLevel.AMPERE_PLUS
@@ -299,6 +391,30 @@ def test_the_full_library_is_told_what_was_asked_for(full_library, tmp_path):
     assert profile.set_shape.call_args_list[5].args == ("style_mean", *[(1, 128)] * 3)
     assert config.add_optimization_profile.call_count == 2
     assert (file.read(), file.manifest.gpu, file.manifest.version) == (b"plan", "NVIDIA H200 (9.0)", "11.4.0")
+
+
+@pytest.mark.parametrize(("weights", "flags"), [("included", []), ("refittable", ["REFIT"])])
+def test_weights_are_in_the_engine_or_can_be_replaced(full_library, tmp_path, weights, flags):
+    build_engine(LITE, "encode", Recipe("tensorrt", "fp16", SMALL.profiles, weights=weights), tmp_path)
+    expected = [(getattr(full_library.BuilderFlag, name),) for name in flags]
+    assert [call.args for call in config_of(full_library).set_flag.call_args_list] == expected
+
+
+@pytest.mark.parametrize("told", [None, "{}", '{"Layers": ["a name alone", {}]}'])
+def test_an_engine_is_not_lost_where_the_library_tells_no_layers(full_library, tmp_path, told):
+    runtime = full_library.Runtime.return_value
+    if told is None:
+        runtime.deserialize_cuda_engine.return_value = None
+    else:
+        inspector = runtime.deserialize_cuda_engine.return_value.create_engine_inspector.return_value
+        inspector.get_engine_information.return_value = told
+    assert build_engine(LITE, "encode", Recipe("tensorrt", "fp16", SMALL.profiles), tmp_path).read() == b"plan"
+    assert runtime.engine_host_code_allowed is True
+
+
+def test_times_that_cannot_be_kept_cost_time_only(full_library, tmp_path):
+    config_of(full_library).get_timing_cache.return_value.serialize.side_effect = RuntimeError
+    assert build_engine(LITE, "encode", Recipe("tensorrt", "fp16", SMALL.profiles), tmp_path).read() == b"plan"
 
 
 def test_the_full_library_tells_an_engines_layers_itself(full_library, tmp_path):

@@ -250,3 +250,41 @@ def test_a_weight_that_float16_cannot_hold_is_refused():
     model = residual_network(7e4)
     with pytest.raises(AdainError, match=r"0a.weight holds a number that is too large for float16"):
         HalfPrecisionPass()(model)
+
+
+def residual_block(bias: float) -> ir.Model:
+    """Return x through Abs, then y = |x| + b(relu(a(|x|))), whose last convolution adds a bias."""
+    one, zero = np.ones((1, 1, 1, 1), np.float32), np.zeros(1, np.float32)
+    nodes = [
+        helper.make_node("Abs", ["x"], ["start"]),
+        helper.make_node("Conv", ["start", "a.weight", "a.bias"], ["wide"]),
+        helper.make_node("Relu", ["wide"], ["relu"]),
+        helper.make_node("Conv", ["relu", "b.weight", "b.bias"], ["branch"]),
+        helper.make_node("Add", ["start", "branch"], ["sum"]),
+        helper.make_node("Conv", ["sum", "c.weight", "c.bias"], ["y"]),
+    ]
+    constants = {
+        "a.weight": one,
+        "a.bias": zero,
+        "b.weight": one,
+        "b.bias": zero + bias,
+        "c.weight": one,
+        "c.bias": zero,
+    }
+    return small(nodes, {name: numbers.astype(np.float32) for name, numbers in constants.items()})
+
+
+def test_a_bias_beyond_what_a_residual_sum_may_be_is_refused():
+    with pytest.raises(AdainError, match="too large for float16: use fp32"):
+        HalfPrecisionPass()(residual_block(40000))
+
+
+def test_what_a_branch_reads_leaves_room_for_its_bias_and_for_rounding():
+    """|branch| stays within the term, bias and all, and the whole sum below the largest half by a term."""
+    bias = 9000.0
+    model = residual_block(bias)
+    HalfPrecisionPass()(model)
+    high = float(constant(model.graph.initializers["wide_clipped_high"]))
+    term = LARGEST / 3  # two terms in the longest sum, and one to spare
+    assert 0 < high + bias <= term
+    assert high + bias > 0.99 * term

@@ -274,6 +274,7 @@ class FakeEngines:
 
     profiles = (Profile((1, 16, 16), (4, 64, 64)), Profile((1, 16, 16), (1, 512, 512)))
     weights = "included"
+    version_compatible = False
 
     def __init__(self, directory: Path, *_: object) -> None:
         self._directory = directory
@@ -284,17 +285,17 @@ class FakeEngines:
                 return self._file(graph), place
         raise AdainError(f"no engine of {graph} is for {sizes}")
 
-    def metadata(self, graph: str) -> dict[str, str]:
-        metadata: dict[str, str] = (
-            _session(str(self._directory / graph_file(graph))).get_modelmeta().custom_metadata_map
-        )
-        return metadata
+    def first(self, graph: str) -> _EngineFile:
+        return self._file(graph)
 
     def _file(self, graph: str) -> _EngineFile:
         path = self._directory / graph_file(graph)
         profiles = [(profile.least, profile.largest) for profile in self.profiles]
         content = json.dumps({"onnx": str(path), "graph": graph, "profiles": profiles}).encode()
-        manifest = SimpleNamespace(recipe=SimpleNamespace(version_compatible=False, weights=self.weights))
+        manifest = SimpleNamespace(
+            recipe=SimpleNamespace(version_compatible=self.version_compatible, weights=self.weights),
+            origin=SimpleNamespace(metadata=_session(str(path)).get_modelmeta().custom_metadata_map),
+        )
         return _EngineFile(path.with_suffix(".engine"), content, manifest)
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from adain_models import store
@@ -62,8 +63,11 @@ def test_build_takes_what_it_is_told(run, tmp_path):
         (("--profile", "512"), ("profile '512'", "MIN:OPT:MAX")),
         (("--static", "100"), ("size '100'", "multiples of 8")),
         (("--model", "nothing"), ("model 'nothing'",)),
-        (("--flavor", "tensorrt"), ("tensorrt needs a GPU", "--flavor tensorrt-rtx builds without one")),
-        (("--weights", "stripped"), ("needs a GPU", "leave --weights out")),
+        (("--flavor", "tensorrt"), ("tensorrt needs a GPU", "--flavor tensorrt-rtx needs none")),
+        (("--weights", "stripped"), ("needs a GPU", "--weights included needs none")),
+        (("--optimization-level", "5"), ("no --optimization-level",)),
+        (("--workspace", "99999999999999"), ("--workspace",)),
+        (("--profile", "16:512:1000000"), ("size '1000000'", "16384")),
         (("--compute-capability", "9.0"), ("'9.0'", "8.9")),
         (("--version-compatible",), ("--version-compatible",)),
         (("--precision", "int8"), ("--precision", "fp16")),
@@ -120,7 +124,27 @@ def test_inspect_refuses_an_engine_that_is_not_its_manifests(run, engine):
     run("inspect", engine).refused(engine.name, "is not the engine that its manifest describes")
 
 
+def test_inspect_tells_what_is_not_usual(run, tmp_path):
+    run(*QUICK, "--workspace", "512", "--upsampling", "phases", "-o", tmp_path)
+    told = run("inspect", next(tmp_path.glob("*.engine"))).out
+    assert "workspace              512" in told
+    assert "upsampling             phases" in told
+
+
+def test_inspect_takes_a_graph_whose_ends_are_no_tensors(run, tmp_path):
+    node = onnx.helper.make_node("SequenceLength", ["x"], ["y"])
+    number = onnx.TensorProto.FLOAT
+    ends = (
+        [onnx.helper.make_tensor_sequence_value_info("x", number, [1])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT64, [])],
+    )
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "sequences", *ends)), tmp_path / "s.onnx")
+    result = run("inspect", tmp_path / "s.onnx")
+    assert (result.status, result.err) == (0, "")
+    assert "x ? []" in result.out
+
+
 @pytest.mark.parametrize("name", ["stylize.onnx", "thing.engine", "thing.json", "thing.txt"])
 def test_inspect_refuses_what_is_neither(run, tmp_path, name):
     (tmp_path / name).write_bytes(b"\0" * 100)
-    run("inspect", tmp_path / name).refused(str(tmp_path / "thing") if name != "stylize.onnx" else name)
+    run("inspect", tmp_path / name).refused(str(tmp_path / name.split(".")[0]))

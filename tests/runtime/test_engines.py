@@ -15,6 +15,7 @@ from adain_models import store
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt import contract
+from adain_rt.backends._common import UnusableBackend
 from adain_rt.cuda import Gpu
 from adain_rt.tensorrt import engines, flavors, manifest
 from adain_rt.tensorrt.engines import EngineFile, Engines, gpu_label
@@ -97,12 +98,13 @@ def test_a_static_profile_is_one_size():
         ("256:512:1024:2048", "MIN:OPT:MAX"),
         ("512:256:1024", "must rise"),
         ("256:512:500", "multiples of 8"),
-        ("8:512:1024", "from 16 on"),
+        ("8:512:1024", "from 16 to 16384"),
         ("0x64x64:1x64x64:1x64x64", "N at least 1"),
         ("a:b:c", "'a' is none"),
         ("1x2x3x4:512:1024", "is none"),
         (":512:1024", "is none"),
-        ("-16:512:1024", "from 16 on"),
+        ("16:512:1000000", "from 16 to 16384"),
+        ("-16:512:1024", "from 16 to 16384"),
     ],
 )
 def test_a_profile_that_no_graph_can_take_is_refused(text, said):
@@ -114,8 +116,8 @@ def test_the_shapes_of_a_profile_are_those_of_the_contract():
     profile = parse_profile("1x16x24:2x512x768:4x1024x1024")
     image, mean, _, masks, strength = contract.GRAPHS["stylize_regions"].inputs
     assert profile.shapes(image, 128) == [(1, 16, 24, 3), (2, 512, 768, 3), (4, 1024, 1024, 3)]
-    assert profile.shapes(mean, 128) == [(1, 1, 128), (2, 2, 128), (4, 8, 128)]
-    assert profile.shapes(masks, 128) == [(1, 1, 16, 24), (2, 2, 512, 768), (4, 8, 1024, 1024)]
+    assert profile.shapes(mean, 128) == [(1, 1, 128), (2, 2, 128), (4, 15, 128)]
+    assert profile.shapes(masks, 128) == [(1, 1, 16, 24), (2, 2, 512, 768), (4, 15, 1024, 1024)]
     assert profile.shapes(strength, 128) == [(1,), (2,), (4,)]
 
 
@@ -126,7 +128,7 @@ def test_no_default_profile_lets_a_tensor_of_vgg19_have_two_to_the_31_numbers():
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path):
-    layer = {"name": "conv", "type": "kgen", "outputs": ["Half"], "nodes": ["a", "b"]}
+    layer = {"name": "conv", "type": "kgen", "inputs": ["Half[1]"], "outputs": ["Half[2]"], "nodes": ["a", "b"]}
     path = put(tmp_path, layers=(layer,), workspace=64)
     read = read_manifest(manifest_file(path))
     assert read.origin == Origin("stylize", sha256_of(LITE / "stylize.onnx"), METADATA)
@@ -147,6 +149,16 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
         lambda text: text.replace('"gpu": "NVIDIA L4 (8.9)"', '"gpu": null'),
         lambda text: json.dumps(json.loads(text) | {"recipe": json.loads(text)["recipe"] | {"profiles": [{"N": [1]}]}}),
         lambda _: "[" * 100_000,
+        lambda text: text.replace("256", "1e400"),
+        lambda text: text.replace("256", "0"),
+        lambda text: text.replace('"graph": "stylize"', '"graph": "dance"'),
+        lambda text: text.replace('"flavor": "tensorrt"', '"flavor": "vanilla"'),
+        lambda text: text.replace('"channels": "128"', '"channels": "many"'),
+        lambda text: text.replace('"model": "lite",', ""),
+        lambda text: text.replace('"layers": []', '"layers": [1]'),
+        lambda text: text.replace('"layers": []', '"layers": [{}]'),
+        lambda text: text.replace('"compute_capabilities": []', '"compute_capabilities": [8]'),
+        lambda text: " " * (17 << 20) + text,
     ],
 )
 def test_a_damaged_manifest_is_refused_with_its_name(tmp_path, damage):
@@ -187,6 +199,12 @@ def test_all_that_an_engine_depends_on_is_in_its_name():
     assert engine_stem(origin, recipe, VERSION, "a").startswith("lite-stylize-fp16-tensorrt-")
 
 
+def test_a_models_name_does_not_lead_out_of_the_folder():
+    for name in ("../escaped/x", "/etc/x", "a b/c"):
+        origin = Origin("stylize", "1" * 64, METADATA | {"model": name})
+        assert "/" not in engine_stem(origin, Recipe("tensorrt", "fp16", (SMALL,)), VERSION, "")
+
+
 def test_a_picture_runs_in_the_profile_that_serves_it_best(tmp_path):
     path = put(tmp_path)
     for size, place in (((1, 512, 512), 0), ((1, 320, 480), 0), ((1, 1080, 1920), 1), ((2, 64, 64), 1)):
@@ -203,13 +221,20 @@ def test_an_engine_for_one_size_is_preferred_at_that_size(tmp_path):
 
 def test_a_size_beyond_all_profiles_is_refused_with_those_there_are(tmp_path):
     put(tmp_path)
-    with pytest.raises(AdainError, match=r"1x5000x64 \(there are 1x16x16:1x256x256:1x512x512, 1x16x16.*adain-rt build"):
+    with pytest.raises(AdainError, match=r"1x5000x64; there are 1x16x16:1x256x256:1x512x512, 1x16x16.*adain-rt build"):
         found(tmp_path).find("stylize", sizes(1, 5000, 64))
 
 
-def test_the_metadata_is_the_graphs(tmp_path):
-    put(tmp_path)
-    assert found(tmp_path).metadata("stylize") == METADATA
+def test_too_many_regions_are_named(tmp_path):
+    put(tmp_path, graph="stylize_regions")
+    with pytest.raises(AdainError, match=r"stylize_regions is for 1x64x64 in 16 regions \(up to 15 usually\)"):
+        found(tmp_path).find("stylize_regions", sizes(1, 64, 64) | {"R": 16})
+    assert found(tmp_path).find("stylize_regions", sizes(1, 64, 64) | {"R": 15})[1] == 0
+
+
+def test_any_engine_of_a_graph_tells_its_metadata(tmp_path):
+    put(tmp_path, profiles=(static_profile("1080x1920"),))
+    assert found(tmp_path).first("stylize").manifest.origin.metadata == METADATA
 
 
 def test_an_engine_is_given_as_it_was_built(tmp_path):
@@ -241,6 +266,7 @@ def test_an_engine_without_a_manifest_is_not_taken_even_on_trust(tmp_path):
         ({"version": "10.13.0"}, ADA, r"built by tensorrt 10\.13\.0, and 11\.4\.0 is installed"),
         ({}, HOPPER, r"built on NVIDIA L4 \(8\.9\), and this is NVIDIA H200 \(9\.0\)"),
         ({"gpu": "", "compute_capabilities": ("8.6", "8.9")}, HOPPER, r"for compute capabilities 8\.6, 8\.9, not 9\.0"),
+        ({"version": "12.0.0", "version_compatible": True}, ADA, r"built by tensorrt 12\.0\.0, and 11\.4\.0 is"),
         ({"hardware_compatibility": "same_compute_capability"}, HOPPER, "built on NVIDIA L4"),
         ({"onnx_sha256": "1" * 64}, ADA, "no engine of this model's stylize in fp16 for tensorrt"),
         ({"precision": "fp32"}, ADA, "no engine of this model's stylize in fp16 for tensorrt"),
@@ -249,7 +275,7 @@ def test_an_engine_without_a_manifest_is_not_taken_even_on_trust(tmp_path):
 )
 def test_an_engine_of_another_model_library_or_gpu_is_refused_with_the_reason(tmp_path, change, gpu, said):
     put(tmp_path, **change)
-    with pytest.raises(AdainError, match=said):
+    with pytest.raises(UnusableBackend, match=said):
         found(tmp_path, gpu).find("stylize", sizes(1, 64, 64))
 
 
@@ -281,6 +307,7 @@ def built(monkeypatch, tmp_path) -> list[Path]:
     paths: list[Path] = []
 
     def build_engine(directory: Path, graph: str, recipe: Recipe, folder: Path) -> EngineFile:
+        folder.mkdir(parents=True, exist_ok=True)
         path = put(folder, b"new", graph, profiles=recipe.profiles, flavor=recipe.flavor, precision=recipe.precision)
         paths.append(path)
         return EngineFile(path, read_manifest(manifest_file(path)), trust=False)
@@ -306,6 +333,35 @@ def test_a_stale_engine_is_built_anew_with_the_reason(built, caplog):
     assert [file.path] == built
     assert f"{stale.name} is built by tensorrt 11.3.0, and 11.4.0 is installed; it is built anew" in caplog.text
     assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_a_damaged_engine_in_the_cache_is_built_anew(built, caplog):
+    engines.engines_dir().mkdir(parents=True)
+    damaged = put(engines.engines_dir())
+    damaged.write_bytes(b"half of it")
+    file, _ = found(None).find("stylize", sizes(1, 64, 64))
+    assert ([file.path], file.read()) == (built, b"new")
+    assert f"{damaged.name} is damaged; it is built anew" in caplog.text
+
+
+def test_what_cannot_be_read_in_the_cache_is_nobodys_and_not_spoken_of(built, caplog):
+    engines.engines_dir().mkdir(parents=True)
+    manifest_file(put(engines.engines_dir())).write_text("{}")
+    found(None).find("stylize", sizes(1, 64, 64))
+    assert (len(built), len(caplog.records)) == (1, 1)
+
+
+def test_an_engine_for_one_size_in_the_cache_leaves_the_usual_one_to_be_built_for_others(built):
+    engines.engines_dir().mkdir(parents=True)
+    static = put(engines.engines_dir(), profiles=(static_profile("1080x1920"),))
+    there = found(None)
+    assert there.find("stylize", sizes(1, 1080, 1920))[0].path == static
+    assert built == []
+    assert [there.find("stylize", sizes(1, 480, 640))[0].path] == built
+    assert there.find("stylize", sizes(1, 1080, 1920))[0].path == static
+    with pytest.raises(AdainError, match="no engine of stylize is for 1x5000x5000"):
+        there.find("stylize", sizes(1, 5000, 5000))
+    assert len(built) == 1
 
 
 def test_nothing_is_built_in_a_folder_that_is_named(built, tmp_path):

@@ -22,6 +22,7 @@ from adain_rt.cuda import Gpu
 from adain_rt.cuda.arrays import DeviceArray
 from adain_rt.tensorrt import flavors
 
+from . import fake_cuda
 from .fake_cuda import FakeArray, FakeCuda, FakeEngines, FakeTensorRt
 
 LITE = store.model_dir("lite")
@@ -567,3 +568,20 @@ def test_a_stripped_engine_is_given_its_weights_once_before_it_runs(machine, pla
     for _ in range(2):
         same(backend.run("stylize", inputs), plain.run("stylize", inputs))
     assert given == [(LITE / "stylize.engine", LITE)]
+
+
+@pytest.mark.parametrize("compatible", [False, True])
+def test_code_in_an_engine_is_allowed_where_it_was_built_to_bring_a_library_of_its_own(
+    machine, image, monkeypatch, compatible
+):
+    monkeypatch.setattr(FakeEngines, "version_compatible", compatible)
+    allowed = []
+    deserialize = fake_cuda._Runtime.deserialize_cuda_engine
+
+    def noted(runtime, content):
+        allowed.append(runtime.engine_host_code_allowed)
+        return deserialize(runtime, content)
+
+    monkeypatch.setattr(fake_cuda._Runtime, "deserialize_cuda_engine", noted)
+    machine.open().run("stylize", inputs_of("stylize", image))
+    assert allowed == [compatible]

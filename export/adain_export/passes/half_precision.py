@@ -128,6 +128,8 @@ class _Halving:
                 limits.append(self.term)
             elif node.op_type == "Conv" and any(map(_is_residual, _readers(node.outputs[0]))):
                 limits.append(_largest_input(node, self.term))
+        if min(limits) <= 0:
+            raise AdainError(f"what reads {value.name} adds a number that is too large for float16: use fp32")
         return _down(min(limits))
 
     def _clipped(self, value: ir.Value, low: float, high: float, dtype: type[np.floating[Any]]) -> ir.Value:

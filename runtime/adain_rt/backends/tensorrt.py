@@ -30,9 +30,6 @@ __all__ = ["TensorRtBackend", "TensorRtRtxBackend"]
 
 T = TypeVar("T")
 
-_USUAL = {"N": 1, "H": 512, "W": 512}
-"""A size of picture that most engines are for; the one to find out with whether engines run here."""
-
 
 class TensorRtBackend:
     """The full library. One loaded engine for each file, and as many lanes as there have been threads at once.
@@ -149,13 +146,10 @@ class TensorRtBackend:
             UnusableBackend: the library does not run its engines on this GPU.
 
         """
-        metadata = self._engines.metadata(graph)
-        try:
-            file, _ = self._engines.find(graph, _USUAL | {"R": 2} if graph == "stylize_regions" else _USUAL)
-        except AdainError:  # the engines are for other sizes
-            return metadata
+        file = self._engines.first(graph)
         with self._cuda.current():
-            self._open(file, graph)
+            self._open(file, graph)  # to find out whether it runs here
+        metadata: Mapping[str, str] = file.manifest.origin.metadata
         return metadata
 
     def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:

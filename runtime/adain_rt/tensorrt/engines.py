@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
 
-from filelock import FileLock
-
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_models.files import explain, sha256_of
 from adain_rt import contract
+from adain_rt.backends._common import UnusableBackend
 from adain_rt.cuda import Gpu
 from adain_rt.tensorrt import flavors
 from adain_rt.tensorrt.flavors import FLAVORS
@@ -57,6 +57,14 @@ class EngineFile:
             )
         return content
 
+    def is_whole(self) -> bool:
+        """Whether it can be read, and its bytes are those of its manifest."""
+        try:
+            self.read()
+        except AdainError:
+            return False
+        return True
+
 
 class Engines:
     """Finds the engine for a graph and a size; builds one, once, where none is.
@@ -90,56 +98,51 @@ class Engines:
             sizes: N, H and W, and R for regions.
 
         Raises:
+            UnusableBackend: none of the named folder's engines is for this model and GPU.
             AdainError: no engine is for this size, or none is there and none can be built.
 
         """
-        files = self._usable(graph)
-        fits = [
-            (profile.distance(sizes), place, file)
-            for file in files
-            for place, profile in enumerate(file.manifest.recipe.profiles)
-            if profile.covers(sizes)
-        ]
-        if not fits:
-            built_for = ", ".join(str(profile) for file in files for profile in file.manifest.recipe.profiles)
+        best = _best(self._usable(graph), sizes)
+        if best is None and self._folder is None and any(profile.covers(sizes) for profile in DEFAULTS):
+            best = _best(self._usable(graph, usual=True), sizes)
+        if best is None:
+            built_for = ", ".join(str(each) for file in self._usable(graph) for each in file.manifest.recipe.profiles)
+            regions = f" in {sizes['R']} regions (up to {_most_regions()} usually)" if "R" in sizes else ""
             raise AdainError(
-                f"no engine of {graph} is for {'x'.join(str(sizes[name]) for name in 'NHW')} (there are {built_for}): "
-                "use a smaller size, or build one with `adain-rt build --profile`"
+                f"no engine of {graph} is for {'x'.join(str(sizes[name]) for name in 'NHW')}{regions}; there are "
+                f"{built_for}: use less, or build one with `adain-rt build --profile`"
             )
-        _, place, file = min(fits, key=lambda fit: fit[0])
-        return file, place
+        return best
 
-    def metadata(self, graph: str) -> Mapping[str, str]:
-        """Return what the export wrote into a graph.
+    def first(self, graph: str) -> EngineFile:
+        """Return one of a graph's engines, whatever sizes it is for.
 
         Raises:
-            AdainError: no engine of it is there and none can be built.
+            UnusableBackend: none of the named folder's engines is for this model and GPU.
+            AdainError: none is there and none can be built.
 
         """
-        return self._usable(graph)[0].manifest.origin.metadata
+        return self._usable(graph)[0]
 
-    def _usable(self, graph: str) -> list[EngineFile]:
+    def _usable(self, graph: str, *, usual: bool = False) -> list[EngineFile]:
+        """Return the engines that can be used, at least one; with ``usual``, one for the usual sizes among them."""
         with self._lock:
-            if graph not in self._found:
-                self._found[graph] = self._look(graph)
-            return self._found[graph]
+            found = self._found.setdefault(graph, [])
+            if not found:
+                found += self._look(graph)
+            if not found or (usual and not any(file.manifest.recipe.profiles == DEFAULTS for file in found)):
+                found.append(self._build(graph))
+            return list(found)
 
     def _look(self, graph: str) -> list[EngineFile]:
-        """Return what can be used of the folder's engines, or else one newly built."""
-        if self._folder is not None:
-            usable, refused = self._scan(self._folder, graph)
-            if not usable:
-                asked = f"{graph} in {self._recipe.precision} for {self._recipe.flavor}"
-                raise AdainError("; ".join([f"{self._folder}: no engine of this model's {asked} is there", *refused]))
-            return usable
-        cache = engines_dir()
-        usable, _ = self._scan(cache, graph)
-        if usable:
-            return usable
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f".{self._recipe.flavor}-{graph}.lock"):
-            usable, refused = self._scan(cache, graph)  # another process may have been first
-            return usable or [self._build(cache, graph, refused)]
+        """Return the folder's engines that can be used."""
+        usable, refused = self._scan(self._folder or engines_dir(), graph)
+        if self._folder is not None and not usable:
+            asked = f"{graph} in {self._recipe.precision} for {self._recipe.flavor}"
+            raise UnusableBackend("; ".join([f"{self._folder}: no engine of this model's {asked} is there", *refused]))
+        for reason in [] if usable else refused:
+            _LOG.warning("%s; it is built anew", reason)
+        return usable
 
     def _scan(self, folder: Path, graph: str) -> tuple[list[EngineFile], list[str]]:
         """Return the engines that can be used, and why others of this graph cannot."""
@@ -148,13 +151,15 @@ class Engines:
             try:
                 manifest = read_manifest(manifest_file(path))
             except AdainError as error:
-                refused.append(str(error))
+                if self._folder is not None:  # in the cache it may be any model's, and is none's
+                    refused.append(str(error))
                 continue
             if not self._concerns(manifest, graph):
                 continue
-            why = self._hindrance(manifest)
+            file = EngineFile(path, manifest, self._trust)
+            why = self._hindrance(file)
             if why is None:
-                usable.append(EngineFile(path, manifest, self._trust))
+                usable.append(file)
             else:
                 refused.append(f"{path.name} {why}")
         return usable, refused
@@ -167,24 +172,47 @@ class Engines:
             and origin.onnx_sha256 == sha256_of(self._directory / contract.graph_file(graph))
         )  # fmt: skip
 
-    def _hindrance(self, manifest: Manifest) -> str | None:
+    def _hindrance(self, file: EngineFile) -> str | None:
         """Say why an engine cannot be used here."""
-        version = flavors.library(self._recipe.flavor).__version__
-        if manifest.version != version and not manifest.recipe.version_compatible:
+        manifest, version = file.manifest, flavors.library(self._recipe.flavor).__version__
+        newer = manifest.recipe.version_compatible and _numbers(manifest.version) <= _numbers(version)
+        if manifest.version != version and not newer:
             return f"is built by {manifest.recipe.flavor} {manifest.version}, and {version} is installed"
+        if self._folder is None and not file.is_whole():  # a named folder's is refused when it is read
+            return "is damaged"
         return _other_gpu(manifest, self._gpu)
 
-    def _build(self, folder: Path, graph: str, refused: list[str]) -> EngineFile:
+    def _build(self, graph: str) -> EngineFile:
         try:
             builder = import_module("adain_export.build")
         except ModuleNotFoundError as error:
             install = FLAVORS[self._recipe.flavor].install
             raise AdainError(f"to build the engine of {graph}, {error.name} is needed: {install}") from None
-        for reason in refused:
-            _LOG.warning("%s; it is built anew", reason)
         _LOG.warning("building the engine of %s for %s: once, it may take minutes", graph, self._gpu.name)
-        built: EngineFile = builder.build_engine(self._directory, graph, self._recipe, folder)
+        built: EngineFile = builder.build_engine(self._directory, graph, self._recipe, engines_dir())
         return built
+
+
+def _best(files: Sequence[EngineFile], sizes: Mapping[str, int]) -> tuple[EngineFile, int] | None:
+    """Return the engine and the number of its profile that serve a size best, of those that do."""
+    fits = [
+        (profile.distance(sizes), place, file)
+        for file in files
+        for place, profile in enumerate(file.manifest.recipe.profiles)
+        if profile.covers(sizes)
+    ]
+    if not fits:
+        return None
+    _, place, file = min(fits, key=lambda fit: fit[0])
+    return file, place
+
+
+def _most_regions() -> int:
+    return max(profile.R[2] for profile in DEFAULTS)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def engines_dir() -> Path:

@@ -6,6 +6,7 @@ An engine file is code. One whose bytes are not those of its manifest is not loa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
@@ -15,6 +16,8 @@ from typing import Any
 
 from adain_models.errors import AdainError
 from adain_models.files import explain
+from adain_rt.contract import GRAPHS
+from adain_rt.tensorrt.flavors import FLAVORS
 from adain_rt.tensorrt.profiles import Profile
 
 __all__ = ["FORMAT", "Manifest", "Origin", "Recipe", "engine_stem", "manifest_file", "read_manifest"]
@@ -107,7 +110,8 @@ def engine_stem(origin: Origin, recipe: Recipe, version: str, gpu: str) -> str:
     """Return an engine's file name, less its ending: what a person looks for, and a digest of all it depends on."""
     depends = [asdict(origin), asdict(recipe), version, gpu, toolkit_version("adain-rt")]
     key = sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
-    return f"{origin.metadata['model']}-{origin.graph}-{recipe.precision}-{recipe.flavor}-{key[:12]}"
+    model = re.sub("[^A-Za-z0-9._-]+", "-", origin.metadata["model"])  # it is whatever the graph's file says
+    return f"{model}-{origin.graph}-{recipe.precision}-{recipe.flavor}-{key[:12]}"
 
 
 def manifest_file(engine: Path) -> Path:
@@ -130,7 +134,7 @@ def read_manifest(path: Path) -> Manifest:
         return _from_json(content)
     except OSError as error:
         raise AdainError(f"{path}: the manifest cannot be read ({explain(error)})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise AdainError(f"{path}: is not an engine's manifest, or is damaged; build the engine again") from None
 
 
@@ -144,19 +148,36 @@ def _from_json(content: dict[str, Any]) -> Manifest:
     )
     content["layers"] = tuple(content["layers"])
     manifest = Manifest(Origin(**origin), Recipe(**recipe), **content)
-    _check_types(manifest)
+    _check(manifest)
     return manifest
 
 
-def _check_types(manifest: Manifest) -> None:
-    """Refuse numbers for texts and the like, which JSON lets be."""
-    for part in (manifest, manifest.origin, manifest.recipe):
+def _check(manifest: Manifest) -> None:
+    """Refuse what JSON lets be and no engine has.
+
+    Raises:
+        TypeError: a number for a text, or the like.
+        ValueError: a name or a number that there is not.
+
+    """
+    origin, recipe = manifest.origin, manifest.recipe
+    for part in (manifest, origin, recipe):
         for each in fields(part):
             value = getattr(part, each.name)
             if each.type in _TYPES and not isinstance(value, _TYPES[str(each.type)]):
                 raise TypeError(each.name)
-    if not all(isinstance(value, str) for value in manifest.origin.metadata.values()):
-        raise TypeError("metadata")
+    texts = [*origin.metadata.values(), *recipe.compute_capabilities]
+    for layer in manifest.layers:
+        texts += [layer["name"], layer["type"], *layer["inputs"], *layer["outputs"], *layer["nodes"]]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text is none")
+    ranges = [getattr(profile, name) for profile in recipe.profiles for name in "NHWR"]
+    sound = all(1 <= low <= best <= high for low, best, high in ranges)
+    if not sound or not ranges or origin.graph not in GRAPHS or recipe.flavor not in FLAVORS:
+        raise ValueError("no engine is like this")
+    int(origin.metadata["channels"]), int(origin.metadata["bytes_per_pixel"])
+    if not {"model", "weights_sha256", "contract"} <= origin.metadata.keys():
+        raise ValueError("the graph is not told")
 
 
 _TYPES: dict[str, Any] = {

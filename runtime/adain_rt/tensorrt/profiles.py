@@ -11,7 +11,8 @@ from adain_rt.contract import MIN_SIDE, MULTIPLE, TensorSpec
 
 __all__ = ["DEFAULTS", "Profile", "parse_profile", "static_profile"]
 
-_REGIONS = (1, 2, 8)
+_REGIONS = (1, 2, 15)
+_MAX_SIDE = 16384
 _Range = tuple[int, int, int]
 
 
@@ -48,7 +49,7 @@ DEFAULTS = (
 )
 """What an engine is built for unless told: pictures up to 1024 pixels, some at once; then up to 4096.
 
-A tensor may have 2^31 numbers at most, so that the largest pictures are not batched.
+No tensor then has 2^31 numbers, which not every version takes; so the largest pictures are not batched.
 """
 
 
@@ -85,6 +86,9 @@ def _sizes(text: str) -> tuple[int, int, int]:
         count, height, width = {1: [1, *numbers * 2], 2: [1, *numbers], 3: numbers}[len(numbers)]
     except (KeyError, ValueError):
         raise AdainError(f"size {text!r} is none: give a side (512), HxW (720x1280) or NxHxW (4x512x512)") from None
-    if count < 1 or min(height, width) < MIN_SIDE or height % MULTIPLE or width % MULTIPLE:
-        raise AdainError(f"size {text!r}: H and W must be multiples of {MULTIPLE} from {MIN_SIDE} on, and N at least 1")
+    sides = {height, width}
+    if count < 1 or min(sides) < MIN_SIDE or max(sides) > _MAX_SIDE or any(side % MULTIPLE for side in sides):
+        raise AdainError(
+            f"size {text!r}: H and W must be multiples of {MULTIPLE} from {MIN_SIDE} to {_MAX_SIDE}, and N at least 1"
+        )
     return count, height, width
