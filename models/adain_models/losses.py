@@ -1,0 +1,144 @@
+"""What training minimises: the paper's losses for a decoder behind a fixed encoder, and a teacher's for both as one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from adain_models.adain import adain, channel_statistics
+from adain_models.networks import Network
+from adain_models.teacher import Teacher, normalized, relative_distance, statistics
+
+__all__ = ["FixedEncoder", "Joint", "Recipe", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A crop of a style and what is measured of it once, in no batch: lists by layer.
+
+    Attributes:
+        picture: uint8 (3, H, W).
+        codes: means and deviations, (2C,) each.
+        correlations: between channels, float16 (C, C) each; empty where a recipe does not use them.
+
+    """
+
+    picture: Tensor
+    codes: list[Tensor]
+    correlations: list[Tensor]
+
+
+class Recipe(ABC):
+    """How a network is trained: which of its weights, on which terms."""
+
+    weights: dict[str, float]
+    """Of each term in the loss."""
+
+    @abstractmethod
+    def trained(self, network: Network) -> nn.Module:
+        """Return the part of the network whose weights change."""
+
+    @abstractmethod
+    def target(self, picture: Tensor) -> Target:
+        """Return what is to be known of a style, uint8 (3, H, W)."""
+
+    @abstractmethod
+    def terms(self, network: Network, contents: Tensor, styles: list[Target]) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the terms of the loss, scalars, and the pictures made.
+
+        Args:
+            network: in training.
+            contents: float (N, 3, H, W), RGB in 0..1.
+            styles: N of them.
+
+        """
+
+
+class FixedEncoder(Recipe):
+    """The paper's recipe (section 5.2, equations 11 to 13): the encoder stays, and is what the losses see.
+
+    The content term compares the picture's features with AdaIN's output, the style term the means and deviations of
+    relu1_1 to relu4_1; λ is 10 as in the public PyTorch implementation.
+    """
+
+    def __init__(self, network: Network, style: float = 10) -> None:
+        self.weights = {"content": 1, "style": style}
+        self._encoder = network.encoder.requires_grad_(requires_grad=False)
+
+    def trained(self, network: Network) -> nn.Module:
+        """Return the decoder."""
+        return network.decoder
+
+    @torch.no_grad()
+    def target(self, picture: Tensor) -> Target:
+        """Return the codes of relu1_1 to relu4_1."""
+        return Target(picture, [statistics(features)[0][0] for features in self._features(picture[None] / 255)], [])
+
+    def terms(self, network: Network, contents: Tensor, styles: list[Target]) -> tuple[dict[str, Tensor], Tensor]:
+        """Return content and style."""
+        wanted = [torch.stack(codes) for codes in zip(*(style.codes for style in styles), strict=True)]
+        mean, std = wanted[-1].chunk(2, 1)
+        with torch.no_grad():
+            target = adain(self._features(contents)[-1].float(), mean, std)
+        pictures = network.decoder(target)
+        features = self._features(pictures)
+        style = [2 * nn.functional.mse_loss(statistics(ours)[0], theirs) for ours, theirs in zip(features, wanted, strict=True)]
+        content = nn.functional.mse_loss(features[-1].float(), target)
+        return {"content": content, "style": torch.stack(style).sum()}, pictures
+
+    def _features(self, pictures: Tensor) -> list[Tensor]:
+        """Return relu1_1, relu2_1, relu3_1 and relu4_1."""
+        features, x = [], pictures
+        for name, layer in self._encoder.named_children():
+            x = layer(x)
+            if name.startswith("relu") and name.endswith("_1"):
+                features.append(x)
+        return features
+
+
+class Joint(Recipe):
+    """Encoder and decoder as one, judged by a teacher (``adain_models.teacher`` defines the distances).
+
+    The code of a style comes from the network's own encoder, so that it learns what to put into it. A fourth term keeps
+    the auto-encoder: what the decoder makes of unchanged features is the photo.
+    """
+
+    def __init__(self, teacher: Teacher, style: float = 10, texture: float = 1, identity: float = 1) -> None:
+        self.weights = {"content": 1, "style": style, "texture": texture, "identity": identity}
+        self._teacher = teacher
+
+    def trained(self, network: Network) -> nn.Module:
+        """Return the whole network."""
+        return network
+
+    @torch.no_grad()
+    def target(self, picture: Tensor) -> Target:
+        """Return the codes and the correlations of the teacher's layers."""
+        measured = [statistics(features) for features in self._teacher(picture[None] / 255)]
+        return Target(picture, [code[0] for code, _ in measured], [correlations[0].half() for _, correlations in measured])
+
+    def terms(self, network: Network, contents: Tensor, styles: list[Target]) -> tuple[dict[str, Tensor], Tensor]:
+        """Return content, style, texture and identity."""
+        with torch.no_grad():
+            photo = self._teacher(contents)[-1]
+        encoded = network.encoder(contents).float()
+        mean, std = channel_statistics(network.encoder(torch.stack([style.picture for style in styles]) / 255).float())
+        plain = encoded[: max(1, len(contents) // 4)]
+        pictures, same = network.decoder(torch.cat([adain(encoded, mean, std), plain])).float().split(
+            [len(contents), len(plain)]
+        )
+        features = self._teacher(pictures)
+        codes = [torch.stack(each) for each in zip(*(style.codes for style in styles), strict=True)]
+        textures = [torch.stack([x.float() for x in each]) for each in zip(*(style.correlations for style in styles), strict=True)]
+        measured = [statistics(each) for each in features]
+        style = [relative_distance(code, wanted) for (code, _), wanted in zip(measured, codes, strict=True)]
+        texture = [relative_distance(corr, wanted) for (_, corr), wanted in zip(measured, textures, strict=True)]
+        return {
+            "content": nn.functional.mse_loss(normalized(features[-1]), normalized(photo)),
+            "style": torch.stack(style).mean(),
+            "texture": torch.stack(texture).mean(),
+            "identity": nn.functional.l1_loss(same, contents[: len(plain)]),
+        }, pictures

@@ -1,0 +1,213 @@
+"""Training, read from top to bottom: settings, the state that a checkpoint holds, the loop.
+
+A step's chance comes from the seed and the step's number alone, so that a run that was stopped goes on as if it had
+not been, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adain_models import checkpoint
+from adain_models.crops import Pixels, crop
+from adain_models.errors import AdainError
+from adain_models.files import explain, replacing
+from adain_models.liveness import Watch
+from adain_models.losses import Recipe, Target
+from adain_models.networks import Network
+
+__all__ = ["STATE_NAME", "Progress", "Settings", "Training"]
+
+STATE_NAME = "state.pt"
+
+_RAMP = 0.2  # of the steps: the style's weight rises over them
+_START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
+_VARIANTS = 8  # crops of each style picture; what the teacher sees of one is kept
+_PERMUTED = 0.3  # of style crops, the three colours change places
+_FORGETTING = 0.999  # of the running mean of the weights
+_WATCHED = 10  # one step in so many is watched for dead channels
+_REVIVING = 200  # steps between revivals
+_REVIVED = 0.6  # of the steps: none is revived after
+_CLIP = 1.0  # of the gradient's norm
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is; a resumed one must have the same.
+
+    ``crop`` is the side of a content's crop in pixels (a style's is twice as large), ``rate`` Adam's learning rate, which
+    falls to a twentieth along a cosine.
+    """
+
+    steps: int
+    batch: int = 4
+    crop: int = 128
+    rate: float = 1e-4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step: its number, the terms of the loss, and the share of live channels by layer when they were counted."""
+
+    step: int
+    terms: dict[str, float]
+    live: dict[str, float] | None
+
+
+class Training:
+    """A network in training.
+
+    Args:
+        network: begins with the weights that it has, and is changed.
+        recipe: what is minimised.
+        contents: photographs, uint8 (H, W, 3).
+        styles: groups of pictures, each with how often it is drawn, relative to the others.
+        settings: of the run.
+        device: where it runs.
+
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        recipe: Recipe,
+        contents: Sequence[Pixels],
+        styles: Sequence[tuple[Sequence[Pixels], float]],
+        settings: Settings,
+        device: str = "cpu",
+    ) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.mean = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        self.step = 0
+        self._recipe, self._contents, self._styles = recipe, contents, styles
+        self._settings, self._device = settings, device
+        self._trained = [tensor for tensor in recipe.trained(network).parameters() if tensor.requires_grad]
+        self._optimizer = torch.optim.Adam(self._trained, lr=settings.rate, fused=True)
+        self._watch = Watch(network)
+        self._targets: dict[tuple[int, int, int], Target] = {}
+
+    def run(self) -> Iterator[Progress]:
+        """Train to the last step; yield each, done."""
+        while self.step < self._settings.steps:
+            yield self._advance()
+
+    def _advance(self) -> Progress:
+        settings, done = self._settings, self.step / self._settings.steps
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+        contents, styles = self._batch()
+        self._watch.active = self.step % _WATCHED == 0
+        with torch.autocast(self._device, torch.bfloat16):
+            terms, _ = self._recipe.terms(self.network, contents, styles)
+        ramp = min(1, _START + (1 - _START) * done / _RAMP)
+        factors = {name: weight * (ramp if name in {"style", "texture"} else 1) for name, weight in self._recipe.weights.items()}
+        loss = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._trained, _CLIP)
+        self._optimizer.step()
+        self.step += 1
+        self._average()
+        return Progress(self.step, {name: term.item() for name, term in terms.items()}, self._live(done))
+
+    def _batch(self) -> tuple[Tensor, list[Target]]:
+        settings = self._settings
+        generator = np.random.default_rng((settings.seed, self.step))
+        photos = [self._contents[index] for index in generator.integers(len(self._contents), size=settings.batch)]
+        contents = torch.stack([self._tensor(crop(photo, settings.crop, generator, permuted=0.1)) for photo in photos])
+        shares = np.array([share for _, share in self._styles])
+        groups = generator.choice(len(shares), settings.batch, p=shares / shares.sum())
+        picked = [(int(group), int(generator.integers(len(self._styles[group][0])))) for group in groups]
+        styles = [self._target(*each, int(generator.integers(_VARIANTS))) for each in picked]
+        return (contents / 255).contiguous(memory_format=torch.channels_last), styles
+
+    def _target(self, group: int, index: int, variant: int) -> Target:
+        """Return a crop of a style picture, the same each time, with what the recipe measures of it."""
+        key = (group, index, variant)
+        if key not in self._targets:
+            generator = np.random.default_rng((self._settings.seed, *key))
+            square = crop(self._styles[group][0][index], 2 * self._settings.crop, generator, _PERMUTED)
+            with torch.autocast(self._device, torch.bfloat16):
+                self._targets[key] = self._recipe.target(self._tensor(square))
+        return self._targets[key]
+
+    def _tensor(self, picture: Pixels) -> Tensor:
+        return torch.tensor(picture, device=self._device).permute(2, 0, 1)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the running mean of the weights: short at first, so that the beginning is soon forgotten."""
+        keep = min(_FORGETTING, self.step / (self.step + 9))
+        for name, tensor in self.network.state_dict().items():
+            self.mean[name].lerp_(tensor, 1 - keep)
+
+    def _live(self, done: float) -> dict[str, float] | None:
+        if self.step % _REVIVING:
+            return None
+        live = self._watch.shares()
+        if done < _REVIVED:
+            self._watch.revive(self._optimizer, torch.Generator().manual_seed(self.step))
+        self._watch.restart()
+        return live
+
+    def averaged(self) -> Network:
+        """Return the network with the mean of its weights, for use."""
+        return checkpoint.assemble(
+            self.network.architecture,
+            {name: tensor.detach().cpu().contiguous() for name, tensor in self.mean.items()},
+            "the running mean",
+        )
+
+    def save(self, run: Path) -> None:
+        """Write the state, and the running mean as weights, into a folder.
+
+        Raises:
+            AdainError: the system refuses.
+
+        """
+        state = {
+            "settings": asdict(self._settings),
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "mean": self.mean,
+            "optimizer": self._optimizer.state_dict(),
+            "seen": self._watch.state(),
+        }
+        with replacing(run / STATE_NAME) as aside:
+            torch.save(state, aside)
+        checkpoint.save(self.averaged(), run / "weights.safetensors")
+
+    def resume(self, run: Path) -> None:
+        """Go on from what ``save`` wrote into a folder.
+
+        Raises:
+            AdainError: there is nothing to go on from, it is damaged, or is of a run with other settings.
+
+        """
+        path = run / STATE_NAME
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
+            settings = state["settings"]
+            if settings != asdict(self._settings):
+                name = min(key for key, value in asdict(self._settings).items() if settings.get(key) != value)
+                raise AdainError(
+                    f"{path}: is of a run with {name} {settings.get(name)}, not {getattr(self._settings, name)}"
+                )
+            self.network.load_state_dict(state["network"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._watch.restore(state["seen"])
+            self.mean, self.step = state["mean"], state["step"]
+        except FileNotFoundError:
+            raise AdainError(f"{path}: there is no such file; nothing to resume") from None
+        except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError, EOFError) as error:
+            raise AdainError(f"{path}: is no checkpoint of this network, or is damaged ({explain(error)})") from None
