@@ -31,7 +31,7 @@ STATE_NAME = "state.pt"
 
 _RAMP = 0.2  # of the steps: the style's weight rises over them
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
-_VARIANTS = 8  # crops of each style picture; what the teacher sees of one is kept
+_VARIANTS = 4  # crops of each style picture; what the teacher sees of one is kept
 _PERMUTED = 0.3  # of style crops, the three colours change places
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 10  # one step in so many is watched for dead channels
