@@ -1,7 +1,7 @@
 """Channels that died: rectified to 0 everywhere, on every picture, so that no gradient reaches their weights.
 
-Early steps at a high rate push biases below what the inputs can lift; such a channel stays dead for good, and is capacity
-thrown away. Here they are counted while a network trains, and given new weights.
+A step at a high rate pushes biases below what the inputs can lift; such a channel stays dead for good, and is
+capacity thrown away. Here they are counted while a network trains, and given new weights.
 """
 
 from __future__ import annotations
@@ -102,6 +102,12 @@ def _rectified(network: Network) -> Iterator[tuple[str, nn.Conv2d, nn.Conv2d | N
         for place, (name, child) in enumerate(children):
             if isinstance(child, Residual):
                 yield f"{part}.{name}.a", child.a, child.b
-            elif isinstance(child, nn.Conv2d) and place + 1 < len(children) and isinstance(children[place + 1][1], nn.ReLU):
-                following = next((m for _, m in children[place + 2 :] if not isinstance(m, nn.Upsample | nn.MaxPool2d)), None)
+            elif (
+                isinstance(child, nn.Conv2d)
+                and place + 1 < len(children)
+                and isinstance(children[place + 1][1], nn.ReLU)
+            ):
+                following = next(
+                    (m for _, m in children[place + 2 :] if not isinstance(m, nn.Upsample | nn.MaxPool2d)), None
+                )
                 yield f"{part}.{name}", child, following if isinstance(following, nn.Conv2d) else None

@@ -85,7 +85,10 @@ class FixedEncoder(Recipe):
             target = adain(self._features(contents)[-1].float(), mean, std)
         pictures = network.decoder(target)
         features = self._features(pictures)
-        style = [2 * nn.functional.mse_loss(statistics(ours)[0], theirs) for ours, theirs in zip(features, wanted, strict=True)]
+        style = [
+            2 * nn.functional.mse_loss(statistics(ours)[0], theirs)
+            for ours, theirs in zip(features, wanted, strict=True)
+        ]
         content = nn.functional.mse_loss(features[-1].float(), target)
         return {"content": content, "style": torch.stack(style).sum()}, pictures
 
@@ -118,7 +121,9 @@ class Joint(Recipe):
     def target(self, picture: Tensor) -> Target:
         """Return the codes and the correlations of the teacher's layers."""
         measured = [statistics(features) for features in self._teacher(picture[None] / 255)]
-        return Target(picture, [code[0] for code, _ in measured], [correlations[0].half() for _, correlations in measured])
+        return Target(
+            picture, [code[0] for code, _ in measured], [correlations[0].half() for _, correlations in measured]
+        )
 
     def terms(self, network: Network, contents: Tensor, styles: list[Target]) -> tuple[dict[str, Tensor], Tensor]:
         """Return content, style, texture and identity."""
@@ -127,12 +132,15 @@ class Joint(Recipe):
         encoded = network.encoder(contents).float()
         mean, std = channel_statistics(network.encoder(torch.stack([style.picture for style in styles]) / 255).float())
         plain = encoded[: max(1, len(contents) // 4)]
-        pictures, same = network.decoder(torch.cat([adain(encoded, mean, std), plain])).float().split(
-            [len(contents), len(plain)]
+        pictures, same = (
+            network.decoder(torch.cat([adain(encoded, mean, std), plain])).float().split([len(contents), len(plain)])
         )
         features = self._teacher(pictures)
         codes = [torch.stack(each) for each in zip(*(style.codes for style in styles), strict=True)]
-        textures = [torch.stack([x.float() for x in each]) for each in zip(*(style.correlations for style in styles), strict=True)]
+        textures = [
+            torch.stack([x.float() for x in each])
+            for each in zip(*(style.correlations for style in styles), strict=True)
+        ]
         measured = [statistics(each) for each in features]
         style = [relative_distance(code, wanted) for (code, _), wanted in zip(measured, codes, strict=True)]
         texture = [relative_distance(corr, wanted) for (_, corr), wanted in zip(measured, textures, strict=True)]

@@ -47,7 +47,9 @@ class Teacher(nn.Module):
         for name in _CONVOLUTIONS:
             weight, bias = (_tensor(tensors, f"conv{name}.{kind}", weights) for kind in ("weight", "bias"))
             if weight.shape[1:] != (inputs, 3, 3) or bias.shape != weight.shape[:1]:
-                raise AdainError(f"{weights}: conv{name} is not VGG-19's: {tuple(weight.shape)} after {inputs} channels")
+                raise AdainError(
+                    f"{weights}: conv{name} is not VGG-19's: {tuple(weight.shape)} after {inputs} channels"
+                )
             layer = nn.Conv2d(inputs, len(weight), 3, padding=1)
             layer.load_state_dict({"weight": weight.flip(1) if name == "1_1" else weight, "bias": bias})
             self.convolutions.append(layer)

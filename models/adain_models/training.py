@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adain_models import checkpoint
 from adain_models.crops import Pixels, crop
@@ -25,7 +25,7 @@ from adain_models.liveness import Watch
 from adain_models.losses import Recipe, Target
 from adain_models.networks import Network
 
-__all__ = ["STATE_NAME", "Progress", "Settings", "Training"]
+__all__ = ["STATE_NAME", "Progress", "Settings", "Training", "forget"]
 
 STATE_NAME = "state.pt"
 
@@ -44,8 +44,8 @@ _CLIP = 1.0  # of the gradient's norm
 class Settings:
     """What a run is; a resumed one must have the same.
 
-    ``crop`` is the side of a content's crop in pixels (a style's is twice as large), ``rate`` Adam's learning rate, which
-    falls to a twentieth along a cosine.
+    ``crop`` is the side of a content's crop in pixels, a multiple of 16 (a style's is half as large again), ``rate``
+    Adam's learning rate, which falls to a twentieth along a cosine.
     """
 
     steps: int
@@ -62,6 +62,13 @@ class Progress:
     step: int
     terms: dict[str, float]
     live: dict[str, float] | None
+
+
+def forget(part: nn.Module) -> None:
+    """Give the convolutions of a network, or of a part of one, random weights (PyTorch's own)."""
+    for layer in part.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.reset_parameters()
 
 
 class Training:
@@ -110,7 +117,10 @@ class Training:
         with torch.autocast(self._device, torch.bfloat16):
             terms, _ = self._recipe.terms(self.network, contents, styles)
         ramp = min(1, _START + (1 - _START) * done / _RAMP)
-        factors = {name: weight * (ramp if name in {"style", "texture"} else 1) for name, weight in self._recipe.weights.items()}
+        factors = {
+            name: weight * (ramp if name in {"style", "texture"} else 1)
+            for name, weight in self._recipe.weights.items()
+        }
         loss = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
         self._optimizer.zero_grad()
         loss.backward()
@@ -136,7 +146,7 @@ class Training:
         key = (group, index, variant)
         if key not in self._targets:
             generator = np.random.default_rng((self._settings.seed, *key))
-            square = crop(self._styles[group][0][index], 2 * self._settings.crop, generator, _PERMUTED)
+            square = crop(self._styles[group][0][index], self._settings.crop * 3 // 2, generator, _PERMUTED)
             with torch.autocast(self._device, torch.bfloat16):
                 self._targets[key] = self._recipe.target(self._tensor(square))
         return self._targets[key]
