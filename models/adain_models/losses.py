@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,12 +47,19 @@ class Recipe(ABC):
         """Return what is to be known of a style, uint8 (3, H, W)."""
 
     @abstractmethod
-    def terms(self, network: Network, contents: Tensor, styles: list[Target]) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the terms of the loss, scalars, and the pictures made.
+    def features(self, photos: Tensor) -> Tensor:
+        """Return what is to be known of photos, (N, C, h, w), of RGB in 0..1, float (N, 3, H, W)."""
+
+    @abstractmethod
+    def terms(
+        self, network: Network, contents: Tensor, features: Tensor, styles: Sequence[Target]
+    ) -> dict[str, Tensor]:
+        """Return the terms of the loss, scalars.
 
         Args:
             network: in training.
             contents: float (N, 3, H, W), RGB in 0..1.
+            features: of the contents.
             styles: N of them.
 
         """
@@ -77,20 +85,23 @@ class FixedEncoder(Recipe):
         """Return the codes of relu1_1 to relu4_1."""
         return Target(picture, [statistics(features)[0][0] for features in self._features(picture[None] / 255)], [])
 
-    def terms(self, network: Network, contents: Tensor, styles: list[Target]) -> tuple[dict[str, Tensor], Tensor]:
+    @torch.no_grad()
+    def features(self, photos: Tensor) -> Tensor:
+        """Return relu4_1."""
+        return self._features(photos)[-1]
+
+    def terms(
+        self, network: Network, contents: Tensor, features: Tensor, styles: Sequence[Target]
+    ) -> dict[str, Tensor]:
         """Return content and style."""
+        del contents
         wanted = [torch.stack(codes) for codes in zip(*(style.codes for style in styles), strict=True)]
         mean, std = wanted[-1].chunk(2, 1)
-        with torch.no_grad():
-            target = adain(self._features(contents)[-1].float(), mean, std)
-        pictures = network.decoder(target)
-        features = self._features(pictures)
-        style = [
-            2 * nn.functional.mse_loss(statistics(ours)[0], theirs)
-            for ours, theirs in zip(features, wanted, strict=True)
-        ]
-        content = nn.functional.mse_loss(features[-1].float(), target)
-        return {"content": content, "style": torch.stack(style).sum()}, pictures
+        target = adain(features.float(), mean, std)
+        made = self._features(network.decoder(target))
+        style = [2 * nn.functional.mse_loss(statistics(x)[0], theirs) for x, theirs in zip(made, wanted, strict=True)]
+        content = nn.functional.mse_loss(made[-1].float(), target)
+        return {"content": content, "style": torch.stack(style).sum()}
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
         """Return relu1_1, relu2_1, relu3_1 and relu4_1."""
@@ -125,28 +136,43 @@ class Joint(Recipe):
             picture, [code[0] for code, _ in measured], [correlations[0].half() for _, correlations in measured]
         )
 
-    def terms(self, network: Network, contents: Tensor, styles: list[Target]) -> tuple[dict[str, Tensor], Tensor]:
+    @torch.no_grad()
+    def features(self, photos: Tensor) -> Tensor:
+        """Return relu3_4 after instance normalisation."""
+        return normalized(self._teacher(photos)[-1])
+
+    def terms(
+        self, network: Network, contents: Tensor, features: Tensor, styles: Sequence[Target]
+    ) -> dict[str, Tensor]:
         """Return content, style, texture and identity."""
-        with torch.no_grad():
-            photo = self._teacher(contents)[-1]
         encoded = network.encoder(contents).float()
         mean, std = channel_statistics(network.encoder(torch.stack([style.picture for style in styles]) / 255).float())
         plain = encoded[: max(1, len(contents) // 4)]
-        pictures, same = (
-            network.decoder(torch.cat([adain(encoded, mean, std), plain])).float().split([len(contents), len(plain)])
-        )
-        features = self._teacher(pictures)
+        decoded = network.decoder(torch.cat([adain(encoded, mean, std), plain])).float()
+        pictures, same = decoded.split([len(contents), len(plain)])
+        identity = nn.functional.l1_loss(same, contents[: len(plain)])
+        return {**self.judged(pictures, features, styles), "identity": identity}
+
+    def judged(self, pictures: Tensor, photos: Tensor, styles: Sequence[Target]) -> dict[str, Tensor]:
+        """Return content, style and texture of pictures, whatever made them.
+
+        Args:
+            pictures: float (N, 3, H, W), RGB around 0..1.
+            photos: their features.
+            styles: N of them.
+
+        """
+        layers = self._teacher(pictures)
+        measured = [statistics(layer) for layer in layers]
         codes = [torch.stack(each) for each in zip(*(style.codes for style in styles), strict=True)]
         textures = [
-            torch.stack([x.float() for x in each])
+            torch.stack([matrix.float() for matrix in each])
             for each in zip(*(style.correlations for style in styles), strict=True)
         ]
-        measured = [statistics(each) for each in features]
-        style = [relative_distance(code, wanted) for (code, _), wanted in zip(measured, codes, strict=True)]
-        texture = [relative_distance(corr, wanted) for (_, corr), wanted in zip(measured, textures, strict=True)]
+        style = [relative_distance(ours, theirs) for (ours, _), theirs in zip(measured, codes, strict=True)]
+        texture = [relative_distance(ours, theirs) for (_, ours), theirs in zip(measured, textures, strict=True)]
         return {
-            "content": nn.functional.mse_loss(normalized(features[-1]), normalized(photo)),
+            "content": nn.functional.mse_loss(normalized(layers[-1]), photos.float()),
             "style": torch.stack(style).mean(),
             "texture": torch.stack(texture).mean(),
-            "identity": nn.functional.l1_loss(same, contents[: len(plain)]),
-        }, pictures
+        }

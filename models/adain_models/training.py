@@ -31,8 +31,8 @@ STATE_NAME = "state.pt"
 
 _RAMP = 0.2  # of the steps: the style's weight rises over them
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
-_VARIANTS = 4  # crops of each style picture; what the teacher sees of one is kept
-_PERMUTED = 0.3  # of style crops, the three colours change places
+_VARIANTS = 4  # crops of each picture; what the recipe measures of one is kept
+_KEPT = 8192  # crops of photos, and as many of styles
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 10  # one step in so many is watched for dead channels
 _REVIVING = 200  # steps between revivals
@@ -53,6 +53,14 @@ class Settings:
     crop: int = 128
     rate: float = 1e-4
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A crop of a photo, uint8 (3, H, W), and its features, bfloat16 (C, h, w)."""
+
+    picture: Tensor
+    features: Tensor
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class Training:
         self._trained = [tensor for tensor in recipe.trained(network).parameters() if tensor.requires_grad]
         self._optimizer = torch.optim.Adam(self._trained, lr=settings.rate, fused=True)
         self._watch = Watch(network)
+        self._photos: dict[tuple[int, int], _Photo] = {}
         self._targets: dict[tuple[int, int, int], Target] = {}
 
     def run(self) -> Iterator[Progress]:
@@ -112,10 +121,12 @@ class Training:
         settings, done = self._settings, self.step / self._settings.steps
         for group in self._optimizer.param_groups:
             group["lr"] = settings.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
-        contents, styles = self._batch()
+        photos, styles = self._batch()
+        contents = torch.stack([photo.picture for photo in photos]) / 255
+        features = torch.stack([photo.features for photo in photos])
         self._watch.active = self.step % _WATCHED == 0
-        with torch.autocast(self._device, torch.bfloat16):
-            terms, _ = self._recipe.terms(self.network, contents, styles)
+        with self._autocast():
+            terms = self._recipe.terms(self.network, contents, features, styles)
         ramp = min(1, _START + (1 - _START) * done / _RAMP)
         factors = {
             name: weight * (ramp if name in {"style", "texture"} else 1)
@@ -130,29 +141,51 @@ class Training:
         self._average()
         return Progress(self.step, {name: term.item() for name, term in terms.items()}, self._live(done))
 
-    def _batch(self) -> tuple[Tensor, list[Target]]:
-        settings = self._settings
-        generator = np.random.default_rng((settings.seed, self.step))
-        photos = [self._contents[index] for index in generator.integers(len(self._contents), size=settings.batch)]
-        contents = torch.stack([self._tensor(crop(photo, settings.crop, generator, permuted=0.1)) for photo in photos])
+    def _batch(self) -> tuple[list[_Photo], list[Target]]:
+        """Return as many photos as styles, drawn by the seed and the step's number."""
+        count = self._settings.batch
+        generator = np.random.default_rng((self._settings.seed, self.step))
+        variants = generator.integers(_VARIANTS, size=(2, count)).tolist()
+        photos = generator.integers(len(self._contents), size=count).tolist()
         shares = np.array([share for _, share in self._styles])
-        groups = generator.choice(len(shares), settings.batch, p=shares / shares.sum())
-        picked = [(int(group), int(generator.integers(len(self._styles[group][0])))) for group in groups]
-        styles = [self._target(*each, int(generator.integers(_VARIANTS))) for each in picked]
-        return (contents / 255).contiguous(memory_format=torch.channels_last), styles
+        groups = generator.choice(len(shares), count, p=shares / shares.sum()).tolist()
+        paintings = [int(generator.integers(len(self._styles[group][0]))) for group in groups]
+        return (
+            list(map(self._photo, photos, variants[0])),
+            list(map(self._target, groups, paintings, variants[1])),
+        )
+
+    def _photo(self, index: int, variant: int) -> _Photo:
+        """Return a crop of a photo, the same each time, with its features."""
+        key = (index, variant)
+        if key in self._photos:
+            return self._photos[key]
+        picture = self._crop(self._contents[index], self._settings.crop, 0.1, key)
+        with self._autocast():
+            photo = _Photo(picture, self._recipe.features(picture[None] / 255)[0].bfloat16())
+        if len(self._photos) < _KEPT:
+            self._photos[key] = photo
+        return photo
 
     def _target(self, group: int, index: int, variant: int) -> Target:
         """Return a crop of a style picture, the same each time, with what the recipe measures of it."""
         key = (group, index, variant)
-        if key not in self._targets:
-            generator = np.random.default_rng((self._settings.seed, *key))
-            square = crop(self._styles[group][0][index], self._settings.crop * 3 // 2, generator, _PERMUTED)
-            with torch.autocast(self._device, torch.bfloat16):
-                self._targets[key] = self._recipe.target(self._tensor(square))
-        return self._targets[key]
+        if key in self._targets:
+            return self._targets[key]
+        picture = self._crop(self._styles[group][0][index], self._settings.crop * 3 // 2, 0.3, key)
+        with self._autocast():
+            target = self._recipe.target(picture)
+        if len(self._targets) < _KEPT:
+            self._targets[key] = target
+        return target
 
-    def _tensor(self, picture: Pixels) -> Tensor:
-        return torch.tensor(picture, device=self._device).permute(2, 0, 1)
+    def _crop(self, picture: Pixels, side: int, permuted: float, key: tuple[int, ...]) -> Tensor:
+        """Return a crop, uint8 (3, H, W), by the seed and the key; ``permuted`` is the chance of other colours."""
+        square = crop(picture, side, np.random.default_rng((self._settings.seed, *key)), permuted)
+        return torch.tensor(square, device=self._device).permute(2, 0, 1)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device, torch.bfloat16)
 
     @torch.no_grad()
     def _average(self) -> None:
