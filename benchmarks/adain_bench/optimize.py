@@ -35,7 +35,7 @@ def optimize(recipe: Joint, photo: Pixels, style: Pixels, steps: int = 100) -> P
             terms = recipe.judged(picture, content, [target])
         loss = torch.stack([recipe.weights[name] * term for name, term in terms.items()]).sum()
         adam.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         adam.step()
         with torch.no_grad():
             picture.clamp_(0, 1)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from adain_models.adain import EPSILON
 from adain_models.errors import AdainError
 from adain_models.files import read_safetensors
+from adain_models.networks import channels_last
 
 __all__ = ["LAYERS", "Teacher", "normalized", "relative_distance", "statistics"]
 
@@ -55,6 +56,7 @@ class Teacher(nn.Module):
             self.convolutions.append(layer)
             inputs = len(weight)
         self.requires_grad_(requires_grad=False)
+        channels_last(self)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Return the features of ``LAYERS``, (N, C, h, w) each, of RGB in 0..1, float (N, 3, H, W)."""

@@ -23,7 +23,7 @@ from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_models.liveness import Watch
 from adain_models.losses import Recipe, Target
-from adain_models.networks import Network
+from adain_models.networks import Network, channels_last
 
 __all__ = ["STATE_NAME", "Progress", "Settings", "Training", "forget"]
 
@@ -101,7 +101,8 @@ class Training:
         settings: Settings,
         device: str = "cpu",
     ) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.network = network.to(device)
+        channels_last(network)
         self.mean = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.step = 0
         self._recipe, self._contents, self._styles = recipe, contents, styles
@@ -134,7 +135,7 @@ class Training:
         }
         loss = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
         self._optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._trained, _CLIP)
         self._optimizer.step()
         self.step += 1

@@ -147,8 +147,7 @@ def command(
     network = checkpoint.load(store.model_dir(model) / store.WEIGHTS_NAME)
     recipe: Recipe
     if teacher:
-        judge = Teacher(teacher).to(device, memory_format=torch.channels_last)
-        recipe = Joint(judge, style_weight, texture_weight)
+        recipe = Joint(Teacher(teacher).to(device), style_weight, texture_weight)
     else:
         recipe = FixedEncoder(network, style_weight)
     if fresh:
@@ -162,7 +161,7 @@ def command(
     run = training.Training(network, recipe, photos, groups, settings, device)
     if resume:
         run.resume(output)
-    with _journal(output) as write, progress("Training", steps - run.step, run.run()) as shown:
+    with _journal(output, steps) as write, progress("Training", steps - run.step, run.run()) as shown:
         for done in shown:
             write(done)
             if done.step % every == 0 or done.step == steps:
@@ -204,7 +203,8 @@ def _read(directory: Path) -> tuple[list[Pixels], list[Pixels]]:
     """
     from adain_models.crops import LARGEST, held_out
 
-    trained, kept = [], []
+    trained: list[Pixels] = []
+    kept: list[Pixels] = []
     paths = pictures_in(directory)
     with progress(f"Reading {directory.name}", len(paths), paths) as shown:
         for path in shown:
@@ -240,7 +240,7 @@ def _sheet(network: Network, photos: Sequence[Pixels], styles: Sequence[Pixels])
 
 
 @contextmanager
-def _journal(run: Path) -> Iterator[Callable[[Progress], None]]:
+def _journal(run: Path, last: int) -> Iterator[Callable[[Progress], None]]:
     """Yield what writes a step down: into ``log.jsonl``, to standard output, and for TensorBoard if it is installed.
 
     A line has the terms' means, and the pace, since the line before.
@@ -250,7 +250,7 @@ def _journal(run: Path) -> Iterator[Callable[[Progress], None]]:
     except ImportError:
         board = None
     else:
-        board = SummaryWriter(run)  # type: ignore[no-untyped-call]
+        board = SummaryWriter(run)
     run.mkdir(parents=True, exist_ok=True)
     since: list[Progress] = []
     began = time.perf_counter()
@@ -258,7 +258,7 @@ def _journal(run: Path) -> Iterator[Callable[[Progress], None]]:
     def write(done: Progress) -> None:
         nonlocal began
         since.append(done)
-        if done.step % _LOGGED and done.live is None:
+        if done.step % _LOGGED and done.step != last:
             return
         now = time.perf_counter()
         terms = {name: float(np.mean([each.terms[name] for each in since])) for name in done.terms}
@@ -267,8 +267,9 @@ def _journal(run: Path) -> Iterator[Callable[[Progress], None]]:
             line["live"] = float(np.mean(list(done.live.values())))
         click.echo("  ".join(f"{name} {value:.4g}" for name, value in line.items()))
         print(json.dumps({**line, "live_by_layer": done.live}), file=log, flush=True)
-        for name, value in line.items() if board else ():
-            board.add_scalar(name, value, done.step)
+        if board:
+            for name, value in line.items():
+                board.add_scalar(name, value, done.step)
         since.clear()
         began = now
 
