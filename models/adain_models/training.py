@@ -29,7 +29,7 @@ __all__ = ["STATE_NAME", "Progress", "Settings", "Training", "forget"]
 
 STATE_NAME = "state.pt"
 
-_RAMP = 0.2  # of the steps: the style's weight rises over them
+_RAMP = 0.1  # of the steps: the style's weight rises over them
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
 _VARIANTS = 4  # crops of each picture; what the recipe measures of one is kept
 _KEPT = 8192  # crops of photos, and as many of styles
