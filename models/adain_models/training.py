@@ -31,7 +31,7 @@ STATE_NAME = "state.pt"
 
 _RAMP = 0.1  # of the steps: the style's weight rises over them
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
-_VARIANTS = 4  # crops of each picture; what the recipe measures of one is kept
+_VARIANTS = (2, 4)  # crops of each photo and of each style; what the recipe measures of one is kept
 _KEPT = 8192  # crops of photos, and as many of styles
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 10  # one step in so many is watched for dead channels
@@ -146,7 +146,7 @@ class Training:
         """Return as many photos as styles, drawn by the seed and the step's number."""
         count = self._settings.batch
         generator = np.random.default_rng((self._settings.seed, self.step))
-        variants = generator.integers(_VARIANTS, size=(2, count)).tolist()
+        variants = [generator.integers(crops, size=count).tolist() for crops in _VARIANTS]
         photos = generator.integers(len(self._contents), size=count).tolist()
         shares = np.array([share for _, share in self._styles])
         groups = generator.choice(len(shares), count, p=shares / shares.sum()).tolist()
