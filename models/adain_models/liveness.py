@@ -17,6 +17,8 @@ from adain_models.networks import Network, bias_of
 
 __all__ = ["Watch"]
 
+_FAINT = 0.1
+
 
 @dataclass
 class _Rectified:
@@ -70,8 +72,10 @@ class Watch:
     def revive(self, optimizer: torch.optim.Adam, generator: torch.Generator) -> int:
         """Give channels that were not seen new weights, and return how many there were.
 
-        They read at random (He et al. 2015) and are read with weight 0, so that the network computes what it did, and
-        the first step moves the readers. The optimiser forgets these weights' moments.
+        They read at random, ``_FAINT`` times what He et al. (2015) give, and are read with weight 0: the network
+        computes what it did, and the first step moves the readers. The optimiser forgets these weights' moments, and so
+        moves them at its full rate at once, all alike; were the channels as loud as the others, that step would
+        destroy what the network knows.
         """
         revived = 0
         for each in self._all:
@@ -80,7 +84,7 @@ class Watch:
                 continue
             revived += int(dead.sum())
             weight = each.layer.weight
-            fresh = torch.randn(weight[dead].shape, generator=generator) * (2 / weight[0].numel()) ** 0.5
+            fresh = torch.randn(weight[dead].shape, generator=generator) * _FAINT * (2 / weight[0].numel()) ** 0.5
             weight[dead] = fresh.to(weight)
             bias_of(each.layer)[dead] = 0
             each.reader.weight[:, dead] = 0
