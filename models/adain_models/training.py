@@ -42,7 +42,7 @@ _CLIP = 1.0  # of the gradient's norm
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is; a resumed one must have the same.
+    """What a run is; a resumed one must have the same, but may have more or fewer steps.
 
     ``crop`` is the side of a content's crop in pixels, a multiple of 16 (a style's is half as large again), ``rate``
     Adam's learning rate, which falls to a twentieth along a cosine.
@@ -241,12 +241,10 @@ class Training:
         path = run / STATE_NAME
         try:
             state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
-            settings = state["settings"]
-            if settings != asdict(self._settings):
-                name = min(key for key, value in asdict(self._settings).items() if settings.get(key) != value)
-                raise AdainError(
-                    f"{path}: is of a run with {name} {settings.get(name)}, not {getattr(self._settings, name)}"
-                )
+            found, wanted = state["settings"], asdict(self._settings)
+            for name in wanted.keys() - {"steps"}:
+                if found[name] != wanted[name]:
+                    raise AdainError(f"{path}: is of a run with {name} {found[name]}, not {wanted[name]}")
             self.network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._watch.restore(state["seen"])
