@@ -38,11 +38,12 @@ _WATCHED = 10  # one step in so many is watched for dead channels
 _REVIVING = 200  # steps between revivals
 _REVIVED = 0.6  # of the steps: none is revived after
 _CLIP = 1.0  # of the gradient's norm
+_SAME = ("crop", "seed")  # settings that a resumed run must have
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is; a resumed one must have the same, but may have more or fewer steps.
+    """What a run is; a resumed one must see the same crops (``_SAME``), and may go at another pace.
 
     ``crop`` is the side of a content's crop in pixels, a multiple of 16 (a style's is half as large again), ``rate``
     Adam's learning rate, which falls to a twentieth along a cosine.
@@ -242,7 +243,7 @@ class Training:
         try:
             state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
             found, wanted = state["settings"], asdict(self._settings)
-            for name in wanted.keys() - {"steps"}:
+            for name in _SAME:
                 if found[name] != wanted[name]:
                     raise AdainError(f"{path}: is of a run with {name} {found[name]}, not {wanted[name]}")
             self.network.load_state_dict(state["network"])
