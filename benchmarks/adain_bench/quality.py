@@ -22,13 +22,14 @@ from torch import Tensor
 
 from adain_bench.optimize import optimize
 from adain_export.psnr import psnr
+from adain_models.errors import AdainError
 from adain_models.losses import Joint
 from adain_models.teacher import Teacher, normalized, relative_distance, statistics
 from adain_rt.contract import Pixels
 from adain_rt.pictures import frame, read_picture
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["Judge", "Pair", "Quality", "examine"]
+__all__ = ["UNTOUCHED", "Judge", "Pair", "Quality", "examine"]
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,20 @@ class Quality:
     texture_gap: float
 
 
+UNTOUCHED = Quality(1, 0, 1)
+"""The figures of the photo as it is, in any style."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """What was found of one photo in one style, as it is computed here and in fp32.
 
     ``psnr`` is that between the two in decibels, ``identity`` the error of the photo in its own style. Between
-    ``untouched``, the photo as it is, and ``optimized``, its pixels optimised for the losses, is what can be.
+    ``UNTOUCHED``, the photo as it is, and ``optimized``, its pixels optimised for the losses, is what can be.
     """
 
     photo: str
     style: str
-    untouched: Quality
     here: Quality
     fp32: Quality
     optimized: Quality | None
@@ -66,6 +70,9 @@ class Judge:
         photo: uint8 (H, W, 3).
         style: uint8 of any size (h, w, 3).
 
+    Raises:
+        AdainError: the photo has the style already, and there is no gap to be left.
+
     """
 
     def __init__(self, teacher: Teacher, photo: Pixels, style: Pixels) -> None:
@@ -74,6 +81,8 @@ class Judge:
         of_photo = self._features(photo)
         self._content = normalized(of_photo[-1])
         self._whole = self._distances(of_photo)
+        if 0 in self._whole:
+            raise AdainError("the photo is the style itself: there is no gap that could be left")
 
     def judge(self, picture: Pixels) -> Quality:
         """Return the figures of a picture, uint8 (H, W, 3), of the photo's size."""
@@ -123,7 +132,6 @@ def examine(
     return Pair(
         photo=str(photo),
         style=str(painting),
-        untouched=judge.judge(content),
         here=judge.judge(made),
         fp32=judge.judge(exact),
         optimized=judge.judge(optimize(Joint(teacher), content, style)) if optimized else None,

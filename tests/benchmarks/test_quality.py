@@ -39,6 +39,11 @@ def test_the_style_itself_leaves_no_gap_and_a_distance(teacher, china, flower):
     assert judged.content > 0.5
 
 
+def test_a_photo_that_is_the_style_has_no_gap_to_be_left(teacher, china):
+    with pytest.raises(AdainError, match="no gap"):
+        Judge(teacher, china[:64, :64], china[:64, :64])
+
+
 def test_a_mixture_of_the_two_lies_between(teacher, china, flower):
     photo, style = china[:96, :96], flower[:96, :96]
     half = ((photo.astype(int) + style) // 2).astype(np.uint8)
@@ -122,7 +127,9 @@ def test_the_command_keeps_to_what_training_never_saw_and_to_so_many_pairs(desk,
     assert [pair["style"] for pair in spread] == [f"styles/{number:05}.png" for number in (0, 3, 6)]
     kept = [path for path in sorted((desk / "styles").iterdir()) if held_out(path)]
     assert 0 < len(kept) < 10
-    judged = CliRunner().invoke(command, ["quality", *map(str, kept), *options, "--held-out"])
-    assert [pair["style"] for pair in json.loads(judged.stdout)] == [f"styles/{path.name}" for path in kept]
-    refused = CliRunner().invoke(command, ["quality", "a.png", *options, "--held-out"])
+    (desk / "a.png").rename(kept[0].name)
+    judged = CliRunner().invoke(command, ["quality", kept[0].name, "b.png", *options, "--held-out"])
+    found = [(pair["photo"], pair["style"]) for pair in json.loads(judged.stdout)]
+    assert found == [(kept[0].name, f"styles/{path.name}") for path in kept]
+    refused = CliRunner().invoke(command, ["quality", "b.png", *options, "--held-out"])
     assert isinstance(refused.exception, AdainError)
