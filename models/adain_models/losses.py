@@ -121,7 +121,7 @@ class Joint(Recipe):
     """
 
     def __init__(
-        self, teacher: Teacher, style: float = 10, texture: float = 1, identity: float = 1, variation: float = 4
+        self, teacher: Teacher, style: float = 10, texture: float = 1, identity: float = 1, variation: float = 10
     ) -> None:
         self.weights = {"content": 1, "style": style, "texture": texture, "identity": identity, "variation": variation}
         self._teacher = teacher
