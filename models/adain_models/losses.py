@@ -117,8 +117,8 @@ class Joint(Recipe):
     """Encoder and decoder as one, judged by a teacher (``adain_models.teacher`` defines the distances).
 
     The code of a style comes from the network's own encoder, so that it learns what to put into it. The term of
-    identity keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of unrest keeps flat
-    regions calm.
+    identity keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of unrest keeps
+    flat regions calm.
     """
 
     def __init__(
