@@ -122,7 +122,7 @@ class Joint(Recipe):
     """
 
     def __init__(
-        self, teacher: Teacher, style: float = 10, texture: float = 1, identity: float = 1, unrest: float = 100
+        self, teacher: Teacher, style: float = 30, texture: float = 8, identity: float = 1, unrest: float = 100
     ) -> None:
         self.weights = {"content": 1, "style": style, "texture": texture, "identity": identity, "unrest": unrest}
         self._teacher = teacher
