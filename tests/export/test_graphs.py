@@ -160,5 +160,5 @@ def test_verify_refuses_a_graph_that_computes_something_else(tmp_path):
     bias = next(tensor for tensor in model.graph.initializer if tensor.name == "decoder.out.bias")
     bias.raw_data = (np.frombuffer(bias.raw_data, np.float32) + 5).tobytes()
     onnx.save(model, tmp_path / "stylize_fixed.onnx")
-    with pytest.raises(AdainError, match="stylize_fixed differs from PyTorch by [56] of 256"):
+    with pytest.raises(AdainError, match=r"stylize_fixed differs from PyTorch by [56] of 256"):
         verify(tmp_path)
