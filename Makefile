@@ -22,7 +22,7 @@ STUBS := build/stubs/tensorrt
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
-	$(BIN)/adain-rt grid $(PHOTOS)/ --style @starry-night --style @in-the-rain --style @rhone-glacier --style @almond-blossom \
+	$(BIN)/adain-rt grid $(PHOTOS)/ --style @starry-night --style @wheat-field --style @rhone-glacier --style @almond-blossom \
 	    -o demo/grid.jpg --overwrite
 	@echo "The pictures are demo/starry-night.jpg and demo/grid.jpg"
 

@@ -9,6 +9,7 @@ import pytest
 import sklearn
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from adain_export.export import export_model
@@ -63,6 +64,20 @@ def vgg19_dir(vgg19: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stylizer() -> Stylizer:
     """The bundled model on the default backend."""
     return Stylizer()
+
+
+@pytest.fixture(scope="session")
+def narrow_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of VGG-19's layers, few channels wide, with random weights."""
+    generator = torch.Generator().manual_seed(0)
+    tensors, inputs = {}, 3
+    for name, outputs in {"1_1": 8, "1_2": 8, "2_1": 12, "2_2": 12, "3_1": 16, "3_2": 16, "3_3": 16, "3_4": 16}.items():
+        weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / (9 * inputs)) ** 0.5
+        tensors |= {f"conv{name}.weight": weight, f"conv{name}.bias": torch.zeros(outputs)}
+        inputs = outputs
+    path = tmp_path_factory.mktemp("teacher") / "narrow.safetensors"
+    save_file(tensors, path)
+    return path
 
 
 @torch.no_grad()

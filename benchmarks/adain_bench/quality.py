@@ -1,11 +1,14 @@
 """How good pictures are, by the features of a teacher: VGG-19 with the weights that Keras publishes.
 
-- *style gap left*: with code(x) the channel means and deviations at a layer, the mean over relu1_1, relu2_1, relu3_1
-  and relu3_4 of |code(picture) - code(style)|² / |code(style)|², divided by the same for the photo itself. 1 is the
-  untouched photo, 0 a picture whose statistics are the style's.
-- *content distance*: the mean square difference of relu3_4 after instance normalisation, between picture and photo.
+With the distances of ``adain_models.teacher``, each summed over its four layers:
 
-Both see tones more than strokes: they rank models, and do not replace looking.
+- *style gap left*: the style distance between picture and style, divided by that between photo and style. 1 is the
+  untouched photo, 0 a picture whose means and deviations are the style's.
+- *texture gap left*: the same of the texture distance. Tones do not count in it; strokes, hatching and grain do.
+- *content distance*: that of relu3_4 between picture and photo.
+- *identity error*: the mean absolute difference, in levels of 256, between a photo and the photo in its own style.
+
+They rank models, and do not replace looking.
 """
 
 from __future__ import annotations
@@ -13,24 +16,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from adain_bench.optimize import optimize
 from adain_export.psnr import psnr
-from adain_models.adain import channel_statistics
 from adain_models.errors import AdainError
+from adain_models.losses import Joint
+from adain_models.teacher import Teacher, normalized, relative_distance, statistics
 from adain_rt.contract import Pixels
 from adain_rt.pictures import frame, read_picture
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["Pair", "Quality", "Teacher", "judge"]
-
-_BLOCKS = ((1, 2), (2, 2), (3, 4))  # of each block's convolutions, those that come before relu3_4
-_STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
-_CONTENT_LAYER = "conv3_4"
-_MEAN_BGR = (103.939, 116.779, 123.68)
+__all__ = ["UNTOUCHED", "Judge", "Pair", "Quality", "examine"]
 
 
 @dataclass(frozen=True)
@@ -39,73 +38,88 @@ class Quality:
 
     style_gap: float
     content: float
+    texture_gap: float
+
+
+UNTOUCHED = Quality(1, 0, 1)
+"""The figures of the photo as it is, in any style."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What was found of one photo in one style, as it is computed here and in fp32; psnr in decibels."""
+    """What was found of one photo in one style, as it is computed here and in fp32.
+
+    ``psnr`` is that between the two in decibels, ``identity`` the error of the photo in its own style. Between
+    ``UNTOUCHED``, the photo as it is, and ``optimized``, its pixels optimised for the losses, is what can be.
+    """
 
     photo: str
     style: str
     here: Quality
     fp32: Quality
+    optimized: Quality | None
     psnr: float
+    identity: float
 
 
-class Teacher:
-    """VGG-19 up to relu3_4, frozen.
+class Judge:
+    """Gives pictures their figures for one photo in one style.
 
     Args:
-        weights: a safetensors file with ``convB_I.weight`` (out, in, 3, 3) and ``convB_I.bias``.
+        teacher: sees all three.
+        photo: uint8 (H, W, 3).
+        style: uint8 of any size (h, w, 3).
 
     Raises:
-        AdainError: the file is missing, damaged, or holds other tensors.
+        AdainError: the photo has the style already, and there is no gap to be left.
 
     """
 
-    def __init__(self, weights: Path) -> None:
-        names = [f"conv{block}_{layer}" for block, layers in _BLOCKS for layer in range(1, layers + 1)]
-        try:
-            tensors = load_file(weights)
-            self._layers = {name: (tensors[f"{name}.weight"], tensors[f"{name}.bias"]) for name in names}
-        except (OSError, SafetensorError) as error:
-            raise AdainError(f"{weights}: the teacher's weights cannot be read ({error})") from None
-        except KeyError as error:
-            raise AdainError(f"{weights}: holds no {error.args[0]}, which VGG-19 has") from None
+    def __init__(self, teacher: Teacher, photo: Pixels, style: Pixels) -> None:
+        self._teacher = teacher
+        self._style = [statistics(layer) for layer in self._features(style)]
+        of_photo = self._features(photo)
+        self._content = normalized(of_photo[-1])
+        self._whole = self._distances(of_photo)
+        if 0 in self._whole:
+            raise AdainError("the photo is the style itself: there is no gap that could be left")
+
+    def judge(self, picture: Pixels) -> Quality:
+        """Return the figures of a picture, uint8 (H, W, 3), of the photo's size."""
+        features = self._features(picture)
+        style, texture = self._distances(features)
+        content = torch.nn.functional.mse_loss(normalized(features[-1]), self._content).item()
+        return Quality(style / self._whole[0], content, texture / self._whole[1])
 
     @torch.no_grad()
-    def judge(self, picture: Pixels, photo: Pixels, style: Pixels) -> Quality:
-        """Return a picture's figures.
-
-        Args:
-            picture: uint8 (H, W, 3), the photo in the style.
-            photo: uint8 (H, W, 3).
-            style: uint8 of any size (h, w, 3).
-
-        """
-        of_picture, of_photo, of_style = (self._features(pixels) for pixels in (picture, photo, style))
-        gaps = [
-            (_gap(of_picture[layer], of_style[layer]), _gap(of_photo[layer], of_style[layer]))
-            for layer in _STYLE_LAYERS
-        ]
-        left, whole = (sum(each) for each in zip(*gaps, strict=True))
-        content = nn.functional.mse_loss(_normalized(of_picture[_CONTENT_LAYER]), _normalized(of_photo[_CONTENT_LAYER]))
-        return Quality(left / whole, content.item())
-
-    def _features(self, pixels: Pixels) -> dict[str, Tensor]:
-        """Return what follows each convolution's ReLU, (1, C, H, W)."""
-        x = torch.from_numpy(pixels[..., ::-1].copy()).permute(2, 0, 1)[None].float()
-        x = x - torch.tensor(_MEAN_BGR)[:, None, None]
-        features: dict[str, Tensor] = {}
-        for name, (weight, bias) in self._layers.items():
-            if name.endswith("_1") and features:
-                x = nn.functional.max_pool2d(x, 2)
-            x = features[name] = torch.relu(nn.functional.conv2d(x, weight, bias, padding=1))
+    def _features(self, pixels: Pixels) -> list[Tensor]:
+        picture = torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255
+        features: list[Tensor] = self._teacher(picture)
         return features
 
+    def _distances(self, features: list[Tensor]) -> tuple[float, float]:
+        """Return the distances of style and of texture."""
+        style = texture = 0.0
+        for layer, (code, correlations) in zip(features, self._style, strict=True):
+            our_code, our_correlations = statistics(layer)
+            style += relative_distance(our_code, code).item()
+            texture += relative_distance(our_correlations, correlations).item()
+        return style, texture
 
-def judge(here: Stylizer, fp32: Stylizer, photo: Path, painting: Path, size: int, teacher: Teacher) -> Pair:
+
+def examine(
+    here: Stylizer, fp32: Stylizer, photo: Path, painting: Path, size: int, teacher: Teacher, optimized: bool
+) -> Pair:
     """Return what is found of one photo in the style of one painting, both resized to ``size`` on the shorter side.
+
+    Args:
+        here: stylises as it is to be judged.
+        fp32: the same model, exact.
+        photo: a file.
+        painting: a file.
+        size: pixels of either's shorter side.
+        teacher: judges.
+        optimized: whether the photo's pixels are optimised too, which takes minutes.
 
     Raises:
         AdainError: a picture cannot be read or stylised.
@@ -113,14 +127,14 @@ def judge(here: Stylizer, fp32: Stylizer, photo: Path, painting: Path, size: int
     """
     content, style = (frame(read_picture(path).pixels, size, crop=False) for path in (photo, painting))
     made, exact = (stylizer.stylize(content, stylizer.encode(style)) for stylizer in (here, fp32))
-    judged = [teacher.judge(picture, content, style) for picture in (made, exact)]
-    return Pair(str(photo), str(painting), judged[0], judged[1], psnr(made, exact))
-
-
-def _gap(features: Tensor, style: Tensor) -> float:
-    ours, theirs = (torch.cat(channel_statistics(each)) for each in (features, style))
-    return ((ours - theirs).square().sum() / theirs.square().sum()).item()
-
-
-def _normalized(features: Tensor) -> Tensor:
-    return nn.functional.instance_norm(features)
+    same = here.stylize(content, here.encode(content))
+    judge = Judge(teacher, content, style)
+    return Pair(
+        photo=str(photo),
+        style=str(painting),
+        here=judge.judge(made),
+        fp32=judge.judge(exact),
+        optimized=judge.judge(optimize(Joint(teacher), content, style)) if optimized else None,
+        psnr=psnr(made, exact),
+        identity=float(np.abs(same.astype(np.int16) - content).mean()),
+    )

@@ -10,7 +10,18 @@ from torch import Tensor, nn
 
 from adain_models.errors import AdainError
 
-__all__ = ["ARCHITECTURES", "STRIDE", "Network", "bias_of", "conv", "convolution", "find", "fold_input", "fold_output"]
+__all__ = [
+    "ARCHITECTURES",
+    "STRIDE",
+    "Network",
+    "bias_of",
+    "channels_last",
+    "conv",
+    "convolution",
+    "find",
+    "fold_input",
+    "fold_output",
+]
 
 ARCHITECTURES = ("lite", "vgg19")
 
@@ -70,6 +81,16 @@ def convolution(part: nn.Sequential, name: str) -> nn.Conv2d:
     layer = part.get_submodule(name)
     assert isinstance(layer, nn.Conv2d)  # noqa: S101 - for the type checker
     return layer
+
+
+def channels_last(part: nn.Module) -> None:
+    """Lay out the weights of a network, or of a part of one, so that each position's channels are neighbours.
+
+    Convolutions are faster so, above all in bfloat16; their outputs have the layout too.
+    """
+    for parameter in part.parameters():
+        if parameter.ndim == 4:  # noqa: PLR2004 - (O, I, kh, kw)
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def bias_of(layer: nn.Conv2d) -> Tensor:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "style": ("adain_rt.cli.style", "Save, list and show styles."),
     "grid": ("adain_rt.cli.grid", "Lay out many stylised pictures on one sheet."),
     "weights": ("adain_rt.cli.weights", "List, fetch and import the weights of models."),
+    "train": ("adain_rt.cli.train", "Train a network on pictures of yours."),
     "export": ("adain_export.cli", "Write a model's ONNX graphs, and check them against PyTorch."),
     "quantize": ("adain_export.quantize_cli", "Make a model's graphs int8, calibrated on pictures of yours."),
     "build": ("adain_export.build_cli", "Build a model's TensorRT engines."),

@@ -1,0 +1,105 @@
+"""The teacher that losses and figures of quality come from: VGG-19 with the weights that Keras publishes, frozen.
+
+Features are those after the ReLU of ``LAYERS``. Three distances between features are built on them:
+
+- *style*: with code(x) the channel means and deviations, |code(x) - code(style)|² / |code(style)|².
+- *texture*: with corr(x) the correlations between channels (the Gram matrix of Gatys et al. 2016, of features after
+  instance normalisation), |corr(x) - corr(style)|² / |corr(style)|². Tones, which means and deviations hold, drop out.
+- *content*: the mean square difference of features after instance normalisation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from adain_models.adain import EPSILON
+from adain_models.errors import AdainError
+from adain_models.files import read_safetensors
+from adain_models.networks import channels_last
+
+__all__ = ["LAYERS", "Teacher", "normalized", "relative_distance", "statistics"]
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
+"""The layers of style and texture; the last is that of content."""
+
+_CONVOLUTIONS = ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4")
+_MEAN_RGB = (123.68, 116.779, 103.939)
+
+
+class Teacher(nn.Module):
+    """VGG-19 up to relu3_4, padded by zeros as it was trained.
+
+    Args:
+        weights: a safetensors file with ``convB_I.weight`` (out, in, 3, 3), its input BGR, and ``convB_I.bias``.
+
+    Raises:
+        AdainError: the file is missing, damaged, or holds other tensors.
+
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        tensors, _ = read_safetensors(weights, "pt")
+        self.convolutions = nn.ModuleList()
+        inputs = 3
+        for name in _CONVOLUTIONS:
+            weight, bias = (_tensor(tensors, f"conv{name}.{kind}", weights) for kind in ("weight", "bias"))
+            if weight.shape[1:] != (inputs, 3, 3) or bias.shape != weight.shape[:1]:
+                raise AdainError(
+                    f"{weights}: conv{name} is not VGG-19's: {tuple(weight.shape)} after {inputs} channels"
+                )
+            layer = nn.Conv2d(inputs, len(weight), 3, padding=1)
+            layer.load_state_dict({"weight": weight.flip(1) if name == "1_1" else weight, "bias": bias})
+            self.convolutions.append(layer)
+            inputs = len(weight)
+        self.requires_grad_(requires_grad=False)
+        channels_last(self)
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Return the features of ``LAYERS``, (N, C, h, w) each, of RGB in 0..1, float (N, 3, H, W)."""
+        x = pictures * 255 - torch.tensor(_MEAN_RGB, device=pictures.device)[:, None, None]
+        features = []
+        for name, layer in zip(_CONVOLUTIONS, self.convolutions, strict=True):
+            if name in {"2_1", "3_1"}:
+                x = nn.functional.max_pool2d(x, 2)
+            x = torch.relu(layer(x))
+            if f"relu{name}" in LAYERS:
+                features.append(x)
+        return features
+
+
+def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the code, means and deviations (N, 2C), and the correlations between channels (N, C, C), float32.
+
+    The deviation is ``adain.channel_statistics``'s. Both come from one covariance matrix.
+
+    Args:
+        features: (N, C, H, W), with at least two positions.
+
+    """
+    with torch.autocast(features.device.type, enabled=False):  # bfloat16 would keep two digits of a correlation
+        flat = features.float().flatten(2)  # (N, C, HW)
+        mean = flat.mean(2)
+        centered = flat - mean[:, :, None]
+        covariance = centered @ centered.mT / (flat.shape[2] - 1)
+        std = (covariance.diagonal(dim1=1, dim2=2) + EPSILON).sqrt()
+        return torch.cat([mean, std], 1), covariance / (std[:, :, None] * std[:, None, :])
+
+
+def normalized(features: Tensor) -> Tensor:
+    """Return features after instance normalisation, float32 (N, C, H, W)."""
+    return nn.functional.instance_norm(features.float())
+
+
+def relative_distance(x: Tensor, target: Tensor) -> Tensor:
+    """Return |x - target|² / |target|² for each of N, (N,), of any (N, ...)."""
+    return (x - target).flatten(1).square().sum(1) / target.flatten(1).square().sum(1)
+
+
+def _tensor(tensors: dict[str, Tensor], name: str, source: Path) -> Tensor:
+    if name not in tensors:
+        raise AdainError(f"{source}: holds no {name}, which VGG-19 has")
+    return tensors[name]

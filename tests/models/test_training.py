@@ -1,0 +1,153 @@
+"""Training, on problems of a few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adain_models import checkpoint, store, training
+from adain_models.crops import crop, held_out
+from adain_models.errors import AdainError
+from adain_models.lite import Lite
+from adain_models.liveness import Watch
+from adain_models.losses import FixedEncoder, Joint
+from adain_models.teacher import Teacher
+from adain_models.training import STATE_NAME, Settings, Training
+from adain_models.vgg19 import Vgg19
+
+SETTINGS = Settings(steps=6, batch=2, crop=64, rate=1e-3)
+
+
+@pytest.fixture
+def joint(narrow_teacher, china, flower):
+    """Make a training of ``lite`` as a teacher has it."""
+
+    def joint(settings: Settings = SETTINGS) -> Training:
+        network = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
+        return Training(network, Joint(Teacher(narrow_teacher)), [china], [([flower], 1)], settings)
+
+    return joint
+
+
+def test_a_decoder_learns_behind_an_encoder_that_stays(china, flower):
+    torch.manual_seed(0)
+    network = Vgg19(width=4)
+    encoder = {name: tensor.clone() for name, tensor in network.encoder.state_dict().items()}
+    settings = replace(SETTINGS, steps=60, rate=5e-3)
+    run = Training(network, FixedEncoder(network), [china], [([flower], 1)], settings)
+    losses = [done.terms["content"] + 10 * done.terms["style"] for done in run.run()]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    for name, tensor in run.averaged().encoder.state_dict().items():
+        assert tensor.equal(encoder[name])
+
+
+def test_encoder_and_decoder_learn_from_a_teacher(joint):
+    run = joint(replace(SETTINGS, steps=40))
+    encoder = run.network.encoder.conv1.weight.detach().clone()
+    losses = [done.terms["style"] + done.terms["texture"] for done in run.run()]
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
+    assert not run.network.encoder.conv1.weight.equal(encoder)
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(joint, tmp_path):
+    whole = joint()
+    list(whole.run())
+    stopped = joint()
+    steps = stopped.run()
+    for _ in range(3):
+        next(steps)
+    stopped.save(tmp_path)
+    resumed = joint()
+    resumed.resume(tmp_path)
+    assert [done.step for done in resumed.run()] == [4, 5, 6]
+    for name, tensor in whole.network.state_dict().items():
+        assert tensor.equal(resumed.network.state_dict()[name])
+        assert whole.mean[name].equal(resumed.mean[name])
+
+
+def test_a_checkpoint_is_whole_or_the_one_before(joint, tmp_path, monkeypatch):
+    run = joint()
+    run.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    next(run.run())
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(AdainError, match="No space left on device"):
+        run.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_only_a_whole_checkpoint_of_the_same_crops_is_resumed(joint, tmp_path):
+    with pytest.raises(AdainError, match="nothing to resume"):
+        joint().resume(tmp_path)
+    joint().save(tmp_path)
+    with pytest.raises(AdainError, match=r"run with seed 0, not 1"):
+        joint(replace(SETTINGS, seed=1)).resume(tmp_path)
+    (tmp_path / STATE_NAME).write_bytes((tmp_path / STATE_NAME).read_bytes()[:-1000])
+    with pytest.raises(AdainError, match="damaged"):
+        joint().resume(tmp_path)
+
+
+def test_dead_channels_are_counted(lite):
+    network = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
+    with torch.no_grad():
+        network.encoder.conv1.bias[:4] = -1e4
+    watch = Watch(network)
+    network.encoder(torch.rand(2, 3, 64, 64))
+    assert watch.shares()["encoder.conv1"] <= 0.75
+    watch.restart()
+    assert watch.shares()["encoder.conv1"] == 0
+
+
+def test_a_revived_channel_changes_nothing_at_first_and_learns_then():
+    torch.manual_seed(0)
+    network, picture = Lite(), torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        network.encoder.res1.a.bias[:10] = -1e4
+    adam = torch.optim.Adam(network.parameters(), lr=1e-3)
+    watch = Watch(network)
+    before = network.encoder(picture)
+    before.square().mean().backward()
+    adam.step()
+    assert not network.encoder.res1.a.weight.grad[:10].any()
+    after_step = network.encoder(picture)
+    assert watch.revive(adam, torch.Generator().manual_seed(0)) >= 10
+    assert torch.allclose(network.encoder(picture), after_step, atol=1e-6)
+    for _ in range(2):
+        adam.zero_grad()
+        network.encoder(picture).square().mean().backward()
+        adam.step()
+    assert network.encoder.res1.a.weight.grad[:10].any(3).any(2).any(1).sum() >= 5
+
+
+def test_dead_channels_come_to_life_in_training(joint, monkeypatch):
+    monkeypatch.setattr(training, "_REVIVING", 10)
+    run = joint(replace(SETTINGS, steps=20))
+    live = [done.live for done in run.run() if done.live]
+    assert len(live) == 2
+    assert live[1]["decoder.res1.a"] > live[0]["decoder.res1.a"] + 0.3
+
+
+def test_a_tenth_of_the_pictures_is_held_out_by_name():
+    names = [Path(f"{number:05}.jpg") for number in range(2000)]
+    assert 160 < sum(map(held_out, names)) < 240
+    assert all(held_out(name) == held_out(Path("elsewhere") / f"{name.stem}.png") for name in names)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (90, 300), (700, 520)])
+def test_a_crop_is_a_square_of_its_size_at_any_scale(shape):
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1]).astype(np.uint8)[None, :, None], (*shape, 3))
+    spans = set()
+    for seed in range(20):
+        square = crop(np.ascontiguousarray(ramp), 64, np.random.default_rng(seed))
+        assert square.shape == (64, 64, 3)
+        spans.add(int(np.ptp(square)))
+    assert len(spans) > 5
