@@ -141,7 +141,7 @@ def test_rounding_is_what_halves_round_to():
 def test_pictures_are_within_45_db_of_float64(model_dir, run, china, flower):
     """Whole calls on photographs: the style's picture is encoded in half precision too."""
     network = checkpoint.load(model_dir / store.WEIGHTS_NAME).double()
-    image, painting = china[None, 200:328, 100:292], flower[None, 40:168, :96]
+    image, painting = china[None, 200:328, 100:292], flower[None, 100:228, 200:296]
     code = reference.encode(network, torch.from_numpy(painting))
     expected = reference.stylize(network, torch.from_numpy(image), code, torch.ones(1).double()).numpy()
     mean, std = run("encode", {"image": painting})
