@@ -16,10 +16,10 @@ import numpy as np
 
 from adain_bench.gpu_cli import command as gpu
 from adain_bench.latency import Latency, measure
-from adain_export.commands import needing_export
 from adain_models.errors import AdainError
 from adain_rt import cpu, style_arguments
 from adain_rt.cli import options
+from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 from adain_rt.contents import expand
 from adain_rt.stylizer import Stylizer
@@ -135,7 +135,7 @@ def quality(
 
     The first content is paired with the first style, the second with the second, and so on, the shorter list repeated.
     """
-    with needing_export("quality"):
+    with needing("quality", "export"):
         from adain_bench.quality import examine
         from adain_models.teacher import Teacher
     vgg19 = Teacher(teacher)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from adain_export.commands import needing_export
+from adain_export.psnr import psnr
 from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.cli import options
+from adain_rt.cli.extras import needing
 from adain_rt.cli.info import versions
 from adain_rt.cli.terminal import progress
 from adain_rt.cuda import open_cuda
@@ -43,7 +44,7 @@ def command(model: str, size: int, rounds: int, as_json: bool) -> None:
     Whole calls, from pixels to pixels in the host's memory, and what of them is the GPU's; batch 1, the style's code
     known. Engines are built first where they lack. What cannot run here is listed with the reason.
     """
-    with needing_export("bench gpu"):
+    with needing("bench gpu", "export"):
         from adain_bench.gpu import cases, interleaved
     if size % contract.MULTIPLE:
         raise AdainError(f"--size {size}: it must be a multiple of {contract.MULTIPLE}")
@@ -77,8 +78,6 @@ def row(name: str, case: Case | AdainError, reference: contract.Pixels) -> dict[
         reference: the picture in float32, uint8 (H, W, 3).
 
     """
-    from adain_export.psnr import psnr
-
     failed = case if isinstance(case, AdainError) else case.failed
     if failed is not None:
         return {"case": name, "failed": str(failed)}

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from adain_export.commands import dir_with_weights, needing_export
+from adain_models import store
 from adain_rt import contract
 from adain_rt.cli import options
+from adain_rt.cli.extras import needing
 from adain_rt.tensorrt import flavors
 from adain_rt.tensorrt.engines import engines_dir
 from adain_rt.tensorrt.manifest import Recipe
@@ -119,9 +120,9 @@ def command(
       adain-rt build --model vgg19 --static 512 -o engines
       adain-rt build --flavor tensorrt-rtx --compute-capability 8.9 --profile 256:1080x1920:2160x3840
     """
-    with needing_export("build", "tensorrt-rtx"):
+    with needing("build", "tensorrt-rtx"):
         from adain_export.build import build_engine
-    directory = dir_with_weights(model)
+    directory = store.dir_with_weights(model)
     recipe = Recipe(
         flavor=flavor or flavors.first_installed(),
         profiles=_profiles(profiles, statics),

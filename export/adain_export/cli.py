@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from adain_export.commands import dir_with_weights, needing_export, refuse_bundled
+from adain_export.commands import refuse_bundled
 from adain_export.quantize_cli import PAIRS
 from adain_export.quantize_cli import command as quantize_command
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.cli import options
+from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 
 __all__ = ["command"]
@@ -49,13 +50,13 @@ def command(model: str, precision: str, calibration: Path | None, output: Path |
       adain-rt export --model lite -o build/lite
       adain-rt export --model vgg19 --precision fp16
     """
-    with needing_export("export"):
+    with needing("export", "export"):
         from adain_export.export import HALF_NAME, export_half, export_model
         from adain_export.verify import LEAST_PSNR
     if (precision == "int8") != (calibration is not None):
         raise AdainError("--precision int8 and --calibration DIR go together")
     refuse_bundled(model, output)
-    source = dir_with_weights(model)
+    source = store.dir_with_weights(model)
     destination = output or source
     graphs = export_model(source, store.model_name(model), destination)
     with progress("Exporting", len(contract.GRAPHS), graphs) as exported:

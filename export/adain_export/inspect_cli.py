@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from adain_export.commands import needing_export
 from adain_models.errors import AdainError
+from adain_rt.cli.extras import needing
 from adain_rt.contract import GRAPHS
 from adain_rt.tensorrt.engines import EngineFile
 from adain_rt.tensorrt.manifest import Recipe, manifest_file, read_manifest
@@ -48,7 +48,7 @@ def command(file: Path, with_layers: bool, as_json: bool) -> None:
 
 
 def _onnx(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    with needing_export("inspect", "export"):
+    with needing("inspect", "export"):
         from adain_export.inspection import describe
     return describe(file)
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from adain_export.commands import needing_export, refuse_bundled
+from adain_export.commands import refuse_bundled
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_models.files import replacing
 from adain_rt import contract
 from adain_rt.cli import options
+from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 from adain_rt.contents import pictures_in
 from adain_rt.contract import Pixels
@@ -79,7 +80,7 @@ def command(model: str, contents: Path, styles: Path | None, pairs: int, output:
       adain-rt quantize --model vgg19 --calibration photos/ --style paintings/
       adain-rt quantize --model lite --calibration photos/ -o build/lite
     """
-    with needing_export("quantize"):
+    with needing("quantize", "export"):
         from adain_export import calibration, quantize
     directory = store.model_dir(model)
     refuse_bundled(model, output)

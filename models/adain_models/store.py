@@ -14,7 +14,7 @@ import platformdirs
 from adain_models import spec
 from adain_models.errors import AdainError
 
-__all__ = ["CACHE_VARIABLE", "WEIGHTS_NAME", "cache_dir", "model_dir", "model_name"]
+__all__ = ["CACHE_VARIABLE", "WEIGHTS_NAME", "cache_dir", "dir_with_weights", "model_dir", "model_name"]
 
 CACHE_VARIABLE = "ADAIN_RT_CACHE"
 WEIGHTS_NAME = "weights.safetensors"
@@ -43,6 +43,19 @@ def model_dir(model: str) -> Path:
     if path.is_dir():
         return path
     raise AdainError(f"model {model!r} is neither a model ({', '.join(spec.MODELS)}) nor a model directory")
+
+
+def dir_with_weights(model: str) -> Path:
+    """Return the directory of a model, given as for ``model_dir``.
+
+    Raises:
+        AdainError: there is no such model, or it is a named one whose weights are not fetched.
+
+    """
+    directory = model_dir(model)
+    if model in spec.MODELS and not (directory / WEIGHTS_NAME).is_file():
+        raise AdainError(f"model {model} has no weights yet; run `adain-rt weights fetch {model}`")
+    return directory
 
 
 def model_name(model: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_rt.cli import options
+from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 from adain_rt.contents import pictures_in
 from adain_rt.contract import Pixels
@@ -129,7 +130,7 @@ def command(
       adain-rt train --content photos/ --style paintings/ --teacher vgg19.safetensors -o runs/lite
       adain-rt train --content photos/ --style paintings/ --model vgg19 --fresh --size 256 --batch 8 -o runs/vgg19
     """
-    with _needing_train():
+    with needing("train", "train"):
         import torch
 
         from adain_models import checkpoint, training
@@ -142,7 +143,7 @@ def command(
     if not resume and (output / training.STATE_NAME).exists():
         raise AdainError(f"{output}: holds a run already; go on with --resume, or name another directory")
     settings = training.Settings(steps, batch, size, rate, seed)
-    network = checkpoint.load(store.model_dir(model) / store.WEIGHTS_NAME)
+    network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
     recipe: Recipe
     if teacher:
         recipe = Joint(Teacher(teacher).to(device), 30 if style_weight is None else style_weight, texture_weight)
@@ -167,15 +168,6 @@ def command(
                 sheet = _sheet(run.averaged(), sheet_photos, sheet_styles)
                 write_picture(output / f"samples-{done.step:06d}.jpg", Picture(sheet, alpha=None, format="JPEG"))
     click.echo(f"{output / store.WEIGHTS_NAME}: {run.step} steps")
-
-
-@contextmanager
-def _needing_train() -> Iterator[None]:
-    """Say in one line what to install where the imports of the block lack a package."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise AdainError(f"train needs {error.name}: pip install 'adain-rt[train]'") from None
 
 
 def _weighted(argument: str) -> tuple[Path, float]:
