@@ -170,12 +170,12 @@ def _latency(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
 
 
 def _paper(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
-    """Return one row for each method and size: the style's encoding within the time is in brackets, as in the paper."""
+    """Return a row for each method and size, one size after the other, in brackets with the style's encoding."""
     rows: dict[object, dict[object, Result]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda each: each.params.get("size", 0)):
         key = tuple((name, value) for name, value in result.params.items() if name != "style_encoding")
         rows.setdefault(key, {})[result.params.get("style_encoding", "excluded")] = result
-    header = ["method", "size", "here, s", "the paper, s (quoted, Pascal Titan X)", "here / the paper", "here"]
+    header = ["method", "by", "size", "batch", "here, s", "the paper, s", "here / the paper", "calls", "notes"]
     return header, [_paper_row(*(pair.get(each) for each in ("excluded", "included"))) for pair in rows.values()]
 
 
@@ -188,9 +188,12 @@ def _paper_row(excluded: Result | None, included: Result | None) -> list[object]
     ratios = [mine / theirs if mine and theirs else None for mine, theirs in zip(here, paper, strict=True)]
     return [
         result.params.get("method"),
+        name_of(result),
         result.params.get("size"),
+        result.params.get("batch"),
         *(_bracketed(values) for values in (here, paper, ratios)),
-        "; ".join(each for each in (name_of(result), _notes(result, {"paper_s", "pictures"})) if each),
+        _calls(result),
+        _notes(result, {"paper_s", "pictures_per_s", "device"}),
     ]
 
 
@@ -353,8 +356,10 @@ _GROUPS = {
     ),
     "paper": _Group(
         "The paper's Table 1",
-        "Seconds without encoding the style, and with it in brackets. The paper's are quoted, on other hardware (a "
-        "Pascal Titan X).",
+        "Seconds without encoding the style, and with it in brackets. Here: medians of *calls* (repeats times calls of "
+        "each), after warm-up, from pixels to pixels in the host's memory, copies counted. The paper's are quoted: on "
+        "other hardware, a Pascal Titan X, the mean of 100 images; it says neither the batch size nor what warmed up "
+        "nor whether copies count.",
         _paper,
     ),
     "throughput": _Group("Throughput", "Times are of a call, which stylises a whole batch.", _throughput),

@@ -25,12 +25,11 @@ REPORT_NAME = "report.md"
 Section = Callable[[Request], Sequence[Result]]
 
 
-def measured(request: Request, sections: Sequence[Section], output: Path | None, as_json: bool) -> None:
-    """Run sections and print their tables, each when it is done; write the record and the report.
+def measured(parts: Sequence[tuple[Section, Request]], output: Path | None, as_json: bool) -> None:
+    """Run the parts of a run and print their tables, each when it is done; write the record and the report.
 
     Args:
-        request: what to measure.
-        sections: in order.
+        parts: in order, each with what it is to measure; models and settings are the same in all.
         output: a folder for the record, the report and the plots, or none.
         as_json: whether to print the record in place of the tables.
 
@@ -43,11 +42,12 @@ def measured(request: Request, sections: Sequence[Section], output: Path | None,
     started, before = datetime.now(timezone.utc), machine.state()
     begun = time.perf_counter()
     results: list[Result] = []
-    for section in sections:
+    for section, request in parts:
         found = section(request)
         results += found
         if not as_json:
             click.echo(report.tables(found) + "\n")
+    _, request = parts[0]
     run = Run(
         command=shlex.join(["adain-rt", *sys.argv[1:]]),
         started=started,

@@ -1,0 +1,47 @@
+"""The benchmarks on a GPU: its part is timed apart, and the rates of the floor can be had. No time is asserted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from adain_bench.cases import cases
+from adain_bench.contenders import ours
+from adain_bench.floor import measure_cuda
+from adain_bench.peers import peers
+from adain_bench.start import time_starts
+from adain_bench.timing import Plan, time_cases
+
+
+@pytest.fixture(autouse=True)
+def _torch_sees_it() -> None:
+    """Events and rates are PyTorch's."""
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch sees no GPU")
+
+
+def test_the_gpus_part_of_an_engine_is_within_the_whole_call(flavor):
+    for result in time_cases("latency", list(cases(ours(["lite"], [flavor]), [64], [1])), Plan(2, 0.1), lambda _: None):
+        assert result.skipped is None
+        if result.params["style_encoding"] == "excluded":
+            assert result.gpu_times.medians.min() < result.times.medians.max()
+
+
+def test_the_gpus_part_of_pytorch_is_within_the_whole_call():
+    eager = [each for each in peers(["lite"]) if each.params["backend"] == "pytorch-eager"]
+    for result in time_cases("latency", list(cases(eager, [64], [1], ["excluded"])), Plan(2, 0.1), lambda _: None):
+        assert result.gpu_times.medians.min() < result.times.medians.max()
+
+
+def test_rates_of_every_precision_are_found():
+    peaks = measure_cuda()
+    assert {"fp32", "fp16", "bf16"} <= set(peaks.compute)
+    assert peaks.compute["fp16"].rate > peaks.compute["fp32"].rate > 0
+    assert peaks.copy.rate > 0
+
+
+def test_a_start_tells_the_memory_that_is_held_on_the_gpu(name):
+    contenders = list(ours(["lite"], [name], ["fp16"]))[:1]
+    cold, _ = time_starts(contenders, ["lite"], 64, 1, None, lambda: None)
+    assert cold.skipped is None
+    assert cold.extra_info["device_bytes"] > 0
