@@ -23,12 +23,14 @@ from adain_export.passes import (
     QuantizeWeightsPass,
     SharedWeightsPass,
     Uint8ActivationsPass,
+    UpsamplePhasesPass,
+    UpsampleTransposedPass,
 )
 from adain_export.passes._graphs import activations, constant
 from adain_export.psnr import psnr
 from adain_export.staging import finish, read_graph, staged
 from adain_models.errors import AdainError
-from adain_models.files import replacing
+from adain_models.files import replacing, sha256_of
 from adain_models.store import WEIGHTS_NAME
 from adain_rt import contract
 from adain_rt.backends import open_backend
@@ -52,9 +54,9 @@ def quantize_model(source: Path, calibration: Calibration) -> Iterator[str]:
     """Write the int8 graphs of a model directory into its folder ``int8``; yield each graph's name, written.
 
     The folder holds ``weights.safetensors``, which all of its graphs read; ``GRAPH.onnx``, whose activations are int8,
-    all zero points 0, for OpenVINO and TensorRT; ``GRAPH.uint8.onnx``, whose activations are uint8, for ONNX Runtime;
-    and the calibration. They are checked, against the ONNX standard and against the fp32 graphs, before any takes its
-    place.
+    all zero points 0, for OpenVINO and TensorRT; ``GRAPH.uint8.onnx``, for ONNX Runtime, whose activations are uint8
+    and whose transposed convolutions are plain ones, since it has kernels for no other; and the calibration. They are
+    checked, against the ONNX standard and against the fp32 graphs, before any takes its place.
 
     Args:
         source: a model directory with graphs in fp32.
@@ -65,20 +67,24 @@ def quantize_model(source: Path, calibration: Calibration) -> Iterator[str]:
             int8 graph is too far from its fp32 graph.
 
     """
-    models = {graph: read_graph(source, graph) for graph in contract.GRAPHS}
-    for model in models.values():
+    models: dict[str, ir.Model] = {}
+    for graph in contract.GRAPHS:
+        model = read_graph(source, graph)
         _check_calibration(model, calibration, source)
         _quantize(model, calibration)
+        models |= {contract.graph_file(graph): model, uint8_file(graph): _for_onnxruntime(model.clone())}
     with staged(contract.graph_dir(source, _PRECISION)) as aside:
         calibration.save(aside / CALIBRATION_NAME)
         weights = aside / WEIGHTS_NAME
         with replacing(weights) as part:
-            save_file(_shared(models["stylize"]), part)
-        for graph, model in models.items():
-            SharedWeightsPass(weights)(model)
-            _write(model, aside / contract.graph_file(graph))
-            Uint8ActivationsPass()(model)
-            _write(model, aside / uint8_file(graph))
+            save_file({name: numbers for model in models.values() for name, numbers in _shared(model).items()}, part)
+        digest = sha256_of(weights)
+        for graph in contract.GRAPHS:
+            for file in (contract.graph_file(graph), uint8_file(graph)):
+                models[file].metadata_props["int8_weights_sha256"] = digest
+                SharedWeightsPass(weights)(models[file])
+                ir.save(models[file], aside / file)
+                finish(aside / file)
             yield graph
         _verify(source, aside)
 
@@ -113,6 +119,7 @@ def _check_calibration(model: ir.Model, calibration: Calibration, source: Path) 
 def _quantize(model: ir.Model, calibration: Calibration) -> None:
     passes = ir.passes.Sequential(
         BlockOutputPass(),
+        UpsampleTransposedPass(),
         QuantizeWeightsPass(),
         BoundActivationsPass(calibration.ranges),
         QuantizeActivationsPass(),
@@ -122,6 +129,12 @@ def _quantize(model: ir.Model, calibration: Calibration) -> None:
     model.metadata_props["precision"] = _PRECISION
 
 
+def _for_onnxruntime(model: ir.Model) -> ir.Model:
+    """Return an int8 graph, which is changed, as ONNX Runtime's kernels for x86 take it."""
+    ir.passes.Sequential(UpsamplePhasesPass(), Uint8ActivationsPass(), common.RemoveUnusedNodesPass())(model)
+    return model
+
+
 def _shared(model: ir.Model) -> dict[str, NDArray[Any]]:
     """Return the numbers of a graph's convolutions by name."""
     return {
@@ -129,11 +142,6 @@ def _shared(model: ir.Model) -> dict[str, NDArray[Any]]:
         for name, value in model.graph.initializers.items()
         if name.endswith((".weight", ".weight_scale", ".bias"))
     }
-
-
-def _write(model: ir.Model, path: Path) -> None:
-    ir.save(model, path)
-    finish(path)
 
 
 def _verify(source: Path, made: Path) -> None:

@@ -229,7 +229,10 @@ class Stylizer:
             return self._graphs[graph]
 
     def _read_facts(self, graph: str) -> _GraphFacts:
-        """Refuse a graph that is not made of the weights beside it, or not to the contract that this runtime knows."""
+        """Refuse a graph that is not made of the model's weights, or not to the contract that this runtime knows.
+
+        An int8 graph reads weights of its own, of which it is the only one to know what they should be.
+        """
         weights = self.weights_sha256
         make = "quantize" if self.precision == "int8" else "export"
         export = f"`adain-rt {make} --model {self.model}` (pip install 'adain-rt[export]')"
@@ -240,6 +243,8 @@ class Stylizer:
         metadata = self._metadata(graph)
         expected = {"weights_sha256": weights, "contract": str(contract.VERSION)}
         int8 = metadata.get("precision") == "int8"
+        if int8:
+            expected["int8_weights_sha256"] = sha256_of(self._graph_dir / store.WEIGHTS_NAME)
         if not expected.items() <= metadata.items() or int8 != (self.precision == "int8"):
             raise AdainError(
                 f"{self._graph_dir}: the graph {graph} is not of the weights there, or of another version; run {export}"

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
+from onnx_ir.passes import common
 
 from adain_export.calibration import calibrate
 from adain_export.passes import (
@@ -19,6 +20,8 @@ from adain_export.passes import (
     QuantizeWeightsPass,
     ReportRangesPass,
     Uint8ActivationsPass,
+    UpsamplePhasesPass,
+    UpsampleTransposedPass,
 )
 from adain_export.passes._graphs import activations, constant, convolution_name, convolutions, producer, source
 from adain_export.staging import read_graph
@@ -40,9 +43,11 @@ def ranges(model_dir, china, flower):
     return calibrate(model_dir, [(china[:96, 100:228], flower[40:168, :96], 1.0)]).ranges
 
 
-def run(model: ir.Model, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+def run(model: ir.Model, inputs: dict[str, np.ndarray], *, as_written: bool = False) -> list[np.ndarray]:
     ir.external_data.load_to_model(model)
     options = onnxruntime.SessionOptions()
+    if as_written:  # convolutions in float, between dequantising and quantising
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options).run(None, inputs)
 
@@ -76,6 +81,11 @@ def small(nodes: list, constants: dict[str, np.ndarray]) -> ir.Model:
         ],
     )
     return ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
+
+
+def quantize(model: ir.Model, ranges: dict[str, np.ndarray]) -> None:
+    passes = UpsampleTransposedPass(), QuantizeWeightsPass(), BoundActivationsPass(ranges), QuantizeActivationsPass()
+    ir.passes.Sequential(*passes)(model)
 
 
 def clipped_by(scale: float) -> ir.Model:
@@ -114,20 +124,26 @@ def test_a_graph_that_gives_no_picture_has_no_blocks(model_dir):
     assert not BlockOutputPass()(model).modified
 
 
-def test_weights_become_int8_within_half_a_step_of_their_channel(model_dir):
+def test_weights_become_int8_within_a_step_of_their_channel_and_keep_their_sums(model_dir):
     model = read_graph(model_dir, "stylize")
+    UpsampleTransposedPass()(model)
     before = [constant(convolution.inputs[1]) for convolution in convolutions(model.graph)]
     QuantizeWeightsPass()(model)
     for convolution, weight in zip(convolutions(model.graph), before, strict=True):
         node = producer(convolution.inputs[1])
         stored, scales, zero = map(constant, node.inputs)
-        assert (node.op_type, node.attributes["axis"].as_int()) == ("DequantizeLinear", 0)
+        axis = int(convolution.op_type == "ConvTranspose")
+        assert (node.op_type, node.attributes["axis"].as_int()) == ("DequantizeLinear", axis)
         assert stored.dtype == zero.dtype == np.int8
         assert not zero.any()
-        assert scales.shape == zero.shape == weight.shape[:1]
-        assert (np.abs(stored.astype(int)).max((1, 2, 3)) == 127).all()
-        steps = scales[:, None, None, None]
-        assert (np.abs(stored * steps - weight) <= 0.501 * steps).all()
+        assert scales.shape == zero.shape == (weight.shape[axis],)
+        steps = scales.reshape(-1, 1, 1) if axis else scales.reshape(-1, 1, 1, 1)
+        assert (np.abs(stored.astype(int)).max((1 - axis, 2, 3)) >= 126).all()
+        errors = (stored * steps - weight) / steps
+        assert (np.abs(errors) < 1.001).all()
+        places = range(2 if axis else 1)
+        for sums in (errors[:, :, i :: len(places), j :: len(places)].sum((2, 3)) for i in places for j in places):
+            assert (np.abs(sums) <= 0.501).all()
         assert constant(convolution.inputs[2]).dtype == np.float32
 
 
@@ -148,7 +164,7 @@ def test_a_filter_of_zeros_gets_a_scale_that_is_not_zero():
 def test_bounding_changes_nothing_that_lies_within_the_ranges(model_dir, ranges, graph, china):
     plain, bounded = read_graph(model_dir, graph), read_graph(model_dir, graph)
     for model in (plain, bounded):
-        QuantizeWeightsPass()(model)
+        ir.passes.Sequential(UpsampleTransposedPass(), QuantizeWeightsPass())(model)
     wide = {name: np.stack([low - 50, high + 50]) for name, (low, high) in ranges.items()}
     BoundActivationsPass(wide)(bounded)
     inputs = inputs_of(graph, int(plain.metadata_props["channels"]), china)
@@ -162,8 +178,7 @@ def test_bounding_changes_nothing_that_lies_within_the_ranges(model_dir, ranges,
 @pytest.mark.parametrize("graph", contract.GRAPHS)
 def test_every_convolution_reads_and_gives_what_int8_holds(model_dir, ranges, graph):
     model = read_graph(model_dir, graph)
-    QuantizeWeightsPass()(model)
-    BoundActivationsPass(ranges)(model)
+    ir.passes.Sequential(UpsampleTransposedPass(), QuantizeWeightsPass(), BoundActivationsPass(ranges))(model)
     for convolution in convolutions(model.graph):
         behind = [use.node for use in convolution.outputs[0].uses()]
         for clip in (producer(source(convolution)), *behind):
@@ -204,6 +219,21 @@ def test_uint8_activations_give_the_numbers_that_int8_ones_give():
     np.testing.assert_array_equal(*made)
 
 
+def test_an_int8_graph_in_phases_gives_the_numbers_that_transposed_convolutions_give(model_dir, ranges, china):
+    pictures = []
+    for kind in ("ConvTranspose", "DepthToSpace"):
+        model = read_graph(model_dir, "stylize")
+        quantize(model, ranges)
+        if kind == "DepthToSpace":
+            UpsamplePhasesPass()(model)
+            ir.passes.Sequential(Uint8ActivationsPass(), common.RemoveUnusedNodesPass())(model)
+        assert [node.op_type for node in model.graph].count(kind) == 3
+        inputs = inputs_of("stylize", int(model.metadata_props["channels"]), china)
+        pictures += run(model, inputs, as_written=True)
+    assert pictures[0].std() > 10
+    assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 0.5  # what is halfway between two may go either way
+
+
 def test_a_clip_to_anything_else_stays():
     model = clipped_by(0.03)
     high = model.graph.initializers["high"]
@@ -214,7 +244,7 @@ def test_a_clip_to_anything_else_stays():
 @pytest.mark.parametrize("graph", contract.GRAPHS)
 def test_what_only_moves_activations_moves_8_bits_and_nothing_is_dequantised_in_vain(model_dir, ranges, graph):
     model = read_graph(model_dir, graph)
-    ir.passes.Sequential(QuantizeWeightsPass(), BoundActivationsPass(ranges), QuantizeActivationsPass())(model)
+    quantize(model, ranges)
     for convolution in convolutions(model.graph):
         above = producer(convolution.inputs[0])
         assert above.op_type == "DequantizeLinear"

@@ -94,7 +94,7 @@ def test_auto_goes_on_with_the_next_backend_and_says_so_once(stand_in, china, ca
     stylizer = Stylizer()
     style = stylizer.encode(china[:64, :64])
     assert (stylizer.backend, stylizer.precision) == ("openvino", Stylizer(backend="openvino").precision)
-    assert stylizer.stylize(china[:64, :64], style).std() > 10
+    assert stylizer.stylize(china[:64, :64], style).std() > 5  # a piece of sky
     assert [record.getMessage() for record in caplog.records] == [
         "tensorrt: it does not run on this GPU; going on with tensorrt-rtx",
         "tensorrt-rtx: it does not run on this GPU; going on with openvino",

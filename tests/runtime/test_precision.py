@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,18 @@ def test_graphs_of_another_precision_in_its_place_are_refused(tmp_path, china):
                 (target / path.name).write_bytes(path.read_bytes())
     with pytest.raises(AdainError, match="another version"):
         Stylizer(str(tmp_path), backend="onnxruntime", precision="int8").encode(china)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_int8_weights_with_another_byte_are_refused(backend, tmp_path, china):
+    shutil.copytree(store.model_dir("lite"), tmp_path, dirs_exist_ok=True)
+    Stylizer(str(tmp_path), backend=backend, precision="int8").encode(china)
+    weights = tmp_path / "int8" / store.WEIGHTS_NAME
+    content = bytearray(weights.read_bytes())
+    content[-1000] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(AdainError, match=r"the graph encode is not of the weights there.*`adain-rt quantize"):
+        Stylizer(str(tmp_path), backend=backend, precision="int8").encode(china)
 
 
 def test_bf16_is_openvinos_where_the_processor_has_it_and_close_to_fp32(china, flower):

@@ -11,6 +11,7 @@ from adain_export.passes.report_ranges import ReportRangesPass
 from adain_export.passes.shared_weights import SharedWeightsPass
 from adain_export.passes.uint8_activations import Uint8ActivationsPass
 from adain_export.passes.upsample_phases import UpsamplePhasesPass
+from adain_export.passes.upsample_transposed import UpsampleTransposedPass
 
 __all__ = [
     "BlockOutputPass",
@@ -24,4 +25,5 @@ __all__ = [
     "SharedWeightsPass",
     "Uint8ActivationsPass",
     "UpsamplePhasesPass",
+    "UpsampleTransposedPass",
 ]

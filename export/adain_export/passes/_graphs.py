@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 __all__ = [
+    "CONVOLUTIONS",
     "MOVERS",
     "activations",
     "add_constant",
@@ -20,8 +21,12 @@ __all__ = [
     "insert",
     "producer",
     "reader",
+    "replace",
     "source",
 ]
+
+CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+"""Operators that are convolutions; those transposed are of stride 2, as ``UpsampleTransposedPass`` makes them."""
 
 MOVERS = frozenset({"DepthToSpace", "MaxPool", "Pad", "Resize", "Transpose"})
 """Operators that only move or choose numbers, as the graphs use them, and so commute with a shift and with rounding."""
@@ -29,7 +34,7 @@ MOVERS = frozenset({"DepthToSpace", "MaxPool", "Pad", "Resize", "Transpose"})
 
 def convolutions(graph: ir.Graph) -> list[ir.Node]:
     """Return a graph's convolutions in its order; each has a bias."""
-    return [node for node in graph if node.op_type == "Conv"]
+    return [node for node in graph if node.op_type in CONVOLUTIONS]
 
 
 def convolution_name(convolution: ir.Node) -> str:
@@ -116,6 +121,17 @@ def insert(
     for user, place in moved:
         user.replace_input_with(place, node.outputs[0])
     return node.outputs[0]
+
+
+def replace(node: ir.Node, new: ir.Node) -> None:
+    """Put a node of one output, which is no output of the graph, in the place of another."""
+    (output,), (made,) = node.outputs, new.outputs
+    if node.graph is None:
+        raise ValueError(f"{node} is in no graph")
+    made.name, made.type = output.name, output.type
+    node.graph.insert_after(node, new)
+    output.replace_all_uses_with(made)
+    node.graph.remove(node, safe=True)
 
 
 def producer(value: ir.Value | None) -> ir.Node:

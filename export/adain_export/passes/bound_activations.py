@@ -9,6 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from adain_export.passes._graphs import (
+    CONVOLUTIONS,
     MOVERS,
     activations,
     add_constant,
@@ -33,8 +34,8 @@ class BoundActivationsPass(ir.passes.InPlacePass):
     """Let activations lie within -128 s .. 127 s, s being the scale of each; for a float graph with int8 weights.
 
     Nothing else changes: what lies within its range goes through the graph as before. What is subtracted from the
-    channels of a value is added again in the biases of the convolutions that read it, exactly, since padding is by
-    reflection.
+    channels of a value is added again in the biases of the convolutions that read it: exactly, since padding is by
+    reflection or repeats the edge, but for a transposed convolution's four filters, which get the same.
 
     1. The picture, cast to float: 128 is subtracted; s is 1.
     2. A Relu behind a convolution: s is the high end of its range / 255. The bias before it loses 128 s, and a Clip
@@ -91,9 +92,8 @@ class _Bounding:
             if read not in self.offsets:
                 read = self._shifted(read, (low + high) / 2, f"{name}_centred")
             read = self._clipped(read, _scale((high - low).max() / 2, _HALF - 1), _moves(read))
-        stored, scales = (constant(value) for value in producer(convolution.inputs[1]).inputs[:2])
-        weights = stored.sum((2, 3), dtype=np.float64) * scales.astype(np.float64)[:, None]  # (O, I)
-        self._add_to_bias(convolution, weights @ np.broadcast_to(self.offsets[read], weights.shape[1:]))
+        gains = _gains(convolution)
+        self._add_to_bias(convolution, gains @ np.broadcast_to(self.offsets[read], gains.shape[1:]))
 
     def _give_relu(self, convolution: ir.Node, relu: ir.Node) -> None:
         _, high = self.ranges[f"{convolution_name(convolution)}.output"]
@@ -152,6 +152,16 @@ class _Bounding:
         convolution.replace_input_with(2, add_constant(self.graph, f"{convolution_name(convolution)}.bias", bias))
 
 
+def _gains(convolution: ir.Node) -> _Channels:
+    """Return how much of a constant on each input channel each output channel gets, (O, I)."""
+    stored, scales = (constant(value) for value in producer(convolution.inputs[1]).inputs[:2])
+    sums = stored.sum((2, 3), dtype=np.float64)
+    if convolution.op_type == "ConvTranspose":  # of stride 2: a quarter of the taps fall on each output
+        sums = sums.T / 4
+    gains: _Channels = sums * scales.astype(np.float64)[:, None]
+    return gains
+
+
 def _scale(furthest: float, levels: int) -> float:
     """Return the scale, exact in float32, at which so many levels reach the furthest number."""
     return float(np.float32(max(furthest, _LEAST) / levels))
@@ -159,4 +169,4 @@ def _scale(furthest: float, levels: int) -> float:
 
 def _moves(value: ir.Value) -> list[tuple[ir.Node, int]]:
     """Return the uses of a value by the convolutions that read it."""
-    return [use for use in value.uses() if use.node.op_type in {"Conv", *MOVERS}]
+    return [use for use in value.uses() if use.node.op_type in CONVOLUTIONS | MOVERS]

@@ -157,14 +157,14 @@ BACKENDS = {
         backend="OpenVinoBackend",
         summary="the fastest on CPUs",
         hindrance=partial(_hindrances.package, "openvino", "pip install 'adain-rt[openvino]'"),
-        waste={"fp32": 1.7, "bf16": 1.7, "int8": 0.9},
+        waste={"fp32": 1.7, "bf16": 1.7, "int8": 1.4},
     ),
     "onnxruntime": BackendSpec(
         module="adain_rt.backends.onnxruntime",
         backend="OnnxRuntimeBackend",
         summary="runs on any CPU",
         hindrance=partial(_hindrances.package, "onnxruntime", "pip install onnxruntime"),
-        waste={"fp32": 2.1, "int8": 2.1},
+        waste={"fp32": 2.1, "int8": 3.7},
     ),
 }
 """Every backend by name, the one that ``auto`` prefers first."""
