@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +15,18 @@ from adain_bench.floor import Floor, Peaks, floor, measure_cpu, measure_cuda
 from adain_bench.record import Result
 from adain_export.engine_graph import engine_graph
 from adain_models import store
+from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.backends import BACKENDS
+from adain_rt.backends.onnxruntime import graph_path
+from adain_rt.cpu import available_cores
 
 __all__ = ["graph_costs", "measure_peaks", "peak_results", "with_floor"]
 
 
 def measure_peaks(threads: int | None) -> dict[str, Peaks]:
     """Return what each device here can do, ``cpu`` and, where there is one, ``gpu``; it takes some ten seconds."""
-    peaks = {"cpu": measure_cpu(threads or os.cpu_count() or 1)}
+    peaks = {"cpu": measure_cpu(threads or available_cores())}
     return peaks | ({"gpu": measure_cuda()} if gpu_events.available() else {})
 
 
@@ -43,27 +45,31 @@ def with_floor(results: Iterable[Result], peaks: Mapping[str, Peaks], models: Se
     for result in results:
         params = result.params
         backend = BACKENDS.get(str(params["backend"]))
-        if result.times is None or backend is None:
+        device = "gpu" if backend and "fp16" in backend.waste else "cpu"
+        if result.times is None or backend is None or device not in peaks:
             yield result
             continue
-        device = "gpu" if "fp16" in backend.waste else "cpu"
-        size, precision = int(params["size"]), str(params["precision"])
         graphs = ("encode", "stylize") if params["style_encoding"] == "included" else ("stylize",)
+        run_as = str(params["backend"]), str(params["precision"]), int(params["size"]), int(params["batch"])
         directory = directories[str(params["model"])]
-        costs = [graph_costs(directory, graph, precision, size, int(params["batch"])) for graph in graphs]
-        floors = [floor(each, peaks[device], tf32=device == "gpu") for each in costs]
+        try:
+            floors = [floor(graph_costs(directory, graph, *run_as), peaks[device]) for graph in graphs]
+        except AdainError as error:  # such as a precision that no rate was measured of
+            yield replace(result, extra_info={**result.extra_info, "no_floor": str(error)})
+            continue
         least = sum(each.seconds for each in floors)
-        share = least / float(np.median(result.times.flat))
+        share = least / float(np.median((result.gpu_times or result.times).flat))
         facts = {"floor_s": least, "share_of_floor": share, "bound": _bound(floors)}
         yield replace(result, extra_info={**result.extra_info, **facts})
 
 
-def graph_costs(directory: Path, graph: str, precision: str, size: int, batch: int = 1) -> Costs:
-    """Return what a graph of a model costs for square pictures, in a precision.
+def graph_costs(directory: Path, graph: str, backend: str, precision: str, size: int, batch: int = 1) -> Costs:
+    """Return what a graph of a model costs for square pictures, as a backend runs it.
 
     Args:
         directory: of the model.
         graph: one of the contract's.
+        backend: the name of one of ours.
         precision: one of the contract's.
         size: of a side, in pixels.
         batch: how many pictures.
@@ -75,7 +81,8 @@ def graph_costs(directory: Path, graph: str, precision: str, size: int, batch: i
     sizes = {"N": batch, "H": size, "W": size}
     if precision == "fp16":
         return count(onnx.load_from_string(engine_graph(directory, graph, precision)), sizes)
-    path = contract.graph_dir(directory, precision) / contract.graph_file(graph)
+    folder = contract.graph_dir(directory, precision)
+    path = graph_path(folder, graph) if backend == "onnxruntime" else folder / contract.graph_file(graph)
     return count_file(path, sizes, bf16=precision == "bf16")
 
 

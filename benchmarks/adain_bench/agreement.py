@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adain_bench.cases import Case, cases
 from adain_bench.contenders import ours
 from adain_bench.record import Result
 from adain_export.psnr import psnr
 from adain_models import store
+from adain_models.errors import AdainError
 
 __all__ = ["with_psnr"]
 
@@ -27,7 +30,7 @@ def with_psnr(results: Sequence[Result], timed: Sequence[Case], models: Sequence
 
     """
     exact = {store.model_name(model): next(ours([model], ["onnxruntime"], ["fp32"])) for model in models}
-    pictures: dict[tuple[object, ...], object] = {}
+    pictures: dict[tuple[object, ...], NDArray[Any]] = {}
     judged = []
     for result, case in zip(results, timed, strict=True):
         params = case.params
@@ -36,10 +39,14 @@ def with_psnr(results: Sequence[Result], timed: Sequence[Case], models: Sequence
             judged.append(result)
             continue
         key = params["model"], params["size"], params["batch"]
-        if key not in pictures:
-            (reference,) = cases([contender], [int(params["size"])], [int(params["batch"])], ["excluded"])
-            pictures[key] = reference.call()
-        decibels = psnr(np.asarray(case.call()), np.asarray(pictures[key]))
+        try:
+            if key not in pictures:
+                (reference,) = cases([contender], [int(params["size"])], [int(params["batch"])], ["excluded"])
+                pictures[key] = np.asarray(reference.call())
+            decibels = psnr(np.asarray(case.call()), pictures[key])
+        except AdainError as error:  # such as too little memory for float32
+            judged.append(replace(result, extra_info={**result.extra_info, "no_psnr": str(error)}))
+            continue
         agreement: float | str = decibels if math.isfinite(decibels) else "the same"
         judged.append(replace(result, extra_info={**result.extra_info, "psnr_db": agreement}))
     return judged

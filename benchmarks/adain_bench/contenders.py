@@ -37,8 +37,11 @@ class Stylist(Protocol):
 class TimedOnGpu(Stylist, Protocol):
     """A stylist that can say how long the GPU's part takes."""
 
-    def gpu_part(self, contents: Pixels, code: Any) -> Callable[[], float]:
-        """Return what stylises pictures in the GPU's memory once, and returns the seconds between two CUDA events."""
+    def gpu_part(self, contents: Pixels, code: Any) -> Callable[[], float] | None:
+        """Return what stylises pictures in the GPU's memory once, and returns the seconds between two CUDA events.
+
+        ``None`` where it cannot.
+        """
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,13 @@ class _Ours:
 class _OursOnGpu(_Ours):
     """A Stylizer whose backend takes arrays on the GPU."""
 
-    def gpu_part(self, contents: Pixels, code: Style) -> Callable[[], float]:
-        """Return what stylises pictures in the GPU's memory once, and returns the seconds between two CUDA events."""
+    def gpu_part(self, contents: Pixels, code: Style) -> Callable[[], float] | None:
+        """Return what stylises pictures in the GPU's memory once, and returns the seconds between two CUDA events.
+
+        ``None`` where PyTorch, whose events they are, is not here, or the graphs do not take pictures of this size.
+        """
+        if not gpu_events.available() or any(side % contract.MULTIPLE for side in contents.shape[1:3]):
+            return None
         import torch
 
         content = torch.from_numpy(contents).cuda()
@@ -139,4 +147,4 @@ class _OursOnGpu(_Ours):
 
 def _opened(model: str, backend: str, precision: str, settings: Settings) -> Stylist:
     stylizer = Stylizer(model, backend, precision, settings)
-    return _OursOnGpu(stylizer) if backend in FLAVORS and gpu_events.available() else _Ours(stylizer)
+    return _OursOnGpu(stylizer) if backend in FLAVORS else _Ours(stylizer)

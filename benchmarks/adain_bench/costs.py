@@ -34,11 +34,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from adain_models.errors import AdainError
 from adain_models.files import explain
 
-__all__ = ["Costs", "Group", "Layer", "count", "count_file"]
+__all__ = ["CONVOLUTIONS", "Costs", "Group", "Layer", "count", "count_file"]
 
 _HARDLY_LARGER = 1.5  # per-channel numbers beside the features are, another term of a sum is not
 
-_STARTS_GROUP = frozenset({"Conv", "ReduceMean", "ReduceSum"})
+CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+
+_STARTS_GROUP = CONVOLUTIONS | {"ReduceMean", "ReduceSum"}
 _VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze"})
 
 _PRECISIONS: dict[int, str] = {
@@ -223,6 +225,14 @@ def _convolution(node: _Node) -> int:
     return node.output.elements * (2 * inputs_of_group * math.prod(kernel) + bias)
 
 
+def _transposed_convolution(node: _Node) -> int:
+    """Return the same; a stride of s leaves an output one of s taps a side."""
+    inputs, _, *kernel = node.read(1).shape
+    bias = int(len(node.inputs) > 2)  # noqa: PLR2004 - data, weight, bias
+    taps = math.prod(kernel) // math.prod(node.ints("strides"))
+    return node.output.elements * (2 * inputs * taps + bias)
+
+
 def _maximum_of_window(node: _Node) -> int:
     return node.output.elements * (math.prod(node.ints("kernel_shape")) - 1)
 
@@ -259,6 +269,7 @@ def _clipped(node: _Node) -> int:
 
 _RULES: dict[str, Callable[[_Node], int]] = {
     "Conv": _convolution,
+    "ConvTranspose": _transposed_convolution,
     "MaxPool": _maximum_of_window,
     "AveragePool": _mean_of_window,
     "ReduceSum": _sum,
@@ -401,9 +412,9 @@ class _Counting:
 
     def _precision(self, node: onnx.NodeProto) -> str:
         """Return what a node computes in: a convolution, what its weights are stored in; others, the wider type."""
-        names = self.sources[node.input[1]] if node.op_type == "Conv" else {node.input[0], node.output[0]}
+        names = self.sources[node.input[1]] if node.op_type in CONVOLUTIONS else {node.input[0], node.output[0]}
         kinds = {_PRECISIONS.get(self.values[name].elem_type, "fp32") for name in names}
-        if node.op_type == "Conv":
+        if node.op_type in CONVOLUTIONS:
             kind = "int8" if "int8" in kinds else kinds.pop()
         else:
             kind = next(each for each in ("fp32", "fp16", "int8") if each in kinds)

@@ -99,12 +99,8 @@ class Floor:
         """The sum of the groups' floors."""
         return sum(group.seconds for group in self.groups)
 
-    def share(self, measured: float) -> float:
-        """Return which share of a measured time, in seconds, the floor is: 1 is as fast as can be."""
-        return self.seconds / measured
 
-
-def floor(costs: Costs, peaks: Peaks, *, tf32: bool = False) -> Floor:
+def floor(costs: Costs, peaks: Peaks) -> Floor:
     """Return the least time that a graph takes.
 
     A group that computes in several precisions, an int8 convolution and the float32 sum behind it, takes as long as
@@ -113,19 +109,18 @@ def floor(costs: Costs, peaks: Peaks, *, tf32: bool = False) -> Floor:
     Args:
         costs: of the graph, for a size.
         peaks: of the device.
-        tf32: whether float32 may be rounded to TF32 before it is multiplied, as many libraries on GPUs do.
 
     Raises:
         AdainError: the graph computes in a precision of which no rate was measured.
 
     """
-    return Floor(tuple(_group_floor(group, peaks, tf32=tf32) for group in costs.groups))
+    return Floor(tuple(_group_floor(group, peaks) for group in costs.groups))
 
 
-def _group_floor(group: Group, peaks: Peaks, *, tf32: bool) -> GroupFloor:
+def _group_floor(group: Group, peaks: Peaks) -> GroupFloor:
     times = [0.0]
     for precision, flops in group.flops_by_precision.items():
-        peak = peaks.compute.get("tf32" if tf32 and precision == "fp32" else precision)
+        peak = peaks.compute.get(precision)
         if peak is None:
             raise AdainError(f"there is no rate of {precision} on this device, only of {', '.join(peaks.compute)}")
         times.append(flops / peak.rate)
@@ -257,7 +252,7 @@ def _convolution_flops(width: int, batch: int) -> int:
 
 
 def _picture(width: int, batch: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.ones((batch, width, _SIDE, _SIDE), np.float32)
+    return np.random.default_rng(0).standard_normal((batch, width, _SIDE, _SIDE), np.float32)
 
 
 def _in_onnxruntime(model: bytes, width: int, batch: int, threads: int) -> _Work:
@@ -301,7 +296,7 @@ def _in_torch(side: int, batch: int) -> Iterator[tuple[str, _Work]]:
 
     flops = 2 * batch * side**3
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("int8", torch.int8)):
-        left, right = torch.ones(batch * side, side, dtype=dtype), torch.ones(side, side, dtype=dtype)
+        left, right = (torch.randint(-8, 8, (rows, side)).to(dtype) for rows in (batch * side, side))
         multiply = torch._int_mm if dtype == torch.int8 else torch.mm
         yield precision, _Work("PyTorch, a matrix product", flops, partial(multiply, left, right))
 

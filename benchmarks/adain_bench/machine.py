@@ -33,12 +33,11 @@ def machine_info(models: Sequence[str], threads: int | None) -> dict[str, Any]:
         threads: of the processor, as they were asked for.
 
     """
-    total = memory.available_bytes()
     return {
         "cpu": cpu.describe(),
-        "cores": os.cpu_count(),
+        "cores": cpu.available_cores(),
         "threads": threads or "each backend's own choice",
-        "memory_available_bytes": total,
+        "memory_available_bytes": memory.available_bytes(),
         "gpu": _gpu(),
         "platform": platform.platform(),
         "python": platform.python_version(),

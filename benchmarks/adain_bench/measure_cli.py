@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -25,10 +26,25 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _several(option: str, name: str, kind: Any, default: Sequence[Any], metavar: str | None, text: str) -> _Decorator:
-    """Return an option that may be given again."""
+    """Return an option that may be given again; what is given twice counts once."""
     return click.option(
-        option, name, type=kind, multiple=True, default=default, show_default=bool(default), metavar=metavar, help=text
+        option,
+        name,
+        type=kind,
+        multiple=True,
+        default=default,
+        show_default=bool(default),
+        metavar=metavar,
+        callback=lambda ctx, param, values: tuple(dict.fromkeys(values)),  # noqa: ARG005 - click's interface
+        help=text,
     )
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """Refuse nan, which click's FloatRange lets through."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is no number.", ctx, param)
+    return value
 
 
 _models = _several(
@@ -63,7 +79,7 @@ def _measuring(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of all that takes time: ``plan``, ``settings``, ``output`` and ``as_json``."""
 
     @click.option(
-        "--seconds", type=click.FloatRange(0.01, 3600), default=2.0, show_default=True, metavar="S",
+        "--seconds", type=click.FloatRange(0.01, 3600), callback=_finite, default=2.0, show_default=True, metavar="S",
         help="Time each case for so long, after it has warmed up.",
     )  # fmt: skip
     @click.option(

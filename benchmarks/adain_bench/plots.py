@@ -165,7 +165,7 @@ def _throughput(results: Sequence[Result]) -> Figure | None:
 def _floor(results: Sequence[Result]) -> Figure | None:
     """Draw which share of the time is the floor, at the largest size that has one."""
     chosen = [each for each in results if isinstance(each.extra_info.get("share_of_floor"), (int, float))]
-    chosen = [each for each in chosen if each.group == "floor"] or [each for each in chosen if _is_plain(each)]
+    chosen = [each for each in chosen if _is_plain(each)]
     if not chosen:
         return None
     size = max(_number(result, "size") for result in chosen)

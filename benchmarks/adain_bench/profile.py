@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adain_bench.costs import Costs, Group, Layer
+from adain_bench.costs import CONVOLUTIONS, Costs, Group, Layer
 from adain_bench.floor import Floor
 from adain_models.errors import AdainError
 from adain_rt import contract
@@ -38,6 +38,9 @@ _DECORATION = re.compile(r"(_nchwc|_token_\d+|/WithoutBiases|_original)+$")
 
 _CONVOLUTION = re.compile(r"Conv(olution)?( |$)")
 """The kinds of kernels that convolve: Conv, QLinearConv, and OpenVINO's Convolution with its implementation."""
+
+_TRANSPOSED = "ConvolutionBackpropData"
+"""OpenVINO's transposed convolution, to which it gives a name of its own; they come in the graph's order."""
 
 
 @dataclass(frozen=True)
@@ -157,14 +160,19 @@ class _Names:
             for layer in group.layers:
                 self._found[layer.name] = layer, group
 
+        transposed = ((layer, group) for group in costs.groups for layer in group.layers)
+        self._transposed = (each for each in transposed if each[0].op_type == "ConvTranspose")
+
     def of(self, kernel: Kernel) -> tuple[Layer, Group] | tuple[None, None]:
         """Return a kernel's layer and its group; of a convolution, which may bear the name of its ReLU, that one."""
+        if kernel.kind.startswith(_TRANSPOSED):
+            return next(self._transposed, (None, None))
         found = self._found.get(_DECORATION.sub("", kernel.name))
         if found is None:
             return None, None
         layer, group = found
-        if _CONVOLUTION.search(kernel.kind) and layer.op_type != "Conv":
-            layer = next((each for each in group.layers if each.op_type == "Conv"), layer)
+        if _CONVOLUTION.search(kernel.kind) and layer.op_type not in CONVOLUTIONS:
+            layer = next((each for each in group.layers if each.op_type in CONVOLUTIONS), layer)
         return layer, group
 
 

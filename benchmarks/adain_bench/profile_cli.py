@@ -51,7 +51,7 @@ def command(graph: str, size: int, top: int, floor: bool, stylizer: Stylizer, as
     sizes = {"N": 1, "H": size, "W": size, "R": 2}
     asked = stylizer.backend, stylizer.directory, stylizer.precision, graph, sizes, stylizer.settings
     kernels = profile(*asked)
-    costs = against_floor.graph_costs(stylizer.directory, graph, stylizer.precision, size)
+    costs = against_floor.graph_costs(stylizer.directory, graph, stylizer.backend, stylizer.precision, size)
     peaks = against_floor.measure_peaks(stylizer.settings.threads)["cpu"] if floor else None
     layers = rows(kernels, costs, least(costs, peaks) if peaks else None)
     facts = {"model": stylizer.model, "graph": graph, "size": size, "backend": stylizer.backend}

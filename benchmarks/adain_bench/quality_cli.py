@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -91,10 +92,15 @@ def command(
     with progress("Judging", len(paired), judged) as pairs:
         found: list[Pair] = list(pairs)
     if as_json:
-        click.echo(json.dumps([asdict(pair) for pair in found], indent=2))
+        click.echo(json.dumps([_finite(asdict(pair)) for pair in found], indent=2, allow_nan=False))
         return
     click.echo(f"{stylizer.model} in {stylizer.precision}, {stylizer.backend}; {len(found)} pairs, {size} pixels")
     _print_figures(found)
+
+
+def _finite(pair: dict[str, object]) -> dict[str, object]:
+    """Return a pair's figures without the decibels of pictures that are the same, for which JSON has no number."""
+    return {key: None if value == math.inf else value for key, value in pair.items()}
 
 
 def _print_figures(pairs: Sequence[Pair]) -> None:

@@ -8,6 +8,7 @@ import click
 
 from adain_bench import compare as comparison
 from adain_bench import record, runs
+from adain_rt.cli import options
 
 __all__ = ["compare", "report"]
 
@@ -20,6 +21,7 @@ _record = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1),
+    callback=options.share,
     default=0.02,
     show_default=True,
     metavar="SHARE",

@@ -8,6 +8,7 @@ from typing import Any
 
 from adain_bench.record import Result, Run
 from adain_bench.statistics import ratio, significant, summary
+from adain_bench.table1 import STYLES
 
 __all__ = ["cell", "flattened", "markdown", "name_of", "pictures_per_second", "table", "tables"]
 
@@ -99,10 +100,8 @@ def name_of(result: Result) -> str:
 
 
 def pictures_per_second(result: Result) -> float | None:
-    """Return how many pictures are done in a second: ``pictures`` (or else the batch) of a call over its median."""
-    seconds = _median(result)
-    pictures = _number(result, "pictures") or result.params.get("batch")
-    return pictures / seconds if seconds and isinstance(pictures, (int, float)) else None
+    """Return how many pictures are done in a second."""
+    return _number(result, "pictures_per_s")
 
 
 def _environment(run: Run) -> list[list[object]]:
@@ -175,7 +174,18 @@ def _paper(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
     for result in sorted(results, key=lambda each: each.params.get("size", 0)):
         key = tuple((name, value) for name, value in result.params.items() if name != "style_encoding")
         rows.setdefault(key, {})[result.params.get("style_encoding", "excluded")] = result
-    header = ["method", "by", "size", "batch", "here, s", "the paper, s", "here / the paper", "calls", "notes"]
+    header = [
+        "method",
+        "styles",
+        "by",
+        "size",
+        "batch",
+        "here, s",
+        "the paper, s",
+        "here / the paper",
+        "calls",
+        "notes",
+    ]
     return header, [_paper_row(*(pair.get(each) for each in ("excluded", "included"))) for pair in rows.values()]
 
 
@@ -188,6 +198,7 @@ def _paper_row(excluded: Result | None, included: Result | None) -> list[object]
     ratios = [mine / theirs if mine and theirs else None for mine, theirs in zip(here, paper, strict=True)]
     return [
         result.params.get("method"),
+        STYLES.get(str(result.params.get("method"))),
         name_of(result),
         result.params.get("size"),
         result.params.get("batch"),
@@ -231,20 +242,6 @@ def _start(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
         ("load, s", _info("load_s")),
         ("host peak, MiB", _mebibytes("host_peak_bytes")),
         ("device, MiB", _mebibytes("device_bytes")),
-        ("notes", lambda result: _notes(result, _SHOWN)),
-    ]
-    return _columns(results, columns)
-
-
-def _floor(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
-    columns: list[Column] = [
-        ("case", name_of),
-        ("size", _param("size")),
-        ("batch", _param("batch")),
-        *_times("ms", "median"),
-        ("floor, ms", lambda result: _thousandfold(_number(result, "floor_s"))),
-        ("of the floor", _share),
-        ("bound by", _info("bound")),
         ("notes", lambda result: _notes(result, _SHOWN)),
     ]
     return _columns(results, columns)
@@ -362,12 +359,11 @@ _GROUPS = {
         "nor whether copies count.",
         _paper,
     ),
-    "throughput": _Group("Throughput", "Times are of a call, which stylises a whole batch.", _throughput),
-    "start": _Group("Start and memory", "Each in a process of its own, until the first picture is there.", _start),
-    "floor": _Group(
-        "How near the hardware",
-        "*Of the floor* is the least time that the arithmetic or the memory needs, over the time that is taken.",
-        _floor,
+    "throughput": _Group(
+        "Throughput",
+        "Times are of a call, which stylises a whole batch, or of streams four pictures each.",
+        _throughput,
     ),
+    "start": _Group("Start and memory", "Each in a process of its own, until the first picture is there.", _start),
     "peaks": _Group("What the hardware does", "The highest rates reached: operations, and bytes copied.", _peaks),
 }

@@ -14,6 +14,9 @@ from adain_bench.record import Result
 from adain_bench.start import time_starts
 from adain_bench.throughput import throughput_cases
 from adain_bench.timing import Plan, time_cases
+from adain_models import store
+from adain_models.errors import AdainError
+from adain_rt import contract
 from adain_rt.backends import Settings
 from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
@@ -40,6 +43,9 @@ class Request:
         floor: whether to measure what the machine could do at best.
         iterations: of the optimisation that are timed.
 
+    Raises:
+        AdainError: two models have one name.
+
     """
 
     models: Sequence[str]
@@ -53,6 +59,11 @@ class Request:
     peers: bool = False
     floor: bool = False
     iterations: int = 3
+
+    def __post_init__(self) -> None:
+        names = [store.model_name(model) for model in self.models]
+        if len(set(names)) < len(names):
+            raise AdainError(f"--model: two are called {max(names, key=names.count)}, and results go by these names")
 
 
 def paper(request: Request) -> list[Result]:
@@ -77,14 +88,19 @@ def latency(request: Request) -> list[Result]:
         AdainError: there is no such model, or a package is missing.
 
     """
-    to_time = list(cases(_contenders(request), request.sizes, request.batches))
-    results = with_psnr(_timed("Latency", "latency", to_time, request.plan), to_time, request.models)
     if not request.floor:
-        return results
+        return _latencies(request)
     with needing("--floor", "bench"):
         from adain_bench.against_floor import measure_peaks, peak_results, with_floor
+    if odd := [size for size in request.sizes if size % contract.MULTIPLE]:
+        raise AdainError(f"--floor counts what graphs do, and they take multiples of {contract.MULTIPLE}: not {odd[0]}")
     peaks = measure_peaks(request.settings.threads)
-    return [*with_floor(results, peaks, request.models), *peak_results(peaks)]
+    return [*with_floor(_latencies(request), peaks, request.models), *peak_results(peaks)]
+
+
+def _latencies(request: Request) -> list[Result]:
+    to_time = list(cases(_contenders(request), request.sizes, request.batches))
+    return with_psnr(_timed("Latency", "latency", to_time, request.plan), to_time, request.models)
 
 
 def throughput(request: Request) -> list[Result]:
@@ -110,7 +126,7 @@ def start(request: Request) -> list[Result]:
     repeats = min(request.plan.repeats, _MOST_STARTS)
     with progress("Starting", repeats * len(contenders)) as bar:
         return time_starts(
-            contenders, request.models, max(request.sizes), repeats, request.settings.threads, lambda: bar.update(1)
+            contenders, request.models, max(request.sizes), repeats, request.settings, lambda: bar.update(1)
         )
 
 
@@ -124,5 +140,7 @@ def _contenders(request: Request) -> Iterator[Contender]:
 
 
 def _timed(label: str, group: str, to_time: Sequence[Case], plan: Plan) -> list[Result]:
+    if not to_time:
+        raise AdainError("nothing is left to measure: no backend that was asked for computes in such a precision")
     with progress(label, len(to_time) * (plan.repeats + 1)) as bar:
         return time_cases(group, to_time, plan, lambda _: bar.update(1))

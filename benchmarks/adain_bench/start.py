@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from adain_bench.cases import case_name
 from adain_bench.contenders import Contender, ours
 from adain_bench.inputs import picture
+from adain_bench.packages import packages
 from adain_bench.record import Result, Times
 from adain_models import store
 from adain_models.errors import AdainError
@@ -43,7 +45,7 @@ def time_starts(
     models: Sequence[str],
     size: int,
     repeats: int,
-    threads: int | None,
+    settings: Settings,
     done: Callable[[], object],
 ) -> list[Result]:
     """Start each contender so often with a cold cache and as often with a warm one, turn by turn.
@@ -53,7 +55,7 @@ def time_starts(
         models: what these were made with.
         size: of a square picture, in pixels.
         repeats: turns.
-        threads: of the processor.
+        settings: how our backends run.
         done: called after each contender's turn.
 
     """
@@ -61,7 +63,8 @@ def time_starts(
     starts = []
     for contender in contenders:
         model = directories.get(str(contender.params["model"]), "")
-        starts.append(_Starts(contender, {"directory": model, "size": size, "threads": threads}))
+        asked = {"directory": model, "size": size, "settings": asdict(settings), "device_free": _device_free()}
+        starts.append(_Starts(contender, asked))
     for _ in range(repeats):
         for start in starts:
             start.take_turn()
@@ -74,7 +77,7 @@ class _Starts:
 
     def __init__(self, contender: Contender, asked: dict[str, Any]) -> None:
         self._contender = contender
-        self._asked = json.dumps({**asked, "params": dict(contender.params)})
+        self._asked = json.dumps({**asked, "params": dict(contender.params)}, default=str)  # paths are text
         self._failed = contender.hindrance
         self._measured: dict[str, list[dict[str, Any]]] = {cache: [] for cache in CACHES}
 
@@ -120,7 +123,10 @@ def _started(asked: str, cache: str) -> dict[str, Any]:
         raise AdainError(f"no picture within {_LONGEST} seconds") from None
     if ended.returncode:
         raise AdainError((ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1])
-    measured: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    try:
+        measured: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise AdainError("the process ended without a word") from None
     return measured
 
 
@@ -134,14 +140,13 @@ def main(begun: float, asked: dict[str, Any]) -> None:
     """
     contender = _found(asked)
     imported = time.time()
-    free_before = _device_free()
     content, painting = picture(asked["size"], 0), picture(asked["size"], 1)
     seconds = []
     for _ in range(2):
         started = time.perf_counter()
         contender.stylist.stylize(content[None], contender.stylist.encode(painting))
         seconds.append(time.perf_counter() - started)
-    free = _device_free()
+    free, free_before = _device_free(), asked["device_free"]
     measured = {
         "total_s": imported - begun + seconds[0],  # without making the pictures, which a user has
         "import_s": imported - begun,
@@ -153,16 +158,29 @@ def main(begun: float, asked: dict[str, Any]) -> None:
 
 
 def _found(asked: dict[str, Any]) -> Contender:
-    """Return the contender of these parameters, and import no other's library."""
-    params, threads = asked["params"], asked["threads"]
-    choice = [asked["directory"]] if asked["directory"] else [], [params["precision"]]
+    """Return the contender of these parameters, and import no other's library.
+
+    Raises:
+        AdainError: there is none.
+
+    """
+    params, directory = asked["params"], asked["directory"]
+    settings = Settings(**asked["settings"])
+    if settings.engines is not None:
+        settings = replace(settings, engines=Path(settings.engines))
+    contenders: Iterator[Contender]
     if params["backend"] in BACKENDS:
-        contenders = ours(choice[0], [params["backend"]], choice[1], Settings(threads=threads))
-    else:
+        contenders = ours([directory], [params["backend"]], [params["precision"]], settings)
+    elif directory:
         from adain_bench.peers import peers
 
-        contenders = peers(*choice, threads)
-    return next(contender for contender in contenders if contender.params == params)
+        contenders = peers([directory], [params["precision"]], settings.threads)
+    else:
+        contenders = packages(settings.threads)
+    for contender in contenders:
+        if contender.params == params:
+            return contender
+    raise AdainError(f"nothing here stylises as {case_name(params)}")
 
 
 def _device_free() -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ITERATIONS", "SIZES", "TABLE_1", "quoted"]
+__all__ = ["ITERATIONS", "SIZES", "STYLES", "TABLE_1", "quoted"]
 
 TABLE_1: Mapping[tuple[str, int], tuple[float, float | None]] = {
     ("Gatys et al.", 256): (14.17, 14.19),
@@ -24,6 +24,15 @@ TABLE_1: Mapping[tuple[str, int], tuple[float, float | None]] = {
     ("AdaIN", 512): (0.065, 0.098),
 }
 """Seconds by method and size in pixels, with style encoding excluded and included; ``None`` where there is none."""
+
+STYLES = {
+    "Gatys et al.": "unlimited",
+    "Chen & Schmidt": "unlimited",
+    "Ulyanov et al.": "1",
+    "Dumoulin et al.": "32",
+    "AdaIN": "unlimited",
+}
+"""How many styles a method has."""
 
 SIZES = (256, 512)
 

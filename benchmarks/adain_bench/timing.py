@@ -20,6 +20,8 @@ __all__ = ["Plan", "time_cases"]
 _WARM_UP_SECONDS = 0.2  # at least, as trtexec does
 _WINDOW = 3  # calls whose median is compared with that of as many before
 _CALLS = 3  # a turn, at least: the median of fewer may be an outlier
+_MOST_CALLS = 1000  # a turn
+_MOST_GPU_CALLS = 50
 _STEADY = 0.05  # how near the two are once the warm-up is over
 
 
@@ -84,23 +86,26 @@ class _Timing:
     def warm_up(self, plan: Plan) -> None:
         """Call until the calls take as long as those before, or the time is up; then decide on the turns."""
         self._once()  # loads, compiles, allocates
-        self.case.gpu_part()
         seconds: list[float] = []
         while not _is_steady(seconds) and sum(seconds) < plan.seconds:
             seconds.append(self._once())
         usual = median(seconds[-_WINDOW:])
-        if usual > plan.seconds:  # and it was one call
-            self.whole.append(tuple(seconds))
+        if usual > plan.seconds:
+            self.whole.append((seconds[-1],))
             return
         self.turns = max(1, min(plan.repeats, int(plan.seconds / usual / _CALLS)))
-        self.calls = round(plan.seconds / self.turns / usual)
+        self.calls = min(_MOST_CALLS, round(plan.seconds / self.turns / usual))
+        for _ in range(_WINDOW):  # a GPU's work is recorded at its second run
+            self.case.gpu_part()
 
     def take_turn(self) -> None:
-        """Time the calls of a turn."""
-        times = [(self._once(), self.case.gpu_part()) for _ in range(self.calls)]
-        self.whole.append(tuple(whole for whole, _ in times))
-        on_gpu = tuple(part for _, part in times if part is not None)
-        self.on_gpu += [on_gpu] if on_gpu else []
+        """Time the calls of a turn, and after them the GPU's part of as many; short ones get one each to begin with."""
+        if self.calls > _CALLS:
+            self._once()
+        self.whole.append(tuple(self._once() for _ in range(self.calls)))
+        if self.case.gpu_part() is not None:
+            parts = [self.case.gpu_part() for _ in range(min(self.calls, _MOST_GPU_CALLS))]
+            self.on_gpu.append(tuple(part for part in parts if part is not None))
 
     def result(self, group: str) -> Result:
         """Return what was measured."""

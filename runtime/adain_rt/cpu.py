@@ -7,7 +7,7 @@ import platform
 from functools import cache
 from pathlib import Path
 
-__all__ = ["INT8_INSTRUCTIONS", "describe", "instructions"]
+__all__ = ["INT8_INSTRUCTIONS", "available_cores", "describe", "instructions"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 _OF_INTEREST = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16", "asimddp")
@@ -20,6 +20,13 @@ def instructions() -> list[str]:
     """Return those of the processor's instruction sets that matter here; none where the system does not tell."""
     flags = _facts().get("flags", _facts().get("Features", "")).split()
     return [name for name in _OF_INTEREST if name in flags]
+
+
+def available_cores() -> int:
+    """Return how many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def describe() -> str:

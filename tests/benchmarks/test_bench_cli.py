@@ -63,6 +63,16 @@ def test_floors_stand_beside_times_and_the_rates_that_they_come_from():
     assert {"fp32 operations", "bytes"} <= {row["params"]["of"] for row in rows["untimed"] if row["group"] == "peaks"}
 
 
+def test_the_tables_pictures_a_second_are_the_records(tmp_path):
+    options = ["--backend", "onnxruntime", "--precision", "int8", "--batch", 2, "--streams", 2]
+    said = _run("throughput", *_QUICK, *options, "-o", tmp_path)
+    rows = [line.split("|") for line in said.output.splitlines() if line.startswith("| lite")]
+    results = records.read(tmp_path / "run.json").results
+    assert len(rows) == len(results) == 2
+    for row, result in zip(rows, results, strict=True):
+        assert float(row[5].replace(",", "")) == pytest.approx(result.extra_info["pictures_per_s"], rel=5e-3)
+
+
 def test_throughput_has_batches_and_streams():
     options = ["--backend", "onnxruntime", "--precision", "int8", "--batch", 2, "--streams", 2, "--json"]
     rows = json.loads(_run("throughput", *_QUICK, *options).stdout)["benchmarks"]
@@ -111,6 +121,82 @@ def test_a_profile_lists_the_costliest_layers_with_their_operations():
     assert costs.startswith("0.4 GFLOP")
     assert len(layers) == 3
     assert all("Conv" in layer for layer in layers)
+
+
+@pytest.fixture
+def fake_parts(monkeypatch):
+    """The parts of ``all``, each of which finds one time, and one backend that is not here."""
+
+    def fake(name: str):
+        def section(request: sections.Request) -> list[records.Result]:
+            params = {"model": "lite", "size": max(request.sizes)}
+            missing = records.Result(name, "lite tensorrt", {"model": "lite"}, None, skipped="not installed")
+            return [records.Result(name, f"lite {max(request.sizes)}", params, Times(((0.1,),))), missing]
+
+        return section
+
+    for name in ("paper", "latency", "throughput", "start"):
+        monkeypatch.setattr(sections, name, fake(name))
+
+
+def test_all_ends_with_one_record_of_every_part(fake_parts, tmp_path):
+    said = _run("all", "-o", tmp_path)
+    assert said.exit_code == 0, said.output
+    run = records.read(tmp_path / "run.json")
+    assert [each.group for each in run.results if each.times] == ["paper", "latency", "latency", "throughput", "start"]
+    assert sum(each.skipped is not None for each in run.results) == 4  # each group says once what is not here
+
+
+@pytest.mark.parametrize("error", [AdainError("no memory"), KeyboardInterrupt(), BrokenPipeError()])
+def test_what_was_measured_before_a_failure_is_in_the_record(fake_parts, monkeypatch, tmp_path, error):
+    monkeypatch.setattr(sections, "throughput", lambda _: (_ for _ in ()).throw(error))
+    assert _run("all", "-o", tmp_path).exception is not None
+    assert [each.group for each in records.read(tmp_path / "run.json").results if each.times] == [
+        "paper", "latency", "latency",
+    ]  # fmt: skip
+
+
+def test_a_report_without_matplotlib_is_whole_but_for_the_plots(fake_parts, monkeypatch, tmp_path):
+    monkeypatch.setattr("adain_bench.runs.find_spec", lambda _: None)
+    said = _run("all", "-o", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "report.md"}
+    assert "pip install 'adain-rt[bench]'" in said.output
+
+
+@pytest.mark.parametrize("taken", ["run.json", "report.md", ""])
+def test_a_folder_that_cannot_be_written_into_is_refused_before_anything_is_measured(monkeypatch, tmp_path, taken):
+    monkeypatch.setattr(sections, "latency", lambda _: pytest.fail("measured"))
+    output = tmp_path / "out"
+    (output / taken).mkdir(parents=True) if taken else output.touch()
+    said = _run("latency", "-o", output)
+    assert said.exit_code != 0
+    assert "out" in str(said.exception) or "out" in said.output
+
+
+def test_what_is_asked_for_twice_is_measured_once():
+    options = ["--backend", "onnxruntime", "--backend", "onnxruntime", "--precision", "int8", "--size", 16, "--json"]
+    assert len(json.loads(_run("latency", *_QUICK, *options).stdout)["benchmarks"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--seconds", "nan"], "nan is no number"),
+        (["--backend", "onnxruntime", "--precision", "fp16"], "nothing is left to measure"),
+        (["--floor", "--size", 36], "multiples of 8: not 36"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_with_the_reason(options, why):
+    said = _run("latency", *options)
+    assert said.exit_code != 0
+    assert why in said.output + str(said.exception)
+
+
+def test_two_models_of_one_name_are_refused(tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent / "mine").mkdir(parents=True)
+    said = _run("latency", "--model", tmp_path / "a" / "mine", "--model", tmp_path / "b" / "mine")
+    assert "two are called mine" in str(said.exception)
 
 
 def test_all_is_every_section_and_nothing_is_timed_twice(monkeypatch):

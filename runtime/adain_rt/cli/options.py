@@ -23,6 +23,7 @@ __all__ = [
     "model",
     "output_file",
     "overwrite",
+    "share",
     "size",
     "style_size",
     "stylizer",
@@ -89,7 +90,7 @@ def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _share(ctx: click.Context, param: click.Parameter, value: float) -> float:
+def share(ctx: click.Context, param: click.Parameter, value: float) -> float:
     """Hold a number to 0..1; click's FloatRange lets nan through."""
     if not 0 <= value <= 1:
         raise click.BadParameter(f"{value:g} is not from 0 to 1.", ctx, param)
@@ -99,7 +100,7 @@ def _share(ctx: click.Context, param: click.Parameter, value: float) -> float:
 alpha: _Decorator = click.option(
     "--alpha",
     type=float,
-    callback=_share,
+    callback=share,
     default=1.0,
     show_default=True,
     help="Strength of the style: 0 only encodes and decodes the content, 1 is full.",
