@@ -125,9 +125,13 @@ def test_throughput_is_pictures_over_the_time_of_a_call(reported):
     params = {"model": "lite", "backend": "openvino", "precision": "int8", "size": 512}
     rows = _rows(
         reported(
-            Result("throughput", "a", {**params, "batch": 4}, _times(0.1), extra_info={"pictures_per_s": 40}),
+            Result("throughput", "a", {**params, "batch": 4}, _times(0.1), extra_info={"pictures_per_s": 40.0}),
             Result(
-                "throughput", "b", {**params, "batch": 1, "streams": 2}, _times(0.2), extra_info={"pictures_per_s": 40}
+                "throughput",
+                "b",
+                {**params, "batch": 1, "streams": 2},
+                _times(0.2),
+                extra_info={"pictures_per_s": 40.0},
             ),
         )
     )
@@ -190,8 +194,10 @@ def test_what_a_run_has_data_for_is_drawn_and_the_same_each_time(tmp_path):
         Result("latency", "b", _params("openvino", "int8", size=256), _times(0.01)),
         Result("latency", "c", _params("onnxruntime", "fp32"), _times(0.08)),
         Result("latency", "d", _params("tensorrt", "fp16"), None, skipped="why"),
-        Result("throughput", "e", {**params, "batch": 4}, _times(0.1), extra_info={"pictures_per_s": 40}),
-        Result("throughput", "f", {**params, "batch": 1, "streams": 2}, _times(0.2), extra_info={"pictures_per_s": 40}),
+        Result("throughput", "e", {**params, "batch": 4}, _times(0.1), extra_info={"pictures_per_s": 40.0}),
+        Result(
+            "throughput", "f", {**params, "batch": 1, "streams": 2}, _times(0.2), extra_info={"pictures_per_s": 40.0}
+        ),
         Result("latency", "g", params, _times(0.05), extra_info={"share_of_floor": 0.5, "bound": "memory"}),
     )
     drawn, again = draw(run, tmp_path / "once"), draw(run, tmp_path / "again")
