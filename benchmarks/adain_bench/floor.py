@@ -15,10 +15,14 @@ A floor is no promise, and may be undercut:
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from itertools import cycle
@@ -31,9 +35,8 @@ from onnx import TensorProto, helper, numpy_helper
 from adain_bench.costs import Costs, Group
 from adain_models.errors import AdainError
 
-__all__ = ["Floor", "GroupFloor", "Peak", "Peaks", "floor", "measure_cpu", "measure_cuda"]
+__all__ = ["Floor", "GroupFloor", "Peak", "Peaks", "floor", "measure_cpu", "measure_cuda", "rates"]
 
-_SECONDS = 0.4  # for each way to reach a rate, of which there are up to six
 _LEAST_CALLS = 5
 
 _WIDTHS = (128, 256)  # a call takes about a millisecond: short enough to fit between a busy machine's interruptions
@@ -136,7 +139,7 @@ class _Work:
     run: Callable[[], object]
 
 
-def measure_cpu(threads: int) -> Peaks:
+def measure_cpu(threads: int, seconds: float = 0.4) -> Peaks:
     """Return what the processor can do, in five to ten seconds.
 
     Candidates are a 3x3 convolution in ONNX Runtime and OpenVINO, under the settings that ship but for the graph, and a
@@ -144,28 +147,47 @@ def measure_cpu(threads: int) -> Peaks:
     convolution is as good a candidate as a matrix product, being one inside. In int8 all of them multiply 8-bit numbers
     and add up in 32 bits, with VNNI or AMX where the processor has them.
 
+    It is done in a process of its own: so many libraries with their threads are nothing to leave behind in this one.
+
     Args:
         threads: as many as the benchmark's.
+        seconds: for each way to reach a rate, of which there are up to six.
+
+    Raises:
+        AdainError: the process failed.
 
     """
+    command = [sys.executable, "-m", "adain_bench.floor", str(threads), str(seconds)]
+    environment = os.environ | {"PYTHONSAFEPATH": "1"}  # modules of this name that lie about are not meant
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+    if ended.returncode:
+        why = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
+        raise AdainError(f"the processor's rates could not be measured ({why})")
+    told = json.loads(ended.stdout.splitlines()[-1])
+    compute = {precision: Peak(**peak) for precision, peak in told["compute"].items()}
+    return Peaks(compute=compute, copy=Peak(**told["copy"]))
+
+
+def rates(threads: int, seconds: float) -> Peaks:
+    """Return the same, measured in this process."""
     ways: dict[str, list[_Work]] = {}
     with _torch_threads(threads):
         for precision, work in _cpu_works(threads):
             ways.setdefault(precision, []).append(work)
-        compute = {precision: _best(works) for precision, works in ways.items()}
-        return Peaks(compute=compute, copy=_best(list(_cpu_copies())))
+        compute = {precision: _best(works, seconds) for precision, works in ways.items()}
+        return Peaks(compute=compute, copy=_best(list(_cpu_copies()), seconds))
 
 
-def _best(works: list[_Work]) -> Peak:
+def _best(works: list[_Work], seconds: float) -> Peak:
     """Return the highest rate of several ways, each of which runs for a while."""
-    peaks = [Peak(work.amount / _least_seconds(work.run), work.runner) for work in works]
+    peaks = [Peak(work.amount / _least_seconds(work.run, seconds), work.runner) for work in works]
     return max(peaks, key=lambda peak: peak.rate)
 
 
-def _least_seconds(run: Callable[[], object]) -> float:
+def _least_seconds(run: Callable[[], object], seconds: float) -> float:
     """Return the shortest of many calls."""
     run()
-    least, calls, end = float("inf"), 0, time.perf_counter() + _SECONDS
+    least, calls, end = float("inf"), 0, time.perf_counter() + seconds
     while calls < _LEAST_CALLS or time.perf_counter() < end:
         started = time.perf_counter()
         run()
@@ -375,3 +397,7 @@ def _least_seconds_on_cuda(run: Callable[[], object]) -> float:
         end.synchronize()
         times.append(float(start.elapsed_time(end)) / 1e3)
     return min(times)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(rates(int(sys.argv[1]), float(sys.argv[2])))) + "\n")

@@ -137,7 +137,7 @@ def use_fastest(threads: int | None) -> None:
 
     """
     torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = False  # by the older of two ways to say so: the compiler refuses a mixture
     if threads:
         torch.set_num_threads(threads)
 

@@ -9,7 +9,7 @@ import torch
 
 from adain_bench import floor as module
 from adain_bench.costs import Costs, Group, Layer, count_file
-from adain_bench.floor import Peak, Peaks, floor, measure_cpu, measure_cuda
+from adain_bench.floor import Peak, Peaks, floor, measure_cpu, measure_cuda, rates
 from adain_models import store
 from adain_models.errors import AdainError
 
@@ -59,35 +59,36 @@ def test_the_bundled_model_is_bound_by_its_operations():
 @pytest.fixture
 def quick(monkeypatch):
     """A measurement that is short and small."""
-    monkeypatch.setattr(module, "_SECONDS", 0.001)
     monkeypatch.setattr(module, "_WIDTHS", (16,))
     monkeypatch.setattr(module, "_MATRICES", (64,))
     monkeypatch.setattr(module, "_COPIED", 1 << 16)
 
 
-def test_every_rate_is_measured_and_says_what_reached_it(quick):
-    before = torch.get_num_threads()
-    peaks = measure_cpu(1)
+def test_every_rate_is_measured_and_says_what_reached_it():
+    peaks = measure_cpu(1, seconds=0.001)
     assert {"fp32", "int8"} <= peaks.compute.keys()
     for peak in (*peaks.compute.values(), peaks.copy):
         assert peak.rate > 0
         assert peak.runner.split(",")[0] in {"ONNX Runtime", "OpenVINO", "PyTorch", "NumPy"}
-    assert torch.get_num_threads() == before
+
+
+def test_a_process_that_cannot_measure_says_why():
+    with pytest.raises(AdainError, match=r"rates could not be measured \(.*ValueError"):
+        measure_cpu("two")
 
 
 def test_without_openvino_and_pytorch_onnx_runtime_and_numpy_give_what_they_can(quick, monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda _name: None)
-    peaks = measure_cpu(2)
+    peaks = rates(2, 0.001)
     assert {precision: peak.runner for precision, peak in peaks.compute.items()} == {
         "fp32": "ONNX Runtime, a convolution", "int8": "ONNX Runtime, a convolution",
     }  # fmt: skip
     assert peaks.copy.runner == "NumPy, a copy"
 
 
-def test_the_rate_is_that_of_the_shortest_call(monkeypatch):
-    monkeypatch.setattr(module, "_SECONDS", 0.0)
+def test_the_rate_is_that_of_the_shortest_call():
     naps = iter([0.05, 0.05, 0.002, 0.05, 0.05, 0.05])
-    assert 0.002 <= module._least_seconds(lambda: time.sleep(next(naps))) < 0.05
+    assert 0.002 <= module._least_seconds(lambda: time.sleep(next(naps)), 0.0) < 0.05
 
 
 def test_the_quantized_convolution_runs_as_one_integer_kernel(tmp_path):
