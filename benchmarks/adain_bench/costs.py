@@ -31,6 +31,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from adain_export.footprint import with_shapes
 from adain_models.errors import AdainError
 from adain_models.files import explain
 
@@ -182,7 +183,7 @@ def count(model: onnx.ModelProto, sizes: Mapping[str, int], *, bf16: bool = Fals
     for node in model.graph.node:
         if node.op_type not in _RULES:
             raise AdainError(f"node {node.name!r}: there is no rule for what {node.op_type} costs; add it to costs.py")
-    return _Counting(_with_shapes(model, sizes), bf16=bf16).costs()
+    return _Counting(with_shapes(model, sizes), bf16=bf16).costs()
 
 
 @dataclass(frozen=True)
@@ -435,22 +436,3 @@ class _Counting:
         if self.bf16 and elem_type == onnx.TensorProto.FLOAT:
             item = np.dtype(np.uint16).itemsize
         return _Value(shape, elem_type, math.prod(shape) * item)
-
-
-def _with_shapes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.GraphProto:
-    """Return a model's graph with every shape in numbers."""
-    sized = onnx.ModelProto()
-    sized.CopyFrom(model)
-    for value in (*sized.graph.input, *sized.graph.output):
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param:
-                if dim.dim_param not in sizes:
-                    raise AdainError(
-                        f"the graph's {value.name} has an axis {dim.dim_param}, and no size is given for it"
-                    )
-                dim.dim_value = sizes[dim.dim_param]
-    try:
-        graph = onnx.shape_inference.infer_shapes(sized, strict_mode=True, data_prop=True).graph
-    except onnx.shape_inference.InferenceError as error:
-        raise AdainError(f"the graph cannot take {dict(sizes)} ({explain(error)})") from None
-    return graph

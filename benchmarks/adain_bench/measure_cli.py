@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,18 @@ _iterations = click.option(
 )  # fmt: skip
 
 
-def _measuring(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of all that takes time: ``plan``, ``settings``, ``output`` and ``as_json``."""
+def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[..., Any]:
+    """Give a command the options of all that takes time: ``plan``, ``settings``, ``output`` and ``as_json``.
+
+    Args:
+        function: the command.
+        seconds: the default for each case.
+
+    """
 
     @click.option(
-        "--seconds", type=click.FloatRange(0.01, 3600), callback=_finite, default=2.0, show_default=True, metavar="S",
-        help="Time each case for so long, after it has warmed up.",
+        "--seconds", type=click.FloatRange(0.01, 3600), callback=_finite, default=seconds, show_default=True,
+        metavar="S", help="Time each case for so long, after it has warmed up.",
     )  # fmt: skip
     @click.option(
         "--repeats", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
@@ -165,7 +171,7 @@ def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
 @click.command("all")
 @_models
 @_iterations
-@_measuring
+@partial(_measuring, seconds=1.2)  # so that all of it ends within ten minutes
 def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
     """Measure all of it: Table 1, latency beside everything else that is installed, throughput, start.
 

