@@ -11,7 +11,7 @@ __all__ = ["command"]
 
 @click.group("bench")
 def command() -> None:
-    """Measure how long pictures take, beside the paper and beside others, and how good they are."""
+    """Measure how long pictures take, and how good they are."""
 
 
 for each in (

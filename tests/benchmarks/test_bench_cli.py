@@ -41,7 +41,7 @@ def test_a_run_is_a_table_a_record_a_report_and_plots(measured):
 
 def test_the_record_tells_every_time_and_the_machine(measured):
     run = records.read(measured[0] / "run.json")
-    assert run.command.startswith("adain-rt ")
+    assert run.command.startswith("adain-rt")
     assert {"cpu", "packages", "before", "after", "weights_sha256"} <= set(run.machine_info)
     assert len(run.results) == 4  # two precisions, with the style encoded and not
     assert all(result.times.flat.min() > 0 for result in run.results)

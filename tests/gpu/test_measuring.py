@@ -13,6 +13,8 @@ from adain_bench.start import time_starts
 from adain_bench.timing import Plan, time_cases
 from adain_rt.backends import Settings
 
+pytestmark = pytest.mark.gpu
+
 
 @pytest.fixture(autouse=True)
 def _torch_sees_it() -> None:

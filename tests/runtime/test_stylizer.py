@@ -210,7 +210,7 @@ def test_threads_that_start_together_open_a_graph_and_a_backend_once(monkeypatch
     stylizer = exact("lite")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: stylizer.encode(china[:32, :32]), range(8)))
-    assert opened == [None, "encode"]  # the backend's threads, and the graph's name
+    assert opened == [stylizer.settings, "encode"]  # how the backend runs, and the graph's name
 
 
 def test_a_backends_own_threads_open_a_graph_once(monkeypatch, china):
