@@ -19,6 +19,13 @@ __all__ = ["ENCODINGS", "Case", "case_name", "cases"]
 ENCODINGS = ("excluded", "included")
 """Whether the style picture is encoded within the time that is taken, or its code is known: Table 1's two figures."""
 
+_SAID = {
+    "size": "{0}x{0}",
+    "batch": "batch {}",
+    "style_encoding": "style {}",
+    "streams": "{} streams",
+    "cuda_graph": "CUDA graph {}",
+}
 _PAINTING = 1_000_000  # a picture of no content
 
 
@@ -46,9 +53,7 @@ class Case:
 
 def case_name(params: Mapping[str, str | int | float]) -> str:
     """Return a case's name, made of what tells it from the others."""
-    said = {"size": "{0}x{0}", "batch": "batch {}", "style_encoding": "style {}", "streams": "{} streams"}
-    said["cuda_graph"] = "CUDA graph {}"
-    return " ".join(said.get(key, "{}").format(value) for key, value in params.items())
+    return " ".join(_SAID.get(key, "{}").format(value) for key, value in params.items())
 
 
 def cases(

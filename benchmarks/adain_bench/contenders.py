@@ -100,7 +100,7 @@ def ours(
 
 def _lacks(model: str, precision: str) -> str | None:
     """Say what a model lacks to be run in a precision."""
-    if contract.has_graphs(store.model_dir(model), "int8" if precision == "int8" else "fp32"):
+    if contract.has_graphs(store.model_dir(model), precision):
         return None
     return f"{store.model_name(model)} has no {'int8 ' if precision == 'int8' else ''}graphs"
 

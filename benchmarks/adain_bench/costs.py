@@ -32,14 +32,13 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from adain_export.footprint import with_shapes
+from adain_export.passes._graphs import CONVOLUTIONS
 from adain_models.errors import AdainError
 from adain_models.files import explain
 
-__all__ = ["CONVOLUTIONS", "Costs", "Group", "Layer", "count", "count_file"]
+__all__ = ["Costs", "Group", "Layer", "count", "count_file"]
 
 _HARDLY_LARGER = 1.5  # per-channel numbers beside the features are, another term of a sum is not
-
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 
 _STARTS_GROUP = CONVOLUTIONS | {"ReduceMean", "ReduceSum"}
 _VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze"})

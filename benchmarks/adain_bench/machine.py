@@ -54,14 +54,14 @@ def state() -> dict[str, Any]:
 
 def commit_info() -> dict[str, str | bool | None]:
     """Return the commit of the code that runs, and whether its files differ from it; ``None`` outside a repository."""
-    tracked = _output("git", "-C", str(Path(__file__).parent), "ls-files", "--error-unmatch", Path(__file__).name)
-    if tracked is None:
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return {"id": None, "dirty": None}
-    changed = _output("git", "-C", str(Path(__file__).parent), "status", "--porcelain", "--untracked-files=no")
-    return {
-        "id": _output("git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"),
-        "dirty": None if changed is None else bool(changed),
-    }
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return {"id": _git("rev-parse", "HEAD"), "dirty": None if changed is None else bool(changed)}
+
+
+def _git(*arguments: str) -> str | None:
+    return _output("git", "-C", str(Path(__file__).parent), *arguments)
 
 
 def _gpu() -> dict[str, Any] | None:

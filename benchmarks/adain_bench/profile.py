@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adain_bench.costs import CONVOLUTIONS, Costs, Group, Layer
+from adain_bench.costs import Costs, Group, Layer
 from adain_bench.floor import Floor
+from adain_export.passes._graphs import CONVOLUTIONS
 from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.backends import Settings, open_backend

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.cli import options
 from adain_rt.cli.extras import needing
@@ -48,6 +49,8 @@ def command(graph: str, size: int, top: int, floor: bool, stylizer: Stylizer, as
         from adain_bench import against_floor
         from adain_bench.floor import floor as least
         from adain_bench.profile import profile, rows
+    if size % contract.MULTIPLE:
+        raise AdainError(f"--size {size}: it must be a multiple of {contract.MULTIPLE}")
     sizes = {"N": 1, "H": size, "W": size, "R": 2}
     asked = stylizer.backend, stylizer.directory, stylizer.precision, graph, sizes, stylizer.settings
     kernels = profile(*asked)

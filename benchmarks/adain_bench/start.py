@@ -60,11 +60,11 @@ def time_starts(
 
     """
     directories = {store.model_name(model): str(store.model_dir(model).resolve()) for model in models}
+    common = {"size": size, "settings": asdict(settings), "device_free": _device_free()}
     starts = []
     for contender in contenders:
-        model = directories.get(str(contender.params["model"]), "")
-        asked = {"directory": model, "size": size, "settings": asdict(settings), "device_free": _device_free()}
-        starts.append(_Starts(contender, asked))
+        directory = directories.get(str(contender.params["model"]), "")
+        starts.append(_Starts(contender, {**common, "directory": directory}))
     for _ in range(repeats):
         for start in starts:
             start.take_turn()

@@ -244,7 +244,7 @@ class Stylizer:
         expected = {"weights_sha256": weights, "contract": str(contract.VERSION)}
         int8 = metadata.get("precision") == "int8"
         if int8:
-            expected["int8_weights_sha256"] = sha256_of(self._graph_dir / store.WEIGHTS_NAME)
+            expected["int8_weights_sha256"] = self._int8_weights_sha256
         if not expected.items() <= metadata.items() or int8 != (self.precision == "int8"):
             raise AdainError(
                 f"{self._graph_dir}: the graph {graph} is not of the weights there, or of another version; run {export}"
@@ -261,6 +261,10 @@ class Stylizer:
             way = f"adain-rt weights fetch {self.model}" if self.model in spec.MODELS else "adain-rt weights import"
             raise AdainError(f"model {self.model} has no weights ({weights}); run `{way}`")
         return sha256_of(weights)
+
+    @cached_property
+    def _int8_weights_sha256(self) -> str:
+        return sha256_of(contract.graph_dir(self.directory, "int8") / store.WEIGHTS_NAME)
 
     @cached_property
     def _backend(self) -> backends.Backend:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from adain_bench.costs import CONVOLUTIONS, Costs, Layer, count, count_file
+from adain_bench.costs import Costs, Layer, count, count_file
 from adain_export.engine_graph import PRECISIONS, UPSAMPLINGS, engine_model
 from adain_export.passes import (
     BlockOutputPass,
@@ -19,6 +19,7 @@ from adain_export.passes import (
     QuantizeWeightsPass,
     _graphs,
 )
+from adain_export.passes._graphs import CONVOLUTIONS
 from adain_export.staging import read_graph
 from adain_models import store
 from adain_models.errors import AdainError

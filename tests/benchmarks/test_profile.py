@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from adain_bench.against_floor import graph_costs
-from adain_bench.costs import CONVOLUTIONS, Costs, Group, Layer
+from adain_bench.costs import Costs, Group, Layer
 from adain_bench.floor import Peak, Peaks, floor
 from adain_bench.profile import PROFILERS, Kernel, profile, rows
+from adain_export.passes._graphs import CONVOLUTIONS
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_rt import contract

@@ -23,10 +23,6 @@ class Baseline(Protocol[_Style_contra]):
         """As the table has it."""
 
     @property
-    def paper(self) -> str:
-        """Authors, title, where and when."""
-
-    @property
     def styles(self) -> int | Literal["unlimited"]:
         """How many it has."""
 

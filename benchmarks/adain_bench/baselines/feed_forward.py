@@ -1,5 +1,8 @@
 """Ulyanov et al. and Dumoulin et al.: a network that was trained for its styles makes the picture in one go.
 
+Ulyanov, Vedaldi & Lempitsky, "Improved Texture Networks", CVPR 2017; Dumoulin, Shlens & Kudlur, "A Learned
+Representation for Artistic Style", ICLR 2017.
+
 Both are the residual network of Johnson, Alahi & Fei-Fei (ECCV 2016): two strided convolutions, five residual blocks at
 a quarter of the size, and back. They differ in more than the normalisation:
 
@@ -112,15 +115,14 @@ class FeedForward:
 
     Args:
         name: as the table has it.
-        paper: authors, title, where and when.
         generator: moved to the device.
         device: where it runs.
         dtype: of everything.
 
     """
 
-    def __init__(self, name: str, paper: str, generator: Generator, device: torch.device, dtype: torch.dtype) -> None:
-        self.name, self.paper = name, paper
+    def __init__(self, name: str, generator: Generator, device: torch.device, dtype: torch.dtype) -> None:
+        self.name = name
         self.styles = generator.styles
         self._generator = generator.to(device, dtype)
         self._device, self._dtype = device, dtype
@@ -162,8 +164,7 @@ def ulyanov(device: torch.device, dtype: torch.dtype) -> FeedForward:
         layer(nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1)),
         _Layer(nn.Conv2d(32, 3, 3, padding=1, padding_mode="replicate"), None, nn.Identity()),
     )
-    paper = "Ulyanov, Vedaldi & Lempitsky, Improved Texture Networks, CVPR 2017"
-    return FeedForward("Ulyanov et al.", paper, Generator(1, layers), device, dtype)
+    return FeedForward("Ulyanov et al.", Generator(1, layers), device, dtype)
 
 
 def dumoulin(device: torch.device, dtype: torch.dtype, styles: int = 32) -> FeedForward:
@@ -182,8 +183,7 @@ def dumoulin(device: torch.device, dtype: torch.dtype, styles: int = 32) -> Feed
         layer(conv(64, 32), nn.ReLU(), double=True),
         layer(conv(32, 3, 9), nn.Sigmoid()),
     )
-    paper = "Dumoulin, Shlens & Kudlur, A Learned Representation for Artistic Style, ICLR 2017"
-    return FeedForward("Dumoulin et al.", paper, Generator(styles, layers), device, dtype)
+    return FeedForward("Dumoulin et al.", Generator(styles, layers), device, dtype)
 
 
 @torch.no_grad()

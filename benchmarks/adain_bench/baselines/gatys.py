@@ -59,7 +59,6 @@ class Gatys:
     """
 
     name = "Gatys et al."
-    paper = "Gatys, Ecker & Bethge, Image Style Transfer Using Convolutional Neural Networks, CVPR 2016"
     styles: Literal["unlimited"] = "unlimited"
 
     def __init__(

@@ -141,7 +141,6 @@ class StyleSwap:
     """
 
     name = "Chen & Schmidt"
-    paper = "Chen & Schmidt, Fast Patch-based Style Transfer of Arbitrary Style, arXiv 2016"
     styles: Literal["unlimited"] = "unlimited"
 
     def __init__(self, vgg: Vgg, device: torch.device, dtype: torch.dtype, iterations: int | None = None) -> None:
