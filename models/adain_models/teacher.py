@@ -11,6 +11,7 @@ Features are those after the ReLU of ``LAYERS``. Three distances between feature
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,12 +83,36 @@ def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
 
     """
     with torch.autocast(features.device.type, enabled=False):  # bfloat16 would keep two digits of a correlation
-        flat = features.float().flatten(2)  # (N, C, HW)
-        mean = flat.mean(2)
-        centered = flat - mean[:, :, None]
-        covariance = centered @ centered.mT / (flat.shape[2] - 1)
+        moments: tuple[Tensor, Tensor] = _Moments.apply(features)  # type: ignore[no-untyped-call]
+        mean, covariance = moments
         std = (covariance.diagonal(dim1=1, dim2=2) + EPSILON).sqrt()
         return torch.cat([mean, std], 1), covariance / (std[:, :, None] * std[:, None, :])
+
+
+class _Moments(torch.autograd.Function):
+    """Means (N, C) and covariances (N, C, C) of channels over the positions of features (N, C, H, W), at least float32.
+
+    Autograd's own backward of the same formula keeps the features and the centred ones in float32 and walks over both
+    several times; this one is a single matrix product in the features' own dtype.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> tuple[Tensor, Tensor]:
+        n, c, h, w = ctx.shape = features.shape
+        flat = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # no copy where channels come last
+        flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
+        mean = flat.mean(1)
+        centered = flat - mean[:, None]
+        ctx.save_for_backward(centered.to(features.dtype))
+        return mean, centered.mT @ centered / (h * w - 1)
+
+    @staticmethod
+    def backward(ctx: Any, of_mean: Tensor, of_covariance: Tensor) -> Tensor:
+        (centered,) = ctx.saved_tensors
+        n, c, h, w = ctx.shape
+        both = (of_covariance + of_covariance.mT) / (h * w - 1)
+        flat = torch.baddbmm((of_mean / (h * w))[:, None].to(centered.dtype), centered, both.to(centered.dtype))
+        return flat.reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
 def normalized(features: Tensor) -> Tensor:
