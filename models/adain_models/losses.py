@@ -15,6 +15,8 @@ from adain_models.teacher import Teacher, normalized, relative_distance, statist
 
 __all__ = ["FixedEncoder", "Joint", "Recipe", "Target"]
 
+_LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a clipped pixel have no gradient
+
 
 @dataclass(frozen=True)
 class Target:
@@ -118,13 +120,20 @@ class Joint(Recipe):
 
     The code of a style comes from the network's own encoder, so that it learns what to put into it. The term of
     identity keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of unrest keeps
-    flat regions calm.
+    flat regions calm. The teacher sees pictures clipped to 0..1, as they will be; the term of excess is what is cut off.
     """
 
     def __init__(
         self, teacher: Teacher, style: float = 30, texture: float = 8, identity: float = 1, unrest: float = 100
     ) -> None:
-        self.weights = {"content": 1, "style": style, "texture": texture, "identity": identity, "unrest": unrest}
+        self.weights = {
+            "content": 1,
+            "style": style,
+            "texture": texture,
+            "identity": identity,
+            "unrest": unrest,
+            "excess": 1,
+        }
         self._teacher = teacher
 
     def trained(self, network: Network) -> nn.Module:
@@ -147,15 +156,21 @@ class Joint(Recipe):
     def terms(
         self, network: Network, contents: Tensor, features: Tensor, styles: Sequence[Target]
     ) -> dict[str, Tensor]:
-        """Return content, style, texture, identity and unrest."""
+        """Return content, style, texture, identity, unrest and excess."""
         encoded = network.encoder(contents).float()
         mean, std = channel_statistics(network.encoder(torch.stack([style.picture for style in styles]) / 255).float())
         plain = encoded[: max(1, len(contents) // 4)]
         decoded = network.decoder(torch.cat([adain(encoded, mean, std), plain])).float()
         pictures, same = decoded.split([len(contents), len(plain)])
         identity = nn.functional.l1_loss(same, contents[: len(plain)])
-        unrest = _unrest(pictures, contents)
-        return {**self.judged(pictures, features, styles), "identity": identity, "unrest": unrest}
+        excess = pictures - pictures.clamp(0, 1)
+        seen = pictures - (1 - _LEAK) * excess
+        return {
+            **self.judged(seen, features, styles),
+            "identity": identity,
+            "unrest": _unrest(pictures, contents),
+            "excess": excess.abs().mean(),
+        }
 
     def judged(self, pictures: Tensor, photos: Tensor, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content, style and texture of pictures, whatever made them.

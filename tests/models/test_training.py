@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from adain_models import checkpoint, store, training
+from adain_models.adain import adain, channel_statistics
 from adain_models.crops import crop, held_out
 from adain_models.errors import AdainError
 from adain_models.lite import Lite
@@ -51,6 +52,22 @@ def test_encoder_and_decoder_learn_from_a_teacher(joint):
     losses = [done.terms["style"] + done.terms["texture"] for done in run.run()]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
     assert not run.network.encoder.conv1.weight.equal(encoder)
+
+
+def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
+    network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
+    contents, styles = (torch.tensor(picture[:64, :64]).permute(2, 0, 1) for picture in (china, flower))
+    contents, styles = contents[None] / 255, [recipe.target(styles)]
+    features = recipe.features(contents)
+    network.decoder.out.bias.data += 1.5
+    terms = recipe.terms(network, contents, features, styles)
+    code = channel_statistics(network.encoder(styles[0].picture[None] / 255))
+    bright = network.decoder(adain(network.encoder(contents), *code))
+    shown, raw = (recipe.judged(picture, features, styles) for picture in (bright.clamp(0, 1), bright))
+    assert terms["excess"].item() == pytest.approx((bright - bright.clamp(0, 1)).abs().mean().item(), rel=1e-4)
+    assert terms["excess"] > 0.1
+    assert abs(terms["style"] - shown["style"]) < 0.2 * abs(raw["style"] - shown["style"])
+    assert torch.autograd.grad(terms["style"], network.decoder.out.bias)[0].any()
 
 
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(joint, tmp_path):

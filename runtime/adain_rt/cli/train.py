@@ -84,6 +84,13 @@ _LOGGED = 50  # steps between two lines of the log
     show_default=True,
     help="Of the correlations between channels in the loss; with a teacher only.",
 )
+@click.option(
+    "--unrest-weight",
+    type=click.FloatRange(min=0),
+    default=100,
+    show_default=True,
+    help="Of what disturbs regions that are flat in the photograph; with a teacher only.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What chance comes from.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs.")
 @click.option(
@@ -115,6 +122,7 @@ def command(
     rate: float,
     style_weight: float | None,
     texture_weight: float,
+    unrest_weight: float,
     seed: int,
     device: str,
     every: int,
@@ -146,7 +154,8 @@ def command(
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
     recipe: Recipe
     if teacher:
-        recipe = Joint(Teacher(teacher).to(device), 30 if style_weight is None else style_weight, texture_weight)
+        weight = 30 if style_weight is None else style_weight
+        recipe = Joint(Teacher(teacher).to(device), weight, texture_weight, unrest=unrest_weight)
     else:
         recipe = FixedEncoder(network, 10 if style_weight is None else style_weight)
     if fresh:
