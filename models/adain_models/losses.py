@@ -120,7 +120,7 @@ class Joint(Recipe):
 
     The code of a style comes from the network's own encoder, so that it learns what to put into it. The term of
     identity keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of unrest keeps
-    flat regions calm. The teacher sees pictures clipped to 0..1, as they will be; the term of excess is what is cut off.
+    flat regions calm. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
     """
 
     def __init__(
