@@ -13,6 +13,7 @@ They rank models, and do not replace looking.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adain_bench.contenders import Stylist
 from adain_bench.optimize import optimize
 from adain_export.psnr import psnr
 from adain_models.errors import AdainError
@@ -50,7 +52,8 @@ class Pair:
     """What was found of one photo in one style, as it is computed here and in fp32.
 
     ``psnr`` is that between the two in decibels, ``identity`` the error of the photo in its own style. Between
-    ``UNTOUCHED``, the photo as it is, and ``optimized``, its pixels optimised for the losses, is what can be.
+    ``UNTOUCHED``, the photo as it is, and ``optimized``, its pixels optimised for the losses, is what can be;
+    ``peers`` is what others make of it, by name.
     """
 
     photo: str
@@ -60,6 +63,7 @@ class Pair:
     optimized: Quality | None
     psnr: float
     identity: float
+    peers: Mapping[str, Quality]
 
 
 class Judge:
@@ -108,7 +112,14 @@ class Judge:
 
 
 def examine(
-    here: Stylizer, fp32: Stylizer, photo: Path, painting: Path, size: int, teacher: Teacher, optimized: bool
+    here: Stylizer,
+    fp32: Stylizer,
+    photo: Path,
+    painting: Path,
+    size: int,
+    teacher: Teacher,
+    optimized: bool,
+    peers: Mapping[str, Stylist],
 ) -> Pair:
     """Return what is found of one photo in the style of one painting, both resized to ``size`` on the shorter side.
 
@@ -120,6 +131,7 @@ def examine(
         size: pixels of either's shorter side.
         teacher: judges.
         optimized: whether the photo's pixels are optimised too, which takes minutes.
+        peers: others to judge, by name.
 
     Raises:
         AdainError: a picture cannot be read or stylised.
@@ -137,4 +149,5 @@ def examine(
         optimized=judge.judge(optimize(Joint(teacher), content, style)) if optimized else None,
         psnr=psnr(made, exact),
         identity=float(np.abs(same.astype(np.int16) - content).mean()),
+        peers={name: judge.judge(peer.stylize(content[None], peer.encode(style))[0]) for name, peer in peers.items()},
     )

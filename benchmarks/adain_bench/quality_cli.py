@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from adain_bench.contenders import Stylist
+from adain_bench.packages import packages
 from adain_models.errors import AdainError
 from adain_rt import style_arguments
 from adain_rt.cli import options
@@ -57,6 +59,7 @@ _WORST = 3  # pairs that are named
     metavar="N",
     help="Optimise the pixels of the first N pairs for the same losses too (Gatys et al. 2016): what is attainable.",
 )
+@click.option("--peers", is_flag=True, help="Judge other packages too, those that are installed.")
 @options.size(default=512)
 @options.stylizer
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with every pair.")
@@ -67,6 +70,7 @@ def command(
     held_out: bool,
     count: int | None,
     optimized: int,
+    peers: bool,
     size: int,
     stylizer: Stylizer,
     as_json: bool,
@@ -85,8 +89,9 @@ def command(
         photos, paintings = _held_out(photos), _held_out(paintings)
     paired = _paired(photos, paintings, count)
     exact = Stylizer(str(stylizer.directory), "onnxruntime", "fp32")
+    others = _installed() if peers else {}
     judged = (
-        examine(stylizer, exact, photo, painting, size, vgg19, optimized=number < optimized)
+        examine(stylizer, exact, photo, painting, size, vgg19, optimized=number < optimized, peers=others)
         for number, (photo, painting) in enumerate(paired)
     )
     with progress("Judging", len(paired), judged) as pairs:
@@ -96,6 +101,18 @@ def command(
         return
     click.echo(f"{stylizer.model} in {stylizer.precision}, {stylizer.backend}; {len(found)} pairs, {size} pixels")
     _print_figures(found)
+
+
+def _installed() -> dict[str, Stylist]:
+    """Return other packages' stylists by name; say of one that is not installed how it would be."""
+    found = {}
+    for peer in packages():
+        name = str(peer.params["backend"])
+        if peer.hindrance:
+            click.echo(f"{name} is left out: {peer.hindrance}", err=True)
+        else:
+            found[name] = peer.stylist
+    return found
 
 
 def _finite(pair: dict[str, object]) -> dict[str, object]:
@@ -113,6 +130,7 @@ def _print_figures(pairs: Sequence[Pair]) -> None:
         "here": [pair.here for pair in pairs],
         "fp32": [pair.fp32 for pair in pairs],
         "optimised": [pair.optimized for pair in pairs if pair.optimized],
+        **{name: [pair.peers[name] for pair in pairs] for name in pairs[0].peers},
     }
     click.echo("medians, and the 10th and 90th percentiles of the pairs")
     click.echo(f"{'':<22}" + "".join(f"{figure:>24}" for figure in figures))

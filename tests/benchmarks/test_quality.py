@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import save_file
 
+from adain_bench import quality_cli
 from adain_bench.cli import command
+from adain_bench.contenders import Contender
 from adain_bench.optimize import optimize
 from adain_bench.quality import Judge
 from adain_export.psnr import psnr
@@ -119,6 +121,31 @@ def test_the_command_pairs_contents_with_styles_and_names_the_worst(desk, narrow
         assert pair["psnr"] > 25
         assert 0 < pair["identity"] < 30
         assert pair["optimized"] is None
+
+
+class Untouched:
+    """A stylist that gives the photo back."""
+
+    def encode(self, painting):
+        return painting.mean()
+
+    def stylize(self, contents, code):
+        return contents
+
+
+def test_peers_are_judged_beside_and_one_that_is_not_installed_is_named(desk, narrow_teacher, monkeypatch):
+    def others():
+        yield Contender({"backend": "untouched"}, Untouched)
+        yield Contender({"backend": "absent"}, Untouched, "pip install absent")
+
+    monkeypatch.setattr(quality_cli, "packages", others)
+    options = ["--style", "styles/00000.png", "--teacher", str(narrow_teacher), "--size", "64", "--peers"]
+    said = CliRunner().invoke(command, ["quality", "a.png", *options])
+    assert said.stderr.splitlines()[0] == "absent is left out: pip install absent"
+    (row,) = [line.split() for line in said.stdout.splitlines() if line.startswith("untouched")]
+    assert row == ["untouched", "1.000", "(1.000-1.000)", "1.000", "(1.000-1.000)", "0.000", "(0.000-0.000)"]
+    (pair,) = json.loads(CliRunner().invoke(command, ["quality", "a.png", *options, "--json"]).stdout)
+    assert pair["peers"]["untouched"] == pytest.approx({"style_gap": 1, "content": 0, "texture_gap": 1})
 
 
 def test_the_command_keeps_to_what_training_never_saw_and_to_so_many_pairs(desk, narrow_teacher):
