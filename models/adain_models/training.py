@@ -29,7 +29,8 @@ __all__ = ["STATE_NAME", "Progress", "Settings", "Training", "forget"]
 
 STATE_NAME = "state.pt"
 
-_RAMP = 0.1  # of the steps: the style's weight rises over them
+_WARM = 0.02  # of the steps: the rate rises over them, until Adam knows the gradients' size
+_RAMP = 0.1  # of the steps: the style's weight rises over them where weights are random at first
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
 _VARIANTS = (2, 4)  # crops of each photo and of each style; what the recipe measures of one is kept
 _KEPT = 8192  # crops of photos, and as many of styles
@@ -38,7 +39,7 @@ _WATCHED = 2  # one step in so many is watched for dead channels
 _REVIVING = 200  # steps between revivals
 _REVIVED = 0.6  # of the steps: none is revived after
 _CLIP = 1.0  # of the gradient's norm
-_SAME = ("crop", "seed")  # settings that a resumed run must have
+_SAME = ("crop", "seed", "fresh")  # settings that a resumed run must have
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Settings:
     """What a run is; a resumed one must see the same crops (``_SAME``), and may go at another pace.
 
     ``crop`` is the side of a content's crop in pixels, a multiple of 16 (a style's is half as large again), ``rate``
-    Adam's learning rate, which falls to a twentieth along a cosine.
+    Adam's learning rate, which falls to a twentieth along a cosine, ``fresh`` whether the weights are random at first.
     """
 
     steps: int
@@ -54,6 +55,7 @@ class Settings:
     crop: int = 128
     rate: float = 1e-4
     seed: int = 0
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,16 @@ class Training:
 
     def _advance(self) -> Progress:
         settings, done = self._settings, self.step / self._settings.steps
+        warm = min(1, (self.step + 1) / (_WARM * settings.steps))
         for group in self._optimizer.param_groups:
-            group["lr"] = settings.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+            group["lr"] = settings.rate * warm * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
         photos, styles = self._batch()
         contents = torch.stack([photo.picture for photo in photos]) / 255
         features = torch.stack([photo.features for photo in photos])
         self._watch.active = self.step % _WATCHED == 0
         with self._autocast():
             terms = self._recipe.terms(self.network, contents, features, styles)
-        ramp = min(1, _START + (1 - _START) * done / _RAMP)
+        ramp = min(1, _START + (1 - _START) * done / _RAMP) if settings.fresh else 1
         factors = {
             name: weight * (ramp if name in {"style", "texture"} else 1)
             for name, weight in self._recipe.weights.items()

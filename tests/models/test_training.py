@@ -54,6 +54,27 @@ def test_encoder_and_decoder_learn_from_a_teacher(joint):
     assert not run.network.encoder.conv1.weight.equal(encoder)
 
 
+def test_the_rate_rises_at_first(joint):
+    run = joint(replace(SETTINGS, steps=1000))
+    before = run.network.encoder.conv1.weight.detach().clone()
+    next(run.run())
+    moved = (run.network.encoder.conv1.weight.detach() - before).abs().max().item()
+    assert moved == pytest.approx(SETTINGS.rate / 20, rel=0.01)  # Adam's first step is the rate, the warm-up 20 steps
+
+
+def test_where_weights_are_random_a_style_weighs_a_tenth_at_first(narrow_teacher, china, flower):
+    def gradient(settings: Settings, **weights: float) -> torch.Tensor:
+        network = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
+        recipe = Joint(Teacher(narrow_teacher), **weights)
+        list(Training(network, recipe, [china], [([flower], 1)], settings).run())
+        return network.decoder.out.weight.grad
+
+    one = replace(SETTINGS, steps=1)
+    fresh = gradient(replace(one, fresh=True), style=30, texture=8)
+    assert torch.allclose(fresh, gradient(one, style=3, texture=0.8), rtol=1e-4, atol=1e-7)
+    assert not torch.allclose(fresh, gradient(one, style=30, texture=8), rtol=0.1)
+
+
 def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
     network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
     contents, styles = (torch.tensor(picture[:64, :64]).permute(2, 0, 1) for picture in (china, flower))
@@ -108,6 +129,8 @@ def test_only_a_whole_checkpoint_of_the_same_crops_is_resumed(joint, tmp_path):
     joint().save(tmp_path)
     with pytest.raises(AdainError, match=r"run with seed 0, not 1"):
         joint(replace(SETTINGS, seed=1)).resume(tmp_path)
+    with pytest.raises(AdainError, match=r"run with fresh False, not True"):
+        joint(replace(SETTINGS, fresh=True)).resume(tmp_path)
     (tmp_path / STATE_NAME).write_bytes((tmp_path / STATE_NAME).read_bytes()[:-1000])
     with pytest.raises(AdainError, match="damaged"):
         joint().resume(tmp_path)

@@ -150,7 +150,7 @@ def command(
         raise AdainError("--device cuda: PyTorch finds no CUDA device here")
     if not resume and (output / training.STATE_NAME).exists():
         raise AdainError(f"{output}: holds a run already; go on with --resume, or name another directory")
-    settings = training.Settings(steps, batch, size, rate, seed)
+    settings = training.Settings(steps, batch, size, rate, seed, fresh)
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
     recipe: Recipe
     if teacher:
