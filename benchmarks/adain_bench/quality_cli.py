@@ -94,13 +94,16 @@ def command(
         examine(stylizer, exact, photo, painting, size, vgg19, optimized=number < optimized, peers=others)
         for number, (photo, painting) in enumerate(paired)
     )
-    with progress("Judging", len(paired), judged) as pairs:
-        found: list[Pair] = list(pairs)
-    if as_json:
-        click.echo(json.dumps([_finite(asdict(pair)) for pair in found], indent=2, allow_nan=False))
-        return
-    click.echo(f"{stylizer.model} in {stylizer.precision}, {stylizer.backend}; {len(found)} pairs, {size} pixels")
-    _print_figures(found)
+    found: list[Pair] = []
+    try:
+        with progress("Judging", len(paired), judged) as pairs:
+            found.extend(pairs)
+    finally:  # a picture that cannot be read costs none of those before it
+        if as_json:
+            click.echo(json.dumps([_finite(asdict(pair)) for pair in found], indent=2, allow_nan=False))
+        elif found:
+            click.echo(f"{stylizer.model} in {stylizer.precision}, {stylizer.backend}; {len(found)} pairs, {size} px")
+            _print_figures(found)
 
 
 def _installed() -> dict[str, Stylist]:

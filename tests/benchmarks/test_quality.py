@@ -111,7 +111,7 @@ def desk(tmp_path, monkeypatch, china, flower):
 def test_the_command_pairs_contents_with_styles_and_names_the_worst(desk, narrow_teacher):
     options = ["--style", "styles/00000.png", "--teacher", str(narrow_teacher), "--size", "64"]
     said = CliRunner().invoke(command, ["quality", "a.png", "b.png", *options])
-    assert "2 pairs, 64 pixels" in said.stdout
+    assert "2 pairs, 64 px" in said.stdout
     assert "PSNR against fp32: median" in said.stdout
     assert "most texture gap left: styles/00000.png" in said.stdout
     pairs = json.loads(CliRunner().invoke(command, ["quality", "a.png", "b.png", *options, "--json"]).stdout)
@@ -121,6 +121,17 @@ def test_the_command_pairs_contents_with_styles_and_names_the_worst(desk, narrow
         assert pair["psnr"] > 25
         assert 0 < pair["identity"] < 30
         assert pair["optimized"] is None
+
+
+def test_what_was_judged_is_said_though_a_later_picture_cannot_be_read(desk, narrow_teacher):
+    (desk / "broken.png").write_bytes(b"no picture")
+    options = ["--style", "styles/00000.png", "--teacher", str(narrow_teacher), "--size", "64"]
+    said = CliRunner().invoke(command, ["quality", "a.png", "broken.png", "b.png", *options])
+    assert isinstance(said.exception, AdainError)
+    assert "broken.png" in str(said.exception)
+    assert "; 1 pairs, 64 px" in said.stdout
+    said = CliRunner().invoke(command, ["quality", "a.png", "broken.png", *options, "--json"])
+    assert [pair["photo"] for pair in json.loads(said.stdout)] == ["a.png"]
 
 
 class Untouched:
