@@ -15,6 +15,7 @@ from adain_models.teacher import Teacher, normalized, relative_distance, statist
 
 __all__ = ["FixedEncoder", "Joint", "Recipe", "Target"]
 
+_SCALES = ((1, 9, 1.0), (4, 5, 0.4), (8, 5, 0.8))  # of unrest: pixels to a cell, cells around, weight
 _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a clipped pixel have no gradient
 
 
@@ -120,7 +121,8 @@ class Joint(Recipe):
 
     The code of a style comes from the network's own encoder, so that it learns what to put into it. The term of
     identity keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of unrest keeps
-    flat regions calm. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
+    flat regions calm, that of the lattice the doublings from showing. The teacher sees pictures clipped to 0..1, as
+    they will be; excess is what is cut off.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class Joint(Recipe):
             "texture": texture,
             "identity": identity,
             "unrest": unrest,
+            "lattice": 100,
             "excess": 1,
         }
         self._teacher = teacher
@@ -156,7 +159,7 @@ class Joint(Recipe):
     def terms(
         self, network: Network, contents: Tensor, features: Tensor, styles: Sequence[Target]
     ) -> dict[str, Tensor]:
-        """Return content, style, texture, identity, unrest and excess."""
+        """Return content, style, texture, identity, unrest, lattice and excess."""
         encoded = network.encoder(contents).float()
         mean, std = channel_statistics(network.encoder(torch.stack([style.picture for style in styles]) / 255).float())
         plain = encoded[: max(1, len(contents) // 4)]
@@ -169,6 +172,7 @@ class Joint(Recipe):
             **self.judged(seen, features, styles),
             "identity": identity,
             "unrest": _unrest(pictures, contents),
+            "lattice": _lattice(pictures),
             "excess": excess.abs().mean(),
         }
 
@@ -200,10 +204,15 @@ class Joint(Recipe):
 def _unrest(pictures: Tensor, photos: Tensor) -> Tensor:
     """Return the total variation of pictures (Rudin et al. 1992) where the photos are flat, the mean of all positions.
 
-    A position counts by exp(-v / 0.02), v being the photo's own variation around it.
+    It is summed over scales, for a sky has grain as well as smears. A position counts by exp(-v / 0.02), v being the
+    photo's own variation around it, at that scale.
     """
-    around = nn.functional.avg_pool2d(_variation(photos), 9, stride=1, padding=4, count_include_pad=False)
-    return (_variation(pictures) * (-around / 0.02).exp()).mean()
+    unrest = pictures.new_zeros(())
+    for scale, around, weight in _SCALES:
+        ours, theirs = (_variation(nn.functional.avg_pool2d(x, scale)) for x in (pictures, photos))
+        own = nn.functional.avg_pool2d(theirs, around, stride=1, padding=around // 2, count_include_pad=False)
+        unrest = unrest + weight * (ours * (-own / 0.02).exp()).mean()
+    return unrest
 
 
 def _variation(pictures: Tensor) -> Tensor:
@@ -211,3 +220,17 @@ def _variation(pictures: Tensor) -> Tensor:
     across = pictures[:, :, :-1, 1:] - pictures[:, :, :-1, :-1]
     down = pictures[:, :, 1:, :-1] - pictures[:, :, :-1, :-1]
     return (across.abs() + down.abs()).mean(1, keepdim=True)
+
+
+def _lattice(pictures: Tensor) -> Tensor:
+    """Return how far pictures alternate from column to column and from row to row, in phase over 16 pixels.
+
+    Doubling leaves such a mesh, always in the same phase. What is drawn alternates too, but not for long, and its
+    phases cancel in the mean over a window. Third differences leave out tones, slopes and curves.
+    """
+    found = pictures.new_zeros(())
+    for x in (pictures, pictures.mT):
+        third = (x[..., 3:] - 3 * x[..., 2:-1] + 3 * x[..., 1:-2] - x[..., :-3]) / 8  # a where a and -a alternate
+        sign = 1 - 2 * (torch.arange(third.shape[-1], device=x.device) % 2)
+        found = found + nn.functional.avg_pool2d(third * sign, 16, stride=8).abs().mean()
+    return found

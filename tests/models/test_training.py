@@ -91,6 +91,57 @@ def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
     assert torch.autograd.grad(terms["style"], network.decoder.out.bias)[0].any()
 
 
+class Drawn(torch.nn.Module):
+    """A network that draws one picture, (3, H, W), whatever it sees."""
+
+    def __init__(self, picture):
+        super().__init__()
+        self.picture = picture
+
+    def encoder(self, pictures):
+        return torch.nn.functional.avg_pool2d(pictures, 8)
+
+    def decoder(self, features):
+        return self.picture.expand(len(features), -1, -1, -1)
+
+
+@pytest.fixture
+def terms_of(narrow_teacher, flower):
+    """Judge a picture of a photo, both (3, 64, 64)."""
+    recipe = Joint(Teacher(narrow_teacher))
+    style = recipe.target(torch.tensor(flower[:64, :64]).permute(2, 0, 1))
+
+    def terms_of(picture, photo):
+        terms = recipe.terms(Drawn(picture), photo[None], recipe.features(photo[None]), [style])
+        return {name: term.item() for name, term in terms.items()}
+
+    return terms_of
+
+
+def test_a_mesh_is_told_from_drawing_that_is_as_strong(terms_of):
+    grey = torch.full((3, 64, 64), 0.5)
+    mesh = grey + 0.1 * (1 - 2 * (torch.arange(64) % 2))
+    noise = grey + 0.1 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0)).sign()
+    assert terms_of(mesh, grey)["lattice"] == pytest.approx(0.1, rel=1e-3)
+    assert terms_of(mesh.mT, grey)["lattice"] == pytest.approx(0.1, rel=1e-3)
+    assert terms_of(noise, grey)["lattice"] < 0.02
+    slope = torch.linspace(0, 1, 64).expand(3, 64, 64)
+    assert terms_of(slope, grey)["lattice"] < 1e-6
+
+
+def test_unrest_is_grain_and_smears_where_the_photo_is_flat(terms_of):
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.full((3, 64, 64), 0.5)
+    grain = flat + 0.1 * torch.randn(3, 64, 64, generator=generator)
+    cells = torch.randn(1, 3, 8, 8, generator=generator)
+    smears = flat + 0.1 * torch.nn.functional.interpolate(cells, size=64, mode="bicubic")[0]
+    assert terms_of(flat, flat)["unrest"] == 0
+    assert terms_of(grain, flat)["unrest"] > 0.1
+    assert terms_of(smears, flat)["unrest"] > 0.1
+    assert terms_of(grain, grain)["unrest"] < 0.05
+    assert terms_of(smears, smears)["unrest"] < 0.7 * terms_of(smears, flat)["unrest"]
+
+
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(joint, tmp_path):
     whole = joint()
     list(whole.run())
