@@ -99,7 +99,7 @@ def command(
         with progress("Judging", len(paired), judged) as pairs:
             found.extend(pairs)
     finally:  # a picture that cannot be read costs none of those before it
-        if as_json:
+        if found and as_json:
             click.echo(json.dumps([_finite(asdict(pair)) for pair in found], indent=2, allow_nan=False))
         elif found:
             click.echo(f"{stylizer.model} in {stylizer.precision}, {stylizer.backend}; {len(found)} pairs, {size} px")

@@ -352,11 +352,12 @@ def test_a_cut_out_is_stylised_as_if_it_were_all_there_is(run, desk, stylizer, c
     assert run("stylize", "sticker.png", *STYLE, "-o", "out.png").status == 0
     plain = stylizer.stylize(content, codes["painting.png"]).astype(int)
     counted = stylizer.stylize(rgba[..., :3].copy(), codes["painting.png"])  # with the black that is not seen
-    inside = np.s_[16:-16, 16:-16]  # at its rim the features see what is beside it
+    inside = np.s_[24:-24, 24:-24]  # at its rim the features see what is beside it
     made_off, counted_off = (
         np.abs(picture[32:96, 48:144] - plain)[inside].mean() for picture in (pixels("out.png"), counted)
     )
-    assert made_off < 0.5 * counted_off  # 6 levels against 21: the rim is felt further in than 16 pixels
+    assert made_off < 6
+    assert made_off < 0.3 * counted_off
     assert run("style", "save", "sticker.png", "--style-size", 0, "-o", "sticker.safetensors").status == 0
     np.testing.assert_array_equal(Style.load(desk / "sticker.safetensors").mean, codes["photo.jpg"].mean)
 
