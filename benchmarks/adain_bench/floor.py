@@ -289,27 +289,22 @@ def _in_onnxruntime(model: bytes, width: int, batch: int, threads: int) -> _Work
 
 
 def _in_openvino(model: bytes, width: int, batch: int, threads: int, hint: str) -> _Work:
-    import openvino
+    from adain_rt.backends.openvino import CORE, openvino
 
-    import adain_rt.backends.openvino  # noqa: F401 - first, so that the next import reports nothing to anyone
-
-    core = openvino.Core()
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": hint,
         "INFERENCE_NUM_THREADS": threads,
     }
-    request = core.compile_model(core.read_model(model, b""), "CPU", settings).create_infer_request()
+    request = CORE.compile_model(CORE.read_model(model, b""), "CPU", settings).create_infer_request()
     request.set_input_tensor(openvino.Tensor(_picture(width, batch), shared_memory=True))
     return _Work("OpenVINO, a convolution", _convolution_flops(width, batch), request.infer)
 
 
 def _openvino_has_bf16() -> bool:
-    import openvino
+    from adain_rt.backends.openvino import CORE
 
-    import adain_rt.backends.openvino  # noqa: F401 - as above
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _in_torch(side: int, batch: int) -> Iterator[tuple[str, _Work]]:

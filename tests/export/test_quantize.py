@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 from click.testing import CliRunner, Result
 from onnx import TensorProto, numpy_helper
@@ -27,6 +26,7 @@ from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt import contract
 from adain_rt.backends import open_backend
+from adain_rt.backends.openvino import CORE
 from adain_rt.contract import Pixels
 
 FILES = [name(graph) for graph in contract.GRAPHS for name in (contract.graph_file, uint8_file)]
@@ -110,7 +110,7 @@ def stylized(directory: Path, pair: Pair) -> list[Pixels]:
     inputs = {"image": content[None], "style_mean": mean, "style_std": std, "strength": np.float32([strength])}
     session = onnxruntime.InferenceSession(directory / "int8" / uint8_file("stylize"))
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(directory / "int8" / "stylize.onnx", "CPU", settings)
+    compiled = CORE.compile_model(directory / "int8" / "stylize.onnx", "CPU", settings)
     return [backend.run("stylize", inputs)[0], session.run(None, inputs)[0], compiled(inputs)[0]]
 
 

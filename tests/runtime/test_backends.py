@@ -329,6 +329,18 @@ def test_nothing_is_printed_and_nothing_is_left_at_home(name, tmp_path):
     assert list(home.iterdir()) == []  # where a library that reports on its users notes who they are
 
 
+def test_a_signal_after_two_openvino_backends_went_in_the_order_they_came_is_handled():
+    code = (
+        "import signal, sys, numpy as np, pathlib; from adain_rt.backends import open_backend\n"
+        "backends = [open_backend('openvino', pathlib.Path(sys.argv[1])) for _ in range(2)]\n"
+        "for backend in backends: backend.run('encode', {'image': np.zeros((1, 32, 32, 3), np.uint8)})\n"
+        "del backend, backends[0], backends[0]\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('handled'))\n"
+        "signal.raise_signal(signal.SIGINT)"
+    )
+    assert said(code, LITE).stdout == "handled\n"
+
+
 def said(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process of its own, which must succeed."""
     command = [sys.executable, "-c", code, *map(str, arguments)]

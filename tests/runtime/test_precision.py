@@ -10,7 +10,7 @@ import pytest
 from adain_models import store
 from adain_models.errors import AdainError
 from adain_rt import Stylizer
-from adain_rt.backends.openvino import openvino
+from adain_rt.backends.openvino import CORE
 
 
 @pytest.mark.parametrize(("instructions", "precision"), [(["avx2", "avx512_vnni"], "int8"), (["avx2"], "fp32")])
@@ -67,7 +67,7 @@ def test_bf16_is_openvinos_where_the_processor_has_it_and_close_to_fp32(china, f
         Stylizer(backend="onnxruntime", precision="bf16").encode(china)
     fp32, bf16 = (Stylizer(backend="openvino", precision=precision) for precision in ("fp32", "bf16"))
     style = fp32.encode(flower)
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         error = (bf16.stylize(china, style).astype(float) - fp32.stylize(china, style)) ** 2
         assert 40 < 10 * np.log10(255**2 / error.mean()) < 70  # decibels: near, and not the same
     else:

@@ -25,7 +25,14 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 import openvino  # noqa: E402
 from openvino.frontend import FrontEndManager  # noqa: E402
 
-__all__ = ["OpenVinoBackend"]
+__all__ = ["CORE", "OpenVinoBackend", "openvino"]
+
+CORE = openvino.Core()
+"""The only one in the process, for as long as it lives.
+
+Each core that has worked sets a stack for signal handlers, and puts back the one before it when it goes. Of two that go
+in the order they came, the second puts back the first one's, which is no more: the next signal crashes the process.
+"""
 
 _DEVICE = "CPU"
 
@@ -49,8 +56,7 @@ class OpenVinoBackend:
     """
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
-        self._core = openvino.Core()
-        if precision == "bf16" and "BF16" not in self._core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"):
+        if precision == "bf16" and "BF16" not in CORE.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"):
             raise AdainError("this processor does not compute in bf16: use another --precision")
         self._directory = directory
         self._config = {
@@ -86,7 +92,7 @@ class OpenVinoBackend:
         try:
             model = _read(path)
             check_ends(path, graph, [port.any_name for port in (*model.inputs, *model.outputs)])
-            return _Graph(_compiled(self._core, path, model, self._config), _metadata(model))
+            return _Graph(_compiled(path, model, self._config), _metadata(model))
         except AdainError:
             raise
         except Exception as error:
@@ -125,21 +131,19 @@ def _metadata(model: openvino.Model) -> dict[str, str]:
     return {name: value.astype(str) for name, value in model.get_rt_info()["framework"].items()}
 
 
-def _compiled(
-    core: openvino.Core, path: Path, model: openvino.Model, config: Mapping[str, Any]
-) -> openvino.CompiledModel:
+def _compiled(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> openvino.CompiledModel:
     """Return a graph compiled, from the cache if it is there.
 
     OpenVINO's own cache takes a damaged entry for good and makes other pictures with it, so an entry here begins with
     the SHA-256 of the rest. A cache that cannot be read or written costs time only.
     """
-    entry = store.cache_dir() / "openvino" / f"{_key(core, path, model, config)}.blob"
+    entry = store.cache_dir() / "openvino" / f"{_key(path, model, config)}.blob"
     with suppress(Exception):  # whatever is wrong with it
         content = entry.read_bytes()
         digest, blob = content[: sha256().digest_size], content[sha256().digest_size :]
         if sha256(blob).digest() == digest:
-            return core.import_model(blob, _DEVICE, config)
-    compiled = core.compile_model(model, _DEVICE, config)
+            return CORE.import_model(blob, _DEVICE, config)
+    compiled = CORE.compile_model(model, _DEVICE, config)
     with suppress(Exception), replacing(entry) as aside:
         exported = BytesIO()
         compiled.export_model(exported)
@@ -147,9 +151,9 @@ def _compiled(
     return compiled
 
 
-def _key(core: openvino.Core, path: Path, model: openvino.Model, config: Mapping[str, Any]) -> str:
+def _key(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> str:
     """Return the SHA-256 of all that a compiled graph depends on: graph, weights, OpenVINO, processor, settings."""
-    features = core.get_property(_DEVICE, "FULL_DEVICE_NAME"), core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    features = CORE.get_property(_DEVICE, "FULL_DEVICE_NAME"), CORE.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     digest = sha256(repr((openvino.get_version(), features, config)).encode())
     digest.update(path.read_bytes())
     for node in model.get_ops():
