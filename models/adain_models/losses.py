@@ -21,7 +21,7 @@ _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a 
 
 @dataclass(frozen=True)
 class Target:
-    """A crop of a style and what is measured of it once, in no batch: lists by layer.
+    """A style picture and what is measured of it once, in no batch: lists by layer.
 
     Attributes:
         picture: uint8 (3, H, W).
@@ -161,7 +161,8 @@ class Joint(Recipe):
     ) -> dict[str, Tensor]:
         """Return content, style, texture, identity, unrest, lattice and excess."""
         encoded = network.encoder(contents).float()
-        mean, std = channel_statistics(network.encoder(torch.stack([style.picture for style in styles]) / 255).float())
+        codes = [channel_statistics(network.encoder(style.picture[None] / 255).float()) for style in styles]
+        mean, std = map(torch.cat, zip(*codes, strict=True))  # one by one: each picture has its own size
         plain = encoded[: max(1, len(contents) // 4)]
         decoded = network.decoder(torch.cat([adain(encoded, mean, std), plain])).float()
         pictures, same = decoded.split([len(contents), len(plain)])

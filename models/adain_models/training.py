@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from adain_models import checkpoint
-from adain_models.crops import Pixels, crop
+from adain_models.crops import Pixels, crop, whole
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_models.liveness import Watch
@@ -32,8 +32,8 @@ STATE_NAME = "state.pt"
 _WARM = 0.02  # of the steps: the rate rises over them, until Adam knows the gradients' size
 _RAMP = 0.1  # of the steps: the style's weight rises over them where weights are random at first
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
-_VARIANTS = (2, 4)  # crops of each photo and of each style; what the recipe measures of one is kept
-_KEPT = 8192  # crops of photos, and as many of styles
+_VARIANTS = (2, 4)  # of each photo and of each style; what the recipe measures of one is kept
+_KEPT = 8192  # variants of photos, and as many of styles
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 2  # one step in so many is watched for dead channels
 _REVIVING = 200  # steps between revivals
@@ -46,8 +46,9 @@ _SAME = ("crop", "seed", "fresh")  # settings that a resumed run must have
 class Settings:
     """What a run is; a resumed one must see the same crops (``_SAME``), and may go at another pace.
 
-    ``crop`` is the side of a content's crop in pixels, a multiple of 16 (a style's is half as large again), ``rate``
-    Adam's learning rate, which falls to a twentieth along a cosine, ``fresh`` whether the weights are random at first.
+    ``crop`` is the side of a content's crop in pixels, a multiple of 16; a style is whole, its shorter side one to two
+    of these. ``rate`` is Adam's learning rate, which falls to a twentieth along a cosine, ``fresh`` whether the weights
+    are random at first.
     """
 
     steps: int
@@ -165,7 +166,7 @@ class Training:
         key = (index, variant)
         if key in self._photos:
             return self._photos[key]
-        picture = self._crop(self._contents[index], self._settings.crop, 0.1, key)
+        picture = self._tensor(crop(self._contents[index], self._settings.crop, self._chance(key), 0.1))
         with self._autocast():
             photo = _Photo(picture, self._recipe.features(picture[None] / 255)[0].bfloat16())
         if len(self._photos) < _KEPT:
@@ -173,21 +174,22 @@ class Training:
         return photo
 
     def _target(self, group: int, index: int, variant: int) -> Target:
-        """Return a crop of a style picture, the same each time, with what the recipe measures of it."""
+        """Return a style picture at some scale, the same each time, with what the recipe measures of it."""
         key = (group, index, variant)
         if key in self._targets:
             return self._targets[key]
-        picture = self._crop(self._styles[group][0][index], self._settings.crop * 3 // 2, 0.3, key)
+        picture = self._tensor(whole(self._styles[group][0][index], self._settings.crop, self._chance(key), 0.3))
         with self._autocast():
             target = self._recipe.target(picture)
         if len(self._targets) < _KEPT:
             self._targets[key] = target
         return target
 
-    def _crop(self, picture: Pixels, side: int, permuted: float, key: tuple[int, ...]) -> Tensor:
-        """Return a crop, uint8 (3, H, W), by the seed and the key; ``permuted`` is the chance of other colours."""
-        square = crop(picture, side, np.random.default_rng((self._settings.seed, *key)), permuted)
-        return torch.tensor(square, device=self._device).permute(2, 0, 1)
+    def _chance(self, key: tuple[int, ...]) -> np.random.Generator:
+        return np.random.default_rng((self._settings.seed, *key))
+
+    def _tensor(self, picture: Pixels) -> Tensor:
+        return torch.tensor(picture, device=self._device).permute(2, 0, 1)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device, torch.bfloat16)

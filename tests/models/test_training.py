@@ -11,7 +11,7 @@ import torch
 
 from adain_models import checkpoint, store, training
 from adain_models.adain import adain, channel_statistics
-from adain_models.crops import crop, held_out
+from adain_models.crops import LARGEST, crop, held_out, whole
 from adain_models.errors import AdainError
 from adain_models.lite import Lite
 from adain_models.liveness import Watch
@@ -19,6 +19,7 @@ from adain_models.losses import FixedEncoder, Joint
 from adain_models.teacher import Teacher
 from adain_models.training import STATE_NAME, Settings, Training
 from adain_models.vgg19 import Vgg19
+from adain_rt.pictures import frame
 
 SETTINGS = Settings(steps=6, batch=2, crop=64, rate=1e-3)
 
@@ -242,3 +243,34 @@ def test_a_crop_is_a_square_of_its_size_at_any_scale(shape):
         assert square.shape == (64, 64, 3)
         spans.add(int(np.ptp(square)))
     assert len(spans) > 5
+
+
+def test_a_crop_of_the_largest_scale_is_the_largest_square(china):
+    square = crop(china, LARGEST, np.random.default_rng(0))
+    assert square.shape == (LARGEST, LARGEST, 3)
+    enlarged = frame(china, LARGEST, crop=False).astype(float)
+    assert abs(square.std() - enlarged.std()) < 0.1 * enlarged.std()
+
+
+@pytest.mark.parametrize(
+    ("shape", "longest"), [((300, 450), 1.5), ((450, 300), 1.5), ((200, 200), 1), ((100, 900), 2), ((511, 340), 1.5)]
+)
+def test_a_whole_picture_keeps_its_form_at_any_scale_up_to_two_to_one(shape, longest):
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1]).astype(np.uint8)[None, :, None], (*shape, 3))
+    scales = set()
+    for seed in range(20):
+        picture = whole(np.ascontiguousarray(ramp), 96, np.random.default_rng(seed))
+        height, width = picture.shape[:2]
+        assert (height % 16, width % 16) == (0, 0)
+        assert 96 <= min(height, width) <= 192
+        assert max(height, width) / min(height, width) == pytest.approx(longest, abs=0.2)
+        assert (width > height) == (shape[1] > shape[0])
+        assert np.ptp(picture) > (250 if shape != (100, 900) else 50)
+        scales.add(height)
+    assert len(scales) > 3
+
+
+def test_no_whole_picture_is_larger_than_the_largest_scale(china):
+    for seed in range(20):
+        assert min(whole(china, 384, np.random.default_rng(seed)).shape[:2]) <= LARGEST
+    assert whole(china, LARGEST, np.random.default_rng(0)).shape == (512, 768, 3)

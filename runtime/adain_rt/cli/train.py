@@ -69,7 +69,8 @@ _LOGGED = 50  # steps between two lines of the log
     default=128,
     show_default=True,
     metavar="N",
-    help="Side of a photograph's crop in pixels, a multiple of 16; a style's is half as large again.",
+    help="Side of a photograph's crop in pixels, a multiple of 16; a style is whole, its shorter side one to two of "
+    "these.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1e-4, show_default=True, help="Adam's.")
 @click.option(
