@@ -37,7 +37,7 @@ def crop(picture: Pixels, side: int, generator: np.random.Generator, permuted: f
         permuted: the chance that red, green and blue change places.
 
     """
-    scale = _log_uniform(generator, side, max(LARGEST, side))
+    scale = math.exp(generator.uniform(math.log(side), math.log(max(LARGEST, side))))
     cut = min(1, side / scale) * min(picture.shape[:2])  # side of the square in the picture's own pixels
     return _varied(_resized(picture, (cut, cut), (side, side), generator), generator, permuted)
 
@@ -45,7 +45,7 @@ def crop(picture: Pixels, side: int, generator: np.random.Generator, permuted: f
 def whole(picture: Pixels, side: int, generator: np.random.Generator, permuted: float = 0) -> Pixels:
     """Return a picture resized, uint8 (H, W, 3), flipped or not; of its longer side no more than two of the shorter.
 
-    The shorter side is log-uniform between ``side`` and twice that, or ``LARGEST``; both are multiples of 16.
+    The shorter side is uniform between ``side`` and ``LARGEST``; both sides are multiples of 16.
 
     Args:
         picture: uint8 (H, W, 3).
@@ -56,13 +56,9 @@ def whole(picture: Pixels, side: int, generator: np.random.Generator, permuted: 
     """
     shorter = min(picture.shape[:2])
     height, width = (min(length, 2 * shorter) for length in picture.shape[:2])
-    scale = _log_uniform(generator, side, max(side, min(2 * side, LARGEST))) / shorter
+    scale = generator.uniform(side, max(LARGEST, side)) / shorter
     size = round(height * scale / 16) * 16, round(width * scale / 16) * 16
     return _varied(_resized(picture, (height, width), size, generator), generator, permuted)
-
-
-def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:
-    return math.exp(generator.uniform(math.log(low), math.log(high)))
 
 
 def _resized(

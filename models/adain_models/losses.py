@@ -126,7 +126,7 @@ class Joint(Recipe):
     """
 
     def __init__(
-        self, teacher: Teacher, style: float = 30, texture: float = 8, identity: float = 1, unrest: float = 100
+        self, teacher: Teacher, style: float = 50, texture: float = 10, identity: float = 1, unrest: float = 100
     ) -> None:
         self.weights = {
             "content": 1,

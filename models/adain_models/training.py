@@ -32,8 +32,8 @@ STATE_NAME = "state.pt"
 _WARM = 0.02  # of the steps: the rate rises over them, until Adam knows the gradients' size
 _RAMP = 0.1  # of the steps: the style's weight rises over them where weights are random at first
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
-_VARIANTS = (2, 4)  # of each photo and of each style; what the recipe measures of one is kept
-_KEPT = 8192  # variants of photos, and as many of styles
+_VARIANTS = (1, 2)  # of each photo and of each style; what the recipe measures of one is kept
+_KEPT = 4096  # variants of photos, and as many of styles
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 2  # one step in so many is watched for dead channels
 _REVIVING = 200  # steps between revivals
@@ -46,14 +46,14 @@ _SAME = ("crop", "seed", "fresh")  # settings that a resumed run must have
 class Settings:
     """What a run is; a resumed one must see the same crops (``_SAME``), and may go at another pace.
 
-    ``crop`` is the side of a content's crop in pixels, a multiple of 16; a style is whole, its shorter side one to two
-    of these. ``rate`` is Adam's learning rate, which falls to a twentieth along a cosine, ``fresh`` whether the weights
-    are random at first.
+    ``crop`` is the side of a content's crop in pixels, a multiple of 16; a style is whole, its shorter side from
+    that to 512. ``rate`` is Adam's learning rate, which falls to a twentieth along a cosine, ``fresh`` whether the
+    weights are random at first.
     """
 
     steps: int
-    batch: int = 4
-    crop: int = 128
+    batch: int = 1
+    crop: int = 256
     rate: float = 1e-4
     seed: int = 0
     fresh: bool = False

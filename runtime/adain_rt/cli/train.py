@@ -62,26 +62,26 @@ _LOGGED = 50  # steps between two lines of the log
 )
 @click.option("--fresh", is_flag=True, help="Begin with random weights for what is trained, not with the model's.")
 @click.option("--steps", type=click.IntRange(min=1), default=20000, show_default=True, help="When the run is over.")
-@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Pairs of pictures in a step.")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs of pictures in a step.")
 @click.option(
     "--size",
     type=click.IntRange(min=64, max=512),
-    default=128,
+    default=256,
     show_default=True,
     metavar="N",
-    help="Side of a photograph's crop in pixels, a multiple of 16; a style is whole, its shorter side one to two of "
-    "these.",
+    help="Side of a photograph's crop in pixels, a multiple of 16; a style is whole, its shorter side from that "
+    "to 512.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1e-4, show_default=True, help="Adam's.")
 @click.option(
     "--style-weight",
     type=click.FloatRange(min=0),
-    help="Of means and deviations in the loss; content has 1.  [default: 30 with a teacher, 10 without]",
+    help="Of means and deviations in the loss; content has 1.  [default: 50 with a teacher, 10 without]",
 )
 @click.option(
     "--texture-weight",
     type=click.FloatRange(min=0),
-    default=8,
+    default=10,
     show_default=True,
     help="Of the correlations between channels in the loss; with a teacher only.",
 )
@@ -155,7 +155,7 @@ def command(
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
     recipe: Recipe
     if teacher:
-        weight = 30 if style_weight is None else style_weight
+        weight = 50 if style_weight is None else style_weight
         recipe = Joint(Teacher(teacher).to(device), weight, texture_weight, unrest=unrest_weight)
     else:
         recipe = FixedEncoder(network, 10 if style_weight is None else style_weight)
