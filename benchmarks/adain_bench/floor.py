@@ -204,9 +204,11 @@ def _cpu_works(threads: int) -> Iterator[tuple[str, _Work]]:
         yield "fp32", _in_onnxruntime(plain, width, batch, threads)
         yield "int8", _in_onnxruntime(quantized, width, batch, threads)
         if find_spec("openvino"):
+            from adain_rt.backends.openvino import has_bf16
+
             yield "fp32", _in_openvino(plain, width, batch, threads, "f32")
             yield "int8", _in_openvino(quantized, width, batch, threads, "f32")
-            if _openvino_has_bf16():
+            if has_bf16():
                 yield "bf16", _in_openvino(plain, width, batch, threads, "bf16")
     if find_spec("torch"):
         for side in _MATRICES:
@@ -299,12 +301,6 @@ def _in_openvino(model: bytes, width: int, batch: int, threads: int, hint: str) 
     request = CORE.compile_model(CORE.read_model(model, b""), "CPU", settings).create_infer_request()
     request.set_input_tensor(openvino.Tensor(_picture(width, batch), shared_memory=True))
     return _Work("OpenVINO, a convolution", _convolution_flops(width, batch), request.infer)
-
-
-def _openvino_has_bf16() -> bool:
-    from adain_rt.backends.openvino import CORE
-
-    return "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _in_torch(side: int, batch: int) -> Iterator[tuple[str, _Work]]:

@@ -25,7 +25,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 import openvino  # noqa: E402
 from openvino.frontend import FrontEndManager  # noqa: E402
 
-__all__ = ["CORE", "OpenVinoBackend", "openvino"]
+__all__ = ["CORE", "OpenVinoBackend", "has_bf16", "openvino"]
 
 CORE = openvino.Core()
 """The only one in the process, for as long as it lives.
@@ -38,6 +38,11 @@ _DEVICE = "CPU"
 
 _KERNELS = 128
 """How many kernels made for a size are kept: those of a few sizes. By default it is thousands, a megabyte a size."""
+
+
+def has_bf16() -> bool:
+    """Return whether the processor has instructions for bf16."""
+    return "BF16" in CORE.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoBackend:
@@ -56,7 +61,7 @@ class OpenVinoBackend:
     """
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
-        if precision == "bf16" and "BF16" not in CORE.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES"):
+        if precision == "bf16" and not has_bf16():
             raise AdainError("this processor does not compute in bf16: use another --precision")
         self._directory = directory
         self._config = {

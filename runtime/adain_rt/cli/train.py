@@ -154,11 +154,11 @@ def command(
     settings = training.Settings(steps, batch, size, rate, seed, fresh)
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
     recipe: Recipe
+    style = {} if style_weight is None else {"style": style_weight}  # each recipe has its own default
     if teacher:
-        weight = 50 if style_weight is None else style_weight
-        recipe = Joint(Teacher(teacher).to(device), weight, texture_weight, unrest=unrest_weight)
+        recipe = Joint(Teacher(teacher).to(device), **style, texture=texture_weight, unrest=unrest_weight)
     else:
-        recipe = FixedEncoder(network, 10 if style_weight is None else style_weight)
+        recipe = FixedEncoder(network, **style)
     if fresh:
         torch.manual_seed(seed)
         training.forget(recipe.trained(network))
