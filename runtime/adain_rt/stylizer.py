@@ -287,7 +287,7 @@ class Stylizer:
             failed = self.backend
             self._unusable.append(failed)
             self._choose()
-            del self._backend
+            self.__dict__.pop("_backend", None)  # it is not there where opening it failed
             self._graphs.clear()
             _LOG.warning("%s: %s; going on with %s", failed, error, self.backend)
         return self._metadata(graph)

@@ -60,8 +60,8 @@ def opened() -> Open:
     def opened(name: str, precision: str = "fp32", directory: Path = LITE, **settings: object) -> Backend:
         key = (name, precision, directory, tuple(settings.items()))
         if key not in kept:
-            backend = open_backend(name, directory, precision, Settings(**settings))  # type: ignore[arg-type]
             try:
+                backend = open_backend(name, directory, precision, Settings(**settings))  # type: ignore[arg-type]
                 backend.metadata("stylize")
             except UnusableBackend as error:
                 pytest.skip(str(error))

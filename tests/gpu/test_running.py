@@ -16,7 +16,7 @@ from adain_rt import cuda
 from adain_rt.backends import BACKENDS, Settings, open_backend
 from adain_rt.backends._common import UnusableBackend
 from adain_rt.cuda import Copy, OutOfGpuMemory
-from adain_rt.cuda.owners import DeviceBuffer, Event, Graph, PinnedBuffer, Stream
+from adain_rt.cuda.owners import DeviceBuffer, Graph, PinnedBuffer, Stream
 
 from .conftest import LITE
 
@@ -38,7 +38,6 @@ def test_bytes_go_there_and_back_plain_and_captured(gpu):
     stream = Stream(gpu)
     sent, received = (PinnedBuffer(gpu, (1000,), "uint8") for _ in range(2))
     there, further = DeviceBuffer(gpu, 1000), DeviceBuffer(gpu, 1000)
-    start, end = Event(gpu), Event(gpu)
 
     def work() -> None:
         stream.copy(there.handle, sent.handle, 1000, Copy.TO_DEVICE)
@@ -48,12 +47,23 @@ def test_bytes_go_there_and_back_plain_and_captured(gpu):
     graph = Graph(gpu, stream, work) if gpu.can_capture else None
     for number in range(4):
         sent.array[:] = np.arange(1000) % 251 + number % 3
-        gpu.record(start.handle, stream.handle)
         stream.launch(graph) if graph and number % 2 else work()
-        gpu.record(end.handle, stream.handle)
         stream.synchronize()
         np.testing.assert_array_equal(received.array, sent.array)
-        assert 0 <= gpu.elapsed(start.handle, end.handle) < 1000
+
+
+def test_one_stream_waits_for_another(gpu):
+    first, then = Stream(gpu), Stream(gpu)
+    sent, received = PinnedBuffer(gpu, (1 << 24,), "uint8"), PinnedBuffer(gpu, (1 << 24,), "uint8")
+    there = DeviceBuffer(gpu, 1 << 24)
+    for number in range(1, 5):
+        sent.array[:] = number
+        first.copy(there.handle, sent.handle, 1 << 24, Copy.TO_DEVICE)
+        then.wait_for(first.handle)
+        then.copy(received.handle, there.handle, 1 << 24, Copy.TO_HOST)
+        then.awaited_by(first.handle)
+        then.synchronize()
+        assert (received.array == number).all()
 
 
 def test_too_much_memory_is_refused_and_a_little_is_still_given(gpu):

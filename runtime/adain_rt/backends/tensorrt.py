@@ -279,6 +279,7 @@ class TensorRtRtxBackend(TensorRtBackend):
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
         super().__init__(directory, precision, settings)
+        self._check_gpu()
         self._cache = RuntimeCache(self._library.__version__, self._cuda.gpu)
 
     def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
@@ -292,6 +293,15 @@ class TensorRtRtxBackend(TensorRtBackend):
         context = engine.create_execution_context(config)
         self._cache.save()  # the kernels for any size, which take longest
         return context
+
+    def _check_gpu(self) -> None:
+        """Refuse a GPU that the library has no engines for, before one is built in vain."""
+        gpu, known = self._cuda.gpu, flavors.compute_capabilities(self.flavor)
+        if gpu.compute_capability not in known:
+            raise UnusableBackend(
+                f"{self.flavor} {self._library.__version__} has no engines for {gpu.name}, of compute capability "
+                f"{gpu.compute_capability}: there are {', '.join(known)}"
+            )
 
     def _refusal(self, runtime: Any, content: bytes) -> str | None:
         library = self._library
