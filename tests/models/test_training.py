@@ -154,6 +154,18 @@ def test_what_lies_in_the_grid_of_features_is_told_from_drawing_that_is_as_stron
     assert terms_of(flat, flat)["grid"] == 0
 
 
+def test_a_ghost_is_a_colour_that_spreads_from_an_edge(terms_of):
+    photo = torch.full((3, 64, 64), 0.2)
+    photo[:, :, 32:] = 0.8
+    ghost = photo.clone()
+    ghost[0, :, 32:40] = 0.5  # a red band is missing beside the edge
+    strokes = photo + 0.3 * (torch.arange(64) // 8 % 2)
+    assert terms_of(photo, photo)["ghosts"] == 0
+    assert terms_of(ghost, photo)["ghosts"] > 0.005
+    assert terms_of(strokes, photo)["ghosts"] < 1e-6  # of light alone
+    assert terms_of(ghost, ghost)["ghosts"] < 1e-3
+
+
 def test_what_spoils_a_photo_is_not_to_be_seen(narrow_teacher, china, flower):
     network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
     clean = torch.tensor(china[:64, :64]).permute(2, 0, 1)[None] / 255
