@@ -42,6 +42,8 @@ class Teacher(nn.Module):
 
     """
 
+    mean: Tensor
+
     def __init__(self, weights: Path) -> None:
         super().__init__()
         tensors, _ = read_safetensors(weights, "pt")
@@ -57,12 +59,13 @@ class Teacher(nn.Module):
             layer.load_state_dict({"weight": weight.flip(1) if name == "1_1" else weight, "bias": bias})
             self.convolutions.append(layer)
             inputs = len(weight)
+        self.register_buffer("mean", torch.tensor(MEAN_RGB)[:, None, None], persistent=False)
         self.requires_grad_(requires_grad=False)
         channels_last(self)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Return the features of ``LAYERS``, (N, C, h, w) each, of RGB in 0..1, float (N, 3, H, W)."""
-        x = pictures * 255 - torch.tensor(MEAN_RGB, device=pictures.device)[:, None, None]
+        x = pictures * 255 - self.mean
         features = []
         for name, layer in zip(_CONVOLUTIONS, self.convolutions, strict=True):
             if name in {"2_1", "3_1"}:
