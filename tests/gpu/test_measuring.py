@@ -23,9 +23,11 @@ def _torch_sees_it() -> None:
         pytest.skip("PyTorch sees no GPU")
 
 
-def test_the_gpus_part_of_an_engine_is_within_the_whole_call(opened, flavor):
-    opened(flavor, "fp16")  # or it is skipped
-    for result in time_cases("latency", list(cases(ours(["lite"], [flavor]), [64], [1])), Plan(2, 0.1), lambda _: None):
+def test_the_gpus_part_of_ours_is_within_the_whole_call(opened, on_device):
+    opened(on_device, "fp16")  # or it is skipped
+    for result in time_cases(
+        "latency", list(cases(ours(["lite"], [on_device]), [64], [1])), Plan(2, 0.1), lambda _: None
+    ):
         assert result.skipped is None
         if result.params["style_encoding"] == "excluded":
             assert result.gpu_times.medians.min() < result.times.medians.max()

@@ -81,9 +81,9 @@ class OnDevice(Works):
         return (made,)
 
 
-def test_tensorrt_comes_first_then_onnx_runtime_on_a_gpu_then_processors():
+def test_tensorrt_comes_first_then_others_on_a_gpu_then_processors():
     assert [name for name, spec in BACKENDS.items() if spec.auto] == [
-        "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "openvino", "onnxruntime"
+        "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "torch", "openvino", "onnxruntime"
     ]  # fmt: skip
 
 
