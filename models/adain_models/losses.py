@@ -80,7 +80,7 @@ class Recipe(ABC):
         Args:
             network: in training.
             photos: N of them.
-            styles: N of them, pictures of one shape.
+            styles: M of them, pictures of one shape; M divides N, and the styles take turns.
 
         """
 
@@ -114,7 +114,10 @@ class FixedEncoder(Recipe):
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content and style."""
-        wanted = [torch.stack(codes) for codes in zip(*(style.codes for style in styles), strict=True)]
+        times = len(photos.clean) // len(styles)
+        wanted = [
+            torch.cat([torch.stack(codes)] * times) for codes in zip(*(style.codes for style in styles), strict=True)
+        ]
         mean, std = wanted[-1].chunk(2, 1)
         target = adain(photos.features.float(), mean, std)
         made = self._features(network.decoder(target))
@@ -144,7 +147,7 @@ class Joint(Recipe):
     """
 
     def __init__(
-        self, teacher: Teacher, style: float = 30, texture: float = 9, identity: float = 1, unrest: float = 50
+        self, teacher: Teacher, style: float = 22, texture: float = 10, identity: float = 8, unrest: float = 50
     ) -> None:
         self.weights = {
             "content": 1,
@@ -181,8 +184,10 @@ class Joint(Recipe):
         """Return content, style, texture, identity, noise, unrest, lattice, grid, ghosts and excess."""
         few = max(1, len(photos.clean) // 4)
         paintings = torch.stack([style.picture for style in styles]) / 255
-        mean, std = (torch.cat([each, each[:few]]) for each in channel_statistics(network.encoder(paintings).float()))
         encoded = network.encoder(torch.cat([photos.seen, photos.clean[:few]]))
+        turns = torch.arange(len(photos.seen), device=encoded.device) % len(styles)
+        turns = torch.cat([turns, turns[:few]])
+        mean, std = (each[turns] for each in channel_statistics(network.encoder(paintings).float()))
         stylized = adain(encoded.float(), mean, std).to(encoded.dtype)
         decoded = network.decoder(torch.cat([stylized, encoded[:few]])).float()
         pictures, undisturbed, same = decoded.split([len(photos.seen), few, few])
@@ -206,15 +211,16 @@ class Joint(Recipe):
         Args:
             pictures: float (N, 3, H, W), RGB around 0..1.
             photos: their features.
-            styles: N of them.
+            styles: M of them; M divides N, and the styles take turns.
 
         """
+        times = len(pictures) // len(styles)
         layers, measured = self._measured(pictures)
-        codes = [torch.stack(each) for each in zip(*(style.codes for style in styles), strict=True)]
-        textures = [
-            torch.stack([matrix.float() for matrix in each])
-            for each in zip(*(style.correlations for style in styles), strict=True)
-        ]
+        with torch.autocast(pictures.device.type, enabled=False):  # which does not join float16 on a CPU
+            codes, textures = (
+                [torch.cat([torch.stack(each).float()] * times) for each in zip(*parts, strict=True)]
+                for parts in ([style.codes for style in styles], [style.correlations for style in styles])
+            )
         style = [relative_distance(ours, theirs) for (ours, _), theirs in zip(measured, codes, strict=True)]
         texture = [relative_distance(ours, theirs) for (_, ours), theirs in zip(measured, textures, strict=True)]
         return {

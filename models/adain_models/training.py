@@ -192,9 +192,10 @@ class Training:
         return Progress(self.step, {name: term.detach() for name, term in terms.items()}, self._live(done))
 
     def _batch(self) -> tuple[Photos, list[Target]]:
-        """Return as many photos as styles, drawn by the seed and the step's number.
+        """Return photos and styles, half as many if they can be, drawn by the seed and the step's number.
 
-        All styles of a step have one form and one size, so that they are encoded at once.
+        A style is larger than a photo's crop, and to encode it is work: so two photos share one. All styles of a step
+        have one form and one size, so that they are encoded at once.
         """
         count = self._settings.batch
         generator = np.random.default_rng((self._settings.seed, self.step))
@@ -203,7 +204,7 @@ class Training:
         shares = np.array([sum(share for _, share in styles) for styles in self._forms])
         styles = self._forms[generator.choice(len(shares), p=shares / shares.sum())]
         shares = np.array([share for _, share in styles])
-        paintings = generator.choice(len(shares), count, p=shares / shares.sum()).tolist()
+        paintings = generator.choice(len(shares), count // math.gcd(count, 2), p=shares / shares.sum()).tolist()
         side = int(generator.choice(sides(self._settings.crop)))
         drawn = _remembered(self._photos, list(zip(photos, crops, strict=True)), self._photos_anew)
         targets = _remembered(self._targets, [(*styles[place][0], side) for place in paintings], self._targets_anew)
