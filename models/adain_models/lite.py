@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adain_models.networks import Network, conv, convolution, fold_input, fold_output
 
-__all__ = ["Lite"]
+__all__ = ["Blur", "Lite", "Residual"]
 
 
 class Lite(Network):

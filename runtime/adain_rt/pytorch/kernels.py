@@ -51,10 +51,17 @@ def _enter(image, y, rows, columns, PADDING: tl.constexpr, REFLECT: tl.constexpr
 
 @triton.jit
 def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, c, there,
-          BIAS: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr, RELU: tl.constexpr):  # fmt: skip
+          BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr,
+          RELU: tl.constexpr):  # fmt: skip
     """Return the values of pixels (PIXELS, C), with all done but the resizing."""
     at = i.to(tl.int64) * xr + j * xc
     value = tl.load(x + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
+    if BLUR:
+        value *= 1 / 16
+        for tap in tl.static_range(1, 9):
+            beside = at + tap // 3 * xr + tap % 3 * xc
+            other = tl.load(x + beside[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
+            value += other * ((1 + tap // 3 % 2) * (1 + tap % 3 % 2) / 16)  # [1 2 1] times [1 2 1]
     if BIAS:
         value += bias[None, :]
     if RESTYLE:
@@ -70,7 +77,7 @@ def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, c, there,
 @triton.jit
 def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows, columns, xn, xr, xc, sn, sr, sc,
              C: tl.constexpr, LANES: tl.constexpr, PIXELS: tl.constexpr, PADDING: tl.constexpr, REFLECT: tl.constexpr,
-             BIAS: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr, RELU: tl.constexpr,
+             BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr, RELU: tl.constexpr,
              RESIZE: tl.constexpr, MOST: tl.constexpr):  # fmt: skip
     """Write y (N, rows + 2p, columns + 2p, C); strides are of x's and skip's pictures, rows and pixels."""
     n = tl.program_id(1).to(tl.int64)
@@ -94,15 +101,17 @@ def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows,
         shift = middle + alpha * (tl.load(style_mean + at, mask=c < C, other=0) - middle)
     if RESIZE < 0:
         value = _read(x, 2 * i, 2 * j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there,
-                      BIAS, RESTYLE, SKIP, RELU)  # fmt: skip
+                      BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
         for place in tl.static_range(1, 4):
             other = _read(x, 2 * i + place // 2, 2 * j + place % 2, xr, xc, add, middle, scale, shift, skip, sr, sc,
-                          c, there, BIAS, RESTYLE, SKIP, RELU)  # fmt: skip
+                          c, there, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
             value = tl.maximum(value, other)
     else:
         if RESIZE > 0:
             i, j = i // 2, j // 2
-        value = _read(x, i, j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there, BIAS, RESTYLE, SKIP, RELU)
+        value = _read(
+            x, i, j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there, BIAS, BLUR, RESTYLE, SKIP, RELU
+        )
     value = tl.minimum(tl.maximum(value, -MOST), MOST)
     target = n * wide * high + pixel
     tl.store(y + target[:, None] * C + c[None, :], value, mask=there)
@@ -174,7 +183,8 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
     _between[triton.cdiv(y.shape[2] * y.shape[3], pixels), count](
         x.tensor, y if x.bias is None else x.bias, *codes, skip, y, rows, columns, *_strides(x.tensor), *_strides(skip),
         C=channels, LANES=lanes, PIXELS=pixels, PADDING=padding, REFLECT=mode == "reflect",
-        BIAS=x.bias is not None, RESTYLE=restyle is not None, SKIP=x.skip is not None, RELU=x.relu, RESIZE=x.resize,
+        BIAS=x.bias is not None, BLUR=x.blur, RESTYLE=restyle is not None, SKIP=x.skip is not None, RELU=x.relu,
+        RESIZE=x.resize,
         MOST=LARGEST if y.dtype == torch.float16 else torch.finfo(torch.float32).max,
     )  # fmt: skip
     return y

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from adain_models import adain
 from adain_models.errors import AdainError
 from adain_models.half import LARGEST, rounded
-from adain_models.lite import Residual
+from adain_models.lite import Blur, Residual
 from adain_models.networks import Network, bias_of
 from adain_rt.pytorch import plain
 from adain_rt.pytorch.maps import CHANNELS, MIDDLE, Map, Restyle
@@ -142,6 +142,8 @@ class FusedNetwork:
                 del rest[: int(relu)]
             elif isinstance(layer, Residual):
                 steps.append(self._residual(layer))
+            elif isinstance(layer, Blur):
+                steps.append(self._blurred)
             elif isinstance(layer, nn.ReLU):
                 steps.append(self._rectified)
             elif isinstance(layer, nn.Upsample) and layer.mode == "nearest" and layer.scale_factor == 2:  # noqa: PLR2004
@@ -164,6 +166,9 @@ class FusedNetwork:
             return replace(second(self._ops.between(first(padded), second.padding, second.mode)), skip=skip)
 
         return step
+
+    def _blurred(self, x: Map) -> Map:
+        return replace(x if replace(x, bias=None).is_done else self._settled(x), blur=True)
 
     def _rectified(self, x: Map) -> Map:
         return replace(self._settled(x) if x.resize else x, relu=True)

@@ -40,6 +40,8 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
     y = x.tensor
     if x.bias is not None:
         y = y.float() + x.bias[:, None, None]
+    if x.blur:
+        y = functional.avg_pool2d(functional.avg_pool2d(y.float(), 2, stride=1), 2, stride=1)
     if x.restyle is not None:
         y = _restyled(y.float(), x.restyle)
     if x.skip is not None:
