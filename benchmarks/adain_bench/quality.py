@@ -1,63 +1,108 @@
-"""How good pictures are, by the features of a teacher: VGG-19 with the weights that Keras publishes.
+"""How good pictures are: by their pixels, and by the features of two teachers.
 
-With the distances of ``adain_models.teacher``, each summed over its four layers:
+By pixels alone (``adain_bench.brushwork`` defines them): *grid*, *axes* and *strokes*; of what can be run, *noise gain*.
+
+By VGG-19 with the weights that Keras publishes, with the distances of ``adain_models.teacher``, each summed over its four
+layers:
 
 - *style gap left*: the style distance between picture and style, divided by that between photo and style. 1 is the
   untouched photo, 0 a picture whose means and deviations are the style's.
 - *texture gap left*: the same of the texture distance. Tones do not count in it; strokes, hatching and grain do.
 - *content distance*: that of relu3_4 between picture and photo.
-- *identity error*: the mean absolute difference, in levels of 256, between a photo and the photo in its own style.
 
-They rank models, and do not replace looking.
+By VGG-16, one pooling deeper:
+
+- *patches left*: the sliced Wasserstein distance between the features of picture and style at a layer, divided by that
+  between photo and style (``adain_bench.patches``); pictures are at half their size.
+- *content distance at relu4_1*: the mean square difference between picture and photo after instance normalisation.
+
+Besides, *identity error* is the mean absolute difference, in levels of 256, between a photo and the photo in its own
+style. All of them rank models, and do not replace looking.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from adain_bench.brushwork import Tiles, axes, flat_tiles, grid, noise_gain, strokes
 from adain_bench.contenders import Stylist
 from adain_bench.optimize import optimize
+from adain_bench.patches import Cloud, cloud, distance
 from adain_export.psnr import psnr
+from adain_models import checkpoint, reference
 from adain_models.errors import AdainError
 from adain_models.losses import Joint
-from adain_models.teacher import Teacher, normalized, relative_distance, statistics
+from adain_models.networks import channels_last
+from adain_models.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
+from adain_rt.contents import pictures_in
 from adain_rt.contract import Pixels
 from adain_rt.pictures import frame, read_picture
-from adain_rt.stylizer import Stylizer
+from adain_rt.stylizer import Stylizer, pad
 
-__all__ = ["UNTOUCHED", "Judge", "Pair", "Quality", "examine"]
+__all__ = ["InPyTorch", "Judge", "Pair", "Quality", "Subject", "Teachers", "examine", "subjects_in"]
+
+_CELLS = (8, 16)  # of strokes, pixels
+_PATCHES = ("patches_3", "patches_4")  # the figures of ``Vgg16.layers``
 
 
 @dataclass(frozen=True)
 class Quality:
-    """One picture's figures; less is better."""
+    """One picture's figures; ``None`` is what cannot be known of it.
 
-    style_gap: float
-    content: float
-    texture_gap: float
+    Those up to ``strokes_16`` need no teacher, the next three VGG-19, the next three VGG-16, and the last, in levels, a
+    program that is run. The strokes are divided by the style's.
+    """
+
+    grid_8: float
+    grid_4: float
+    axes: float
+    strokes_8: float | None
+    strokes_16: float | None
+    style_gap: float | None = None
+    texture_gap: float | None = None
+    content: float | None = None
+    patches_4: float | None = None
+    patches_3: float | None = None
+    content_4: float | None = None
+    noise_gain: float | None = None
 
 
-UNTOUCHED = Quality(1, 0, 1)
-"""The figures of the photo as it is, in any style."""
+@dataclass(frozen=True)
+class Teachers:
+    """Those whose features judge; without one there are none of its figures."""
+
+    vgg19: Teacher | None = None
+    vgg16: Vgg16 | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A photo, a style, and what programs made of them, by the programs' names."""
+
+    photo: Path
+    style: Path
+    made: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Pair:
     """What was found of one photo in one style, as it is computed here and in fp32.
 
-    ``psnr`` is that between the two in decibels, ``identity`` the error of the photo in its own style. Between
-    ``UNTOUCHED``, the photo as it is, and ``optimized``, its pixels optimised for the losses, is what can be;
-    ``peers`` is what others make of it, by name.
+    ``psnr`` is that between the two in decibels, ``identity`` the error of the photo in its own style. ``untouched`` is
+    the photo as it is, ``painting`` the style's picture, and ``optimized`` the photo's pixels optimised for the losses:
+    what can be. ``peers`` is what others make of it, by name.
     """
 
     photo: str
     style: str
+    painting: Quality
+    untouched: Quality
     here: Quality
     fp32: Quality
     optimized: Quality | None
@@ -70,54 +115,142 @@ class Judge:
     """Gives pictures their figures for one photo in one style.
 
     Args:
-        teacher: sees all three.
+        teachers: see all three.
         photo: uint8 (H, W, 3).
         style: uint8 of any size (h, w, 3).
 
+    Attributes:
+        untouched: the figures of the photo.
+        painting: those of the style, where it is flat itself.
+
     Raises:
-        AdainError: the photo has the style already, and there is no gap to be left.
+        AdainError: the photo has the style already, and there is no gap to be left; or one of them is too small.
 
     """
 
-    def __init__(self, teacher: Teacher, photo: Pixels, style: Pixels) -> None:
-        self._teacher = teacher
-        self._style = [statistics(layer) for layer in self._features(style)]
-        of_photo = self._features(photo)
-        self._content = normalized(of_photo[-1])
-        self._whole = self._distances(of_photo)
-        if 0 in self._whole:
+    def __init__(self, teachers: Teachers, photo: Pixels, style: Pixels) -> None:
+        self._teachers = teachers
+        self._tiles = flat_tiles(photo)
+        self._strokes = [strokes(style, cell) for cell in _CELLS]
+        self._style, self._photo = self._look(style), self._look(photo)
+        self._whole = self._distances(self._photo)
+        if 0 in self._whole.values():
             raise AdainError("the photo is the style itself: there is no gap that could be left")
+        self.untouched = self.judge(photo)
+        self.painting = self._judged(style, flat_tiles(style), self._style)
 
     def judge(self, picture: Pixels) -> Quality:
         """Return the figures of a picture, uint8 (H, W, 3), of the photo's size."""
-        features = self._features(picture)
-        style, texture = self._distances(features)
-        content = torch.nn.functional.mse_loss(normalized(features[-1]), self._content).item()
-        return Quality(style / self._whole[0], content, texture / self._whole[1])
+        seen = self._look(picture)
+        distances = {
+            name: nn.functional.mse_loss(content, self._photo.contents[name]).item()
+            for name, content in seen.contents.items()
+        }
+        return replace(self._judged(picture, self._tiles, seen), **distances)
+
+    def _judged(self, picture: Pixels, tiles: Tiles, seen: _Seen) -> Quality:
+        """Return the figures for which a picture need not be of the photo."""
+        fine, coarse = (
+            strokes(picture, cell) / whole if whole else None for cell, whole in zip(_CELLS, self._strokes, strict=True)
+        )
+        return Quality(
+            grid_8=grid(picture, tiles, 8),
+            grid_4=grid(picture, tiles, 4),
+            axes=axes(picture, tiles),
+            strokes_8=fine,
+            strokes_16=coarse,
+            **{name: distance / self._whole[name] for name, distance in self._distances(seen).items()},
+        )
 
     @torch.no_grad()
-    def _features(self, pixels: Pixels) -> list[Tensor]:
+    def _look(self, pixels: Pixels) -> _Seen:
+        seen = _Seen()
         picture = torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255
-        features: list[Tensor] = self._teacher(picture)
-        return features
+        if self._teachers.vgg19:
+            features = self._teachers.vgg19(picture)
+            seen.statistics.extend(map(statistics, features))
+            seen.contents["content"] = normalized(features[-1])
+        if self._teachers.vgg16:
+            seen.contents["content_4"] = normalized(self._teachers.vgg16(picture)[-1])
+            half = nn.functional.interpolate(picture, scale_factor=0.5, mode="area")
+            seen.clouds.update(zip(_PATCHES, map(cloud, self._teachers.vgg16(half)), strict=True))
+        return seen
 
-    def _distances(self, features: list[Tensor]) -> tuple[float, float]:
-        """Return the distances of style and of texture."""
-        style = texture = 0.0
-        for layer, (code, correlations) in zip(features, self._style, strict=True):
-            our_code, our_correlations = statistics(layer)
-            style += relative_distance(our_code, code).item()
-            texture += relative_distance(our_correlations, correlations).item()
-        return style, texture
+    def _distances(self, seen: _Seen) -> dict[str, float]:
+        """Return the distances from the style, of which a picture's are divided by the photo's."""
+        found = {name: distance(points, self._style.clouds[name]) for name, points in seen.clouds.items()}
+        if seen.statistics:
+            pairs = list(zip(seen.statistics, self._style.statistics, strict=True))
+            found["style_gap"] = sum(relative_distance(ours, theirs).item() for (ours, _), (theirs, _) in pairs)
+            found["texture_gap"] = sum(relative_distance(ours, theirs).item() for (_, ours), (_, theirs) in pairs)
+        return found
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the teachers see of one picture: by layer, and by the names of the figures."""
+
+    statistics: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    contents: dict[str, Tensor] = field(default_factory=dict)
+    clouds: dict[str, Cloud] = field(default_factory=dict)
+
+
+class InPyTorch:
+    """A stylist of weights that need no graphs: those of a training that goes on.
+
+    Args:
+        weights: a safetensors file.
+
+    Raises:
+        AdainError: the file is missing, broken, or of another network.
+
+    """
+
+    def __init__(self, weights: Path) -> None:
+        self._network = checkpoint.load(weights)
+        channels_last(self._network)
+
+    def encode(self, painting: Pixels) -> reference.Code:
+        """Return the style's code."""
+        return reference.encode(self._network, torch.from_numpy(pad(painting[None])))
+
+    def stylize(self, contents: Pixels, code: reference.Code) -> Pixels:
+        """Return pictures in a style."""
+        strength = torch.ones(len(contents))
+        made = reference.stylize(self._network, torch.from_numpy(pad(contents)), code, strength)
+        cropped: Pixels = made[:, : contents.shape[1], : contents.shape[2]].numpy()
+        return cropped
+
+
+def subjects_in(folder: Path) -> list[Subject]:
+    """Return the pairs of a folder, in the order of their names.
+
+    ``NAME_content`` and ``NAME_style`` are a pair, with any suffix of a picture, and every other ``NAME_PROGRAM`` is
+    what a program made of it.
+
+    Raises:
+        AdainError: there is no pair, or one lacks its style.
+
+    """
+    by_name: dict[str, dict[str, Path]] = {}
+    for path in pictures_in(folder):
+        name, _, role = path.stem.rpartition("_")
+        by_name.setdefault(name, {})[role] = path
+    pairs = {name: roles for name, roles in by_name.items() if "content" in roles}
+    if not pairs:
+        raise AdainError(f"{folder}: holds no NAME_content with a NAME_style; or say --style")
+    lacking = [name for name, roles in pairs.items() if "style" not in roles]
+    if lacking:
+        raise AdainError(f"{folder}: {lacking[0]}_content has no {lacking[0]}_style beside it")
+    return [Subject(roles.pop("content"), roles.pop("style"), roles) for roles in pairs.values()]
 
 
 def examine(
     here: Stylizer,
     fp32: Stylizer,
-    photo: Path,
-    painting: Path,
+    subject: Subject,
     size: int,
-    teacher: Teacher,
+    teachers: Teachers,
     optimized: bool,
     peers: Mapping[str, Stylist],
 ) -> Pair:
@@ -126,28 +259,50 @@ def examine(
     Args:
         here: stylises as it is to be judged.
         fp32: the same model, exact.
-        photo: a file.
-        painting: a file.
+        subject: the photo and the style, and pictures that are judged beside.
         size: pixels of either's shorter side.
-        teacher: judges.
-        optimized: whether the photo's pixels are optimised too, which takes minutes.
-        peers: others to judge, by name.
+        teachers: judge.
+        optimized: whether the photo's pixels are optimised too, which takes minutes and VGG-19.
+        peers: others to run and judge, by name.
 
     Raises:
-        AdainError: a picture cannot be read or stylised.
+        AdainError: a picture cannot be read or stylised, or has not its photo's size.
 
     """
-    content, style = (frame(read_picture(path).pixels, size, crop=False) for path in (photo, painting))
+    content, style = (frame(read_picture(path).pixels, size, crop=False) for path in (subject.photo, subject.style))
+    judge = Judge(teachers, content, style)
+
+    def judged(stylist: Stylist) -> Quality:
+        code = stylist.encode(style)
+
+        def stylize(photo: Pixels) -> Pixels:
+            return stylist.stylize(photo[None], code)[0]
+
+        return replace(judge.judge(stylize(content)), noise_gain=noise_gain(stylize, content))
+
     made, exact = (stylizer.stylize(content, stylizer.encode(style)) for stylizer in (here, fp32))
     same = here.stylize(content, here.encode(content))
-    judge = Judge(teacher, content, style)
     return Pair(
-        photo=str(photo),
-        style=str(painting),
-        here=judge.judge(made),
-        fp32=judge.judge(exact),
-        optimized=judge.judge(optimize(Joint(teacher), content, style)) if optimized else None,
+        photo=str(subject.photo),
+        style=str(subject.style),
+        painting=judge.painting,
+        untouched=judge.untouched,
+        here=judged(here),
+        fp32=judged(fp32),
+        optimized=judge.judge(optimize(Joint(teachers.vgg19), content, style))
+        if optimized and teachers.vgg19
+        else None,
         psnr=psnr(made, exact),
         identity=float(np.abs(same.astype(np.int16) - content).mean()),
-        peers={name: judge.judge(peer.stylize(content[None], peer.encode(style))[0]) for name, peer in peers.items()},
+        peers={name: judge.judge(_made(path, content)) for name, path in subject.made.items()}
+        | {name: judged(peer) for name, peer in peers.items()},
     )
+
+
+def _made(path: Path, photo: Pixels) -> Pixels:
+    """Return a program's picture of a photo, uint8 (H, W, 3)."""
+    pixels = read_picture(path).pixels
+    if pixels.shape != photo.shape:
+        (height, width), (rows, columns) = pixels.shape[:2], photo.shape[:2]
+        raise AdainError(f"{path}: is {width}x{height} pixels, but the photo is judged at {columns}x{rows}")
+    return pixels
