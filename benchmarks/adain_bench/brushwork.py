@@ -1,8 +1,9 @@
-"""Figures of brushwork, by pixels alone: what a network leaves that no painter would, and the size of its strokes.
+"""Figures of brushwork, by pixels alone: what a network leaves that no painter would, and how strong its strokes are.
 
 They are of luminance, 0.299 R + 0.587 G + 0.114 B in levels of 0..255 (ITU-R BT.601), on pictures whose shorter side is
 512 pixels; pictures are uint8 (H, W, 3). Grid and axes look where the photo is flat, since what is regular there is not
-the photo's own.
+the photo's own. Every tile weighs the same there, whatever its contrast, or the few with an edge in them would be all
+that counts; what varies by less than a level, which nobody sees, weighs less.
 """
 
 from __future__ import annotations
@@ -15,105 +16,121 @@ from numpy.typing import NDArray
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 
-__all__ = ["TILE", "Tiles", "axes", "flat_tiles", "grid", "noise_gain", "strokes"]
-
-TILE = 64
-"""Pixels of a tile's side: a picture must not be smaller."""
+__all__ = ["Tiles", "all_tiles", "axes", "flat_tiles", "grid", "noise_gain", "strokes"]
 
 Tiles = NDArray[np.intp]
-"""Where tiles are: the row and the column of each one's first pixel, (N, 2)."""
+"""Where tiles are: row and column of each one's first pixel, (N, 2)."""
 
-_STEP = 32  # from one tile to the next
+_TILE, _STEP = 64, 32  # pixels of a tile's side, and from one tile to the next
 _FLAT = 4  # one tile in so many counts as flat
+_VISIBLE = 1.0  # squared levels
+_MOST = 4.0  # times the mean of its tile
 _NEAR = 9.0  # degrees from an axis
 
 _Plane = NDArray[np.float64]
 
 
-def flat_tiles(photo: Pixels) -> Tiles:
-    """Return the quarter of a photo's tiles, 64x64 at steps of 32, that has the least mean absolute gradient.
+def all_tiles(picture: Pixels) -> Tiles:
+    """Return a picture's tiles, 64x64 at steps of 32.
 
     Raises:
-        AdainError: the photo is smaller than a tile.
+        AdainError: the picture is smaller than a tile.
 
     """
-    plane = _luminance(photo)
-    if min(plane.shape) < TILE:
-        raise AdainError(
-            f"a picture of {photo.shape[1]}x{photo.shape[0]} is too small to judge: {TILE}x{TILE} at least"
-        )
-    slope = sum(np.abs(np.diff(plane, axis=axis, append=np.take(plane, [-1], axis))) for axis in (0, 1))
-    rows, columns = (np.arange(0, side - TILE + 1, _STEP) for side in plane.shape)
-    everywhere = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
-    means = [slope[row : row + TILE, column : column + TILE].mean() for row, column in everywhere]
-    return everywhere[np.argsort(means, kind="stable")[: max(1, len(means) // _FLAT)]]
+    height, width = picture.shape[:2]
+    if min(height, width) < _TILE:
+        raise AdainError(f"a picture of {width}x{height} is too small to judge: {_TILE}x{_TILE} at least")
+    places = [np.arange(0, side - _TILE + 1, _STEP) for side in (height, width)]
+    return np.stack(np.meshgrid(*places, indexing="ij"), -1).reshape(-1, 2)
+
+
+def flat_tiles(photo: Pixels) -> Tiles:
+    """Return the quarter of a photo's tiles that has the least mean absolute differences between neighbouring pixels.
+
+    Raises:
+        AdainError: as ``all_tiles``.
+
+    """
+    plane, tiles = _luminance(photo), all_tiles(photo)
+    across, down = (np.abs(np.diff(cut, axis=axis)).mean((1, 2)) for cut in [_cut(plane, tiles)] for axis in (2, 1))
+    return tiles[np.argsort(across + down, kind="stable")[: max(1, len(tiles) // _FLAT)]]
 
 
 def grid(picture: Pixels, tiles: Tiles, modulo: int) -> float:
-    """Return how much of the gradients' energy is locked to a grid; 1 is none of it.
+    """Return how far gradients are locked to a grid; 1 is not at all.
 
-    The squared differences to the next pixel across, in the tiles, by their column in the whole picture modulo
-    ``modulo``: the largest of these means over their mean. The same down, by row; the mean of the two. Chance alone
-    makes it more than 1.
+    Each column of a tile has the mean of its squared differences to the next pixel across. They are divided by their
+    mean over the tile, to 4 at most, and averaged over tiles by the column's place in the whole picture modulo
+    ``modulo``: the largest of these over their mean. The same down, by row; the mean of the two. The limit is for a
+    hard edge, which is in one or two columns of a tile; a grid is in one of eight.
     """
     plane = _luminance(picture)
     return (_folded(plane, tiles, modulo) + _folded(plane.T, tiles[:, ::-1], modulo)) / 2
 
 
 def axes(picture: Pixels, tiles: Tiles) -> float:
-    """Return how much more power tiles have along the pixel axes than off them; 1 is white noise.
+    """Return how much more power there is along the pixel axes than off them; white noise has 1.
 
-    Of the mean power spectrum of the tiles, their mean removed and a Hann window on them: the mean power within 9
-    degrees of the axes over the mean power elsewhere, from 1/16 to 1/2 cycle a pixel.
+    Of the mean of the tiles' power spectra, each divided by its sum, the tile's mean removed before and a Hann window
+    on it: the mean power within 9 degrees of the axes over the mean power elsewhere, from 1/16 to 1/2 cycle a pixel.
     """
-    plane = _luminance(picture)
-    cut = np.stack([plane[row : row + TILE, column : column + TILE] for row, column in tiles])
-    hann = np.sin(np.pi * np.arange(TILE) / TILE) ** 2
-    spectra = np.fft.fft2((cut - cut.mean((1, 2), keepdims=True)) * hann[:, None] * hann)
-    power = (np.abs(spectra) ** 2).mean(0)
-    down, across = np.meshgrid(*[np.abs(np.fft.fftfreq(TILE))] * 2, indexing="ij")
-    seen = (np.hypot(down, across) >= 1 / 16) & (np.hypot(down, across) <= 1 / 2)
+    cut = _cut(_luminance(picture), tiles)
+    hann = np.sin(np.pi * np.arange(_TILE) / _TILE) ** 2
+    window = hann[:, None] * hann
+    power = np.abs(np.fft.fft2((cut - cut.mean((1, 2), keepdims=True)) * window)) ** 2
+    power /= cut[0].size * (window**2).sum()  # of which the sum is the variance, by Parseval's theorem
+    down, across = np.meshgrid(*[np.abs(np.fft.fftfreq(_TILE))] * 2, indexing="ij")
+    frequency = np.hypot(down, across)
+    seen = (frequency >= 1 / 16) & (frequency <= 1 / 2)
     near = np.degrees(np.arctan2(np.minimum(down, across), np.maximum(down, across))) <= _NEAR
-    along, off = power[seen & near].mean(), power[seen & ~near].mean()
+    shares = (power / (power[:, seen].sum(1)[:, None, None] + _VISIBLE)).mean(0)
+    along, off = shares[seen & near].mean(), shares[seen & ~near].mean()
     return float(along / off) if off else 1.0
 
 
-def strokes(picture: Pixels, cell: int) -> float:
-    """Return how strong strokes from ``cell`` to twice as many pixels are: levels, root mean square.
+def strokes(picture: Pixels, cell: int, tiles: Tiles | None = None) -> float:
+    """Return how strong what is ``cell`` to twice as many pixels wide is: levels, root mean square.
 
-    It is of the differences between the means of cells and those of the 2x2 cells around them, an octave of Haar's
-    wavelets. What is left over at the right and below does not count.
+    It is of the differences between the means of square cells and those of the 2x2 cells around them, an octave of
+    Haar's wavelets.
+
+    Args:
+        picture: what is left over at the right and below, less than two cells, does not count.
+        cell: pixels; twice as many divide 64.
+        tiles: where it counts; everywhere if it is ``None``.
+
     """
     plane = _luminance(picture)
     fine, coarse = _cells(plane, cell), _cells(plane, 2 * cell)
     rows, columns = coarse.shape
-    fine = fine[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
-    return float(np.sqrt(((fine - coarse[:, None, :, None]) ** 2).mean()))
+    blocks = fine[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
+    squares = ((blocks - coarse[:, None, :, None]) ** 2).mean((1, 3))
+    if tiles is None:
+        return float(np.sqrt(squares.mean()))
+    return float(np.sqrt(_cut(squares, tiles // (2 * cell), _TILE // (2 * cell)).mean()))
 
 
 def noise_gain(stylize: Callable[[Pixels], Pixels], photo: Pixels) -> float:
     """Return what noise of one level becomes where a photo is smooth: levels, root mean square.
 
-    The middle quarter of the photo is a ramp of grey, once as it is and once with Gaussian noise of one level, the same
-    for red, green and blue; what the figure is of is the difference in luminance between the two results there.
+    The upper half of the photo is a ramp of grey, as a sky might be, from 120 at one corner to 200 at the other: once
+    as it is and once with Gaussian noise of one level, the same for red, green and blue. The figure is of the
+    difference between the two results there.
 
     Args:
-        stylize: gives the photo a style.
+        stylize: gives a photo the style.
         photo: uint8 (H, W, 3).
 
     """
-    height, width = photo.shape[:2]
-    part = (slice(height // 4, height - height // 4), slice(width // 4, width - width // 4))
-    rows, columns = (np.linspace(0, 0.5, stop.stop - stop.start) for stop in part)
-    ramp = 96 + 64 * (rows[:, None] + columns)
+    half = len(photo) // 2
+    down, across = (np.linspace(0, 1, length) for length in (half, photo.shape[1]))
+    ramp = 120 + 80 * (down[:, None] + across) / 2
     noise = np.random.default_rng(0).normal(size=ramp.shape)
-    results = []
-    for tone in (ramp, ramp + noise):
-        given = photo.copy()
-        given[part] = np.round(tone)[..., None].astype(np.uint8)
-        results.append(_luminance(stylize(given))[part])
-    smooth, noisy = results
-    return float(np.sqrt(((noisy - smooth) ** 2).mean()))
+    smooth, noisy = (
+        _luminance(stylize(np.concatenate([np.round(sky)[..., None].repeat(3, 2).astype(np.uint8), photo[half:]])))
+        for sky in (ramp, ramp + noise)
+    )
+    return float(np.sqrt(((noisy - smooth)[:half] ** 2).mean()))
 
 
 def _luminance(picture: Pixels) -> _Plane:
@@ -121,20 +138,24 @@ def _luminance(picture: Pixels) -> _Plane:
     return plane
 
 
+def _cut(plane: _Plane, tiles: Tiles, side: int = _TILE) -> _Plane:
+    """Return the tiles of a plane, (N, side, side)."""
+    windows = np.lib.stride_tricks.sliding_window_view(plane, (side, side))
+    return windows[tiles[:, 0], tiles[:, 1]]
+
+
 def _folded(plane: _Plane, tiles: Tiles, modulo: int) -> float:
-    """Return the largest over the mean of the energies across by column modulo ``modulo``; 1 where all is flat."""
-    energy = np.diff(plane, axis=1) ** 2
-    sums, counts = np.zeros(modulo), np.zeros(modulo)
-    for row, column in tiles:
-        by_column = energy[row : row + TILE, column : column + TILE].mean(0)
-        place = np.arange(column, column + by_column.size) % modulo
-        sums += np.bincount(place, by_column, modulo)
-        counts += np.bincount(place, minlength=modulo)
+    """Return the largest over the mean of the energies across by column modulo ``modulo``; 1 where nothing changes."""
+    energies = (np.diff(_cut(plane, tiles), axis=2) ** 2).mean(1)  # (N, columns)
+    energies = np.minimum(energies / (energies.mean(1, keepdims=True) + _VISIBLE), _MOST)
+    places = (tiles[:, 1:] + np.arange(energies.shape[1])) % modulo
+    sums, counts = (np.bincount(places.ravel(), weights, modulo) for weights in (energies.ravel(), None))
     means = sums / counts
     return float(means.max() / means.mean()) if means.any() else 1.0
 
 
 def _cells(plane: _Plane, side: int) -> _Plane:
+    """Return the means of square cells, (H // side, W // side)."""
     rows, columns = (length // side for length in plane.shape)
     cells: _Plane = plane[: rows * side, : columns * side].reshape(rows, side, columns, side).mean((1, 3))
     return cells

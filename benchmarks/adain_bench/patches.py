@@ -1,4 +1,4 @@
-"""How far the patches of two pictures are apart: features of a teacher as two clouds of points, without their places."""
+"""How far the patches of two pictures are apart: a teacher's features as two clouds of points, wherever they are."""
 
 from __future__ import annotations
 
@@ -33,4 +33,5 @@ def distance(one: Cloud, other: Cloud) -> float:
 @cache
 def _directions(channels: int) -> Tensor:
     """Return as many orthonormal directions as there are channels, (C, C), always the same."""
-    return torch.linalg.qr(torch.randn(channels, channels, generator=torch.Generator().manual_seed(0)))[0].contiguous()
+    directions: Tensor = torch.linalg.qr(torch.randn(channels, channels, generator=torch.Generator().manual_seed(0)))[0]
+    return directions

@@ -1,20 +1,26 @@
 """How good pictures are: by their pixels, and by the features of two teachers.
 
-By pixels alone (``adain_bench.brushwork`` defines them): *grid*, *axes* and *strokes*; of what can be run, *noise gain*.
+By pixels alone, as ``adain_bench.brushwork`` defines them, where the photo is flat:
 
-By VGG-19 with the weights that Keras publishes, with the distances of ``adain_models.teacher``, each summed over its four
-layers:
+- *grid*, modulo 8 and modulo 4: how far gradients are locked to the places where the network doubles.
+- *axes*: how much more power there is along the pixel axes than off them.
+- *strokes*, of 8 to 16 and of 16 to 32 pixels: how strong they are, divided by how strong they are in the style. In the
+  whole picture the photo's own edges count too; in its flat parts only what was painted there does.
+- *noise gain*, of what can be run: what noise of one level on a smooth ramp becomes, in levels.
+
+By VGG-19 with the weights that Keras publishes, with the distances of ``adain_models.teacher``, each summed over its
+four layers:
 
 - *style gap left*: the style distance between picture and style, divided by that between photo and style. 1 is the
   untouched photo, 0 a picture whose means and deviations are the style's.
 - *texture gap left*: the same of the texture distance. Tones do not count in it; strokes, hatching and grain do.
 - *content distance*: that of relu3_4 between picture and photo.
 
-By VGG-16, one pooling deeper:
+By VGG-16:
 
-- *patches left*: the sliced Wasserstein distance between the features of picture and style at a layer, divided by that
-  between photo and style (``adain_bench.patches``); pictures are at half their size.
-- *content distance at relu4_1*: the mean square difference between picture and photo after instance normalisation.
+- *patches left*, relu4_1 and relu3_1: the sliced Wasserstein distance (``adain_bench.patches``) between the features of
+  picture and style, divided by that between photo and style, the pictures at half their size.
+- *content distance*, relu4_1: as above, the pictures at their own size.
 
 Besides, *identity error* is the mean absolute difference, in levels of 256, between a photo and the photo in its own
 style. All of them rank models, and do not replace looking.
@@ -30,7 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adain_bench.brushwork import Tiles, axes, flat_tiles, grid, noise_gain, strokes
+from adain_bench.brushwork import Tiles, all_tiles, axes, flat_tiles, grid, noise_gain, strokes
 from adain_bench.contenders import Stylist
 from adain_bench.optimize import optimize
 from adain_bench.patches import Cloud, cloud, distance
@@ -55,8 +61,8 @@ _PATCHES = ("patches_3", "patches_4")  # the figures of ``Vgg16.layers``
 class Quality:
     """One picture's figures; ``None`` is what cannot be known of it.
 
-    Those up to ``strokes_16`` need no teacher, the next three VGG-19, the next three VGG-16, and the last, in levels, a
-    program that is run. The strokes are divided by the style's.
+    The first seven need no teacher, the next three VGG-16, the last three VGG-19; the noise gain needs a program that
+    can be run.
     """
 
     grid_8: float
@@ -64,13 +70,15 @@ class Quality:
     axes: float
     strokes_8: float | None
     strokes_16: float | None
-    style_gap: float | None = None
-    texture_gap: float | None = None
-    content: float | None = None
+    flat_strokes_8: float | None
+    flat_strokes_16: float | None
+    noise_gain: float | None = None
     patches_4: float | None = None
     patches_3: float | None = None
     content_4: float | None = None
-    noise_gain: float | None = None
+    style_gap: float | None = None
+    texture_gap: float | None = None
+    content: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ class Judge:
 
     Attributes:
         untouched: the figures of the photo.
-        painting: those of the style, where it is flat itself.
+        painting: those of the style, everywhere in it: where a painting is flat is its margin, or a frame.
 
     Raises:
         AdainError: the photo has the style already, and there is no gap to be left; or one of them is too small.
@@ -136,12 +144,15 @@ class Judge:
         self._whole = self._distances(self._photo)
         if 0 in self._whole.values():
             raise AdainError("the photo is the style itself: there is no gap that could be left")
-        self.untouched = self.judge(photo)
-        self.painting = self._judged(style, flat_tiles(style), self._style)
+        self.untouched = self._placed(photo, self._photo)
+        self.painting = self._judged(style, all_tiles(style), self._style)
 
     def judge(self, picture: Pixels) -> Quality:
         """Return the figures of a picture, uint8 (H, W, 3), of the photo's size."""
-        seen = self._look(picture)
+        return self._placed(picture, self._look(picture))
+
+    def _placed(self, picture: Pixels, seen: _Seen) -> Quality:
+        """Return all figures of a picture of the photo."""
         distances = {
             name: nn.functional.mse_loss(content, self._photo.contents[name]).item()
             for name, content in seen.contents.items()
@@ -150,17 +161,14 @@ class Judge:
 
     def _judged(self, picture: Pixels, tiles: Tiles, seen: _Seen) -> Quality:
         """Return the figures for which a picture need not be of the photo."""
-        fine, coarse = (
-            strokes(picture, cell) / whole if whole else None for cell, whole in zip(_CELLS, self._strokes, strict=True)
-        )
-        return Quality(
-            grid_8=grid(picture, tiles, 8),
-            grid_4=grid(picture, tiles, 4),
-            axes=axes(picture, tiles),
-            strokes_8=fine,
-            strokes_16=coarse,
-            **{name: distance / self._whole[name] for name, distance in self._distances(seen).items()},
-        )
+        widths = [
+            strokes(picture, cell, where) / whole if whole else None
+            for where in (None, tiles)
+            for cell, whole in zip(_CELLS, self._strokes, strict=True)
+        ]
+        regular = grid(picture, tiles, 8), grid(picture, tiles, 4), axes(picture, tiles)
+        gaps = {name: distance / self._whole[name] for name, distance in self._distances(seen).items()}
+        return Quality(*regular, *widths, **gaps)
 
     @torch.no_grad()
     def _look(self, pixels: Pixels) -> _Seen:
@@ -272,30 +280,32 @@ def examine(
     content, style = (frame(read_picture(path).pixels, size, crop=False) for path in (subject.photo, subject.style))
     judge = Judge(teachers, content, style)
 
-    def judged(stylist: Stylist) -> Quality:
+    def run(stylist: Stylist) -> tuple[Pixels, Quality]:
         code = stylist.encode(style)
 
         def stylize(photo: Pixels) -> Pixels:
-            return stylist.stylize(photo[None], code)[0]
+            stylized: Pixels = stylist.stylize(photo[None], code)[0]
+            return stylized
 
-        return replace(judge.judge(stylize(content)), noise_gain=noise_gain(stylize, content))
+        picture = stylize(content)
+        return picture, replace(judge.judge(picture), noise_gain=noise_gain(stylize, content))
 
-    made, exact = (stylizer.stylize(content, stylizer.encode(style)) for stylizer in (here, fp32))
+    (made, judged), (exact, judged_exact) = run(here), run(fp32)
     same = here.stylize(content, here.encode(content))
     return Pair(
         photo=str(subject.photo),
         style=str(subject.style),
         painting=judge.painting,
         untouched=judge.untouched,
-        here=judged(here),
-        fp32=judged(fp32),
+        here=judged,
+        fp32=judged_exact,
         optimized=judge.judge(optimize(Joint(teachers.vgg19), content, style))
         if optimized and teachers.vgg19
         else None,
         psnr=psnr(made, exact),
         identity=float(np.abs(same.astype(np.int16) - content).mean()),
         peers={name: judge.judge(_made(path, content)) for name, path in subject.made.items()}
-        | {name: judged(peer) for name, peer in peers.items()},
+        | {name: run(peer)[1] for name, peer in peers.items()},
     )
 
 

@@ -26,12 +26,13 @@ from adain_rt.contents import expand
 from adain_rt.stylizer import Stylizer
 
 if TYPE_CHECKING:
-    from adain_bench.quality import Pair, Quality
+    from adain_bench.quality import Pair, Quality, Subject
 
 __all__ = ["command"]
 
 _T = TypeVar("_T")
-_WORST = 3  # pairs that are named
+_RANKED = ("grid modulo 8", "style gap left", "texture gap left")  # of which the worst pairs are named
+_WORST = 3
 
 
 @click.command("quality")
@@ -41,21 +42,21 @@ _WORST = 3  # pairs that are named
     "--teacher",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="VGG-19's weights up to conv3_4 as safetensors: convB_I.weight and convB_I.bias, as Keras publishes them. Gives "
+    help="VGG-19's weights up to conv3_4 as safetensors: convB_I.weight and convB_I.bias, as Keras publishes them; for "
     "style gap, texture gap and content distance.",
 )
 @click.option(
     "--vgg16",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="VGG-16's weights up to conv4_1, alike. Gives patches and the content distance at relu4_1.",
+    help="VGG-16's up to conv4_1, alike; for patches and the content distance at relu4_1.",
 )
 @click.option(
     "--weights",
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Judge these weights too, as safetensors; PyTorch runs them in fp32, and no graphs are needed.",
+    help="Judge a network's weights.safetensors too, run by PyTorch in fp32: no graphs are needed.",
 )
 @click.option("--held-out", is_flag=True, help="Only pictures that `adain-rt train` never trains on.")
 @click.option(
@@ -96,23 +97,18 @@ def command(
 
     The first content is paired with the first style, the second with the second, and so on, the shorter list repeated.
 
-    Without --style, CONTENT is a folder of pairs and of pictures that programs made of them: NAME_content, NAME_style and
-    any NAME_PROGRAM, such as 00_content.png, 00_style.png and 00_magenta.png. Every program's pictures are judged beside.
+    Without --style, CONTENT is a folder of pairs, NAME_content and NAME_style, and of what programs made of them: each
+    NAME_PROGRAM, as 00_magenta.png beside 00_content.png and 00_style.png, is judged too.
     """
     if optimized and not teacher:
         raise click.UsageError("--optimize needs --teacher.")
+    if held_out and not styles:
+        raise click.UsageError("--held-out goes by the names of pictures, and needs --style.")
     with needing("quality", "export"):
-        from adain_bench.quality import InPyTorch, Subject, Teachers, examine, subjects_in
+        from adain_bench.quality import InPyTorch, Teachers, examine
         from adain_models.teacher import Teacher, Vgg16
     teachers = Teachers(Teacher(teacher) if teacher else None, Vgg16(vgg16) if vgg16 else None)
-    if styles:
-        photos = expand(contents)
-        paintings = [Path(name) for style in styles for name in style_arguments.parse(style).names]
-        if held_out:
-            photos, paintings = _held_out(photos), _held_out(paintings)
-        subjects = [Subject(photo, painting) for photo, painting in _paired(photos, paintings, count)]
-    else:
-        subjects = _spread_over([subject for folder in contents for subject in subjects_in(Path(folder))], count)
+    subjects = _subjects(contents, styles, held_out, count)
     exact = Stylizer(str(stylizer.directory), "onnxruntime", "fp32")
     others = {str(path): InPyTorch(path) for path in weights} | (_installed() if peers else {})
     judged = (
@@ -129,6 +125,19 @@ def command(
         elif found:
             click.echo(f"{stylizer.model} in {stylizer.precision}, {stylizer.backend}; {len(found)} pairs, {size} px")
             _print_figures(found)
+
+
+def _subjects(contents: Sequence[str], styles: Sequence[str], held_out: bool, count: int | None) -> list[Subject]:
+    """Return the pairs that the arguments name, so many of them."""
+    from adain_bench.quality import Subject, subjects_in
+
+    if not styles:
+        return _drawn([subject for folder in contents for subject in subjects_in(Path(folder))], count)
+    photos = expand(contents)
+    paintings = [Path(name) for style in styles for name in style_arguments.parse(style).names]
+    if held_out:
+        photos, paintings = _held_out(photos), _held_out(paintings)
+    return [Subject(photo, painting) for photo, painting in _paired(photos, paintings, count)]
 
 
 def _installed() -> dict[str, Stylist]:
@@ -154,20 +163,22 @@ _FIGURES = {
     "axes": "axes",
     "strokes 8-16 px": "strokes_8",
     "strokes 16-32 px": "strokes_16",
+    "flat parts: strokes 8-16 px": "flat_strokes_8",
+    "flat parts: strokes 16-32 px": "flat_strokes_16",
+    "noise gain": "noise_gain",
     "patches left, relu4_1": "patches_4",
     "patches left, relu3_1": "patches_3",
     "content distance, relu4_1": "content_4",
-    "noise gain": "noise_gain",
     "style gap left": "style_gap",
     "texture gap left": "texture_gap",
-    "content distance": "content",
+    "content distance, relu3_4": "content",
 }
 
 
 def _print_figures(pairs: Sequence[Pair]) -> None:
     """Print a table of medians with the spread over pairs, and what is worst."""
     names = dict.fromkeys(name for pair in pairs for name in pair.peers)
-    columns: dict[str, list[Quality]] = {
+    columns = {
         "styles": [pair.painting for pair in pairs],
         "photos": [pair.untouched for pair in pairs],
         "here": [pair.here for pair in pairs],
@@ -175,30 +186,28 @@ def _print_figures(pairs: Sequence[Pair]) -> None:
         "optimised": [pair.optimized for pair in pairs if pair.optimized],
         **{name: [pair.peers[name] for pair in pairs if name in pair.peers] for name in names},
     }
-    rows = [
-        [figure, *(_spread([getattr(each, key) for each in column]) for column in columns.values())]
-        for figure, key in _FIGURES.items()
-    ]
+    rows = [[figure, *(_cell(column, key) for column in columns.values())] for figure, key in _FIGURES.items()]
     click.echo("medians, and the 10th and 90th percentiles of the pairs")
-    click.echo(table(["", *columns], rows))
+    click.echo(table(["", *columns], [row for row in rows if any(row[1:])]))
     click.echo(f"identity error: {_spread([pair.identity for pair in pairs])} of 256 levels")
     worst = min(pairs, key=lambda pair: pair.psnr)
     median = statistics.median(pair.psnr for pair in pairs)
     click.echo(f"PSNR against fp32: median {median:.1f} dB, worst {worst.psnr:.1f} dB ({worst.photo} in {worst.style})")
-    for figure in ("style gap left", "texture gap left", "grid modulo 8"):
-        ranked = [(getattr(pair.here, _FIGURES[figure]), pair) for pair in pairs]
-        worst = sorted((each for each in ranked if each[0] is not None), key=lambda each: each[0], reverse=True)[
-            :_WORST
-        ]
-        if worst:
-            click.echo(f"most {figure}: " + ", ".join(f"{pair.style} ({value:.2f})" for value, pair in worst))
+    for figure in _RANKED:
+        found = [(value, pair.style) for pair in pairs if (value := getattr(pair.here, _FIGURES[figure])) is not None]
+        if found:
+            named = ", ".join(f"{style} ({value:.2f})" for value, style in sorted(found, reverse=True)[:_WORST])
+            click.echo(f"most {figure}: {named}")
 
 
-def _spread(values: Sequence[float | None]) -> str | None:
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    low, median, high = np.percentile(known, (10, 50, 90))
+def _cell(column: Sequence[Quality], figure: str) -> str | None:
+    """Return one figure of some pictures, if they have it."""
+    known = [value for quality in column if (value := getattr(quality, figure)) is not None]
+    return _spread(known) if known else None
+
+
+def _spread(values: Sequence[float]) -> str:
+    low, median, high = np.percentile(values, (10, 50, 90))
     return f"{median:.3f} ({low:.2f}-{high:.2f})"
 
 
@@ -219,11 +228,11 @@ def _held_out(paths: Sequence[Path]) -> list[Path]:
 
 def _paired(photos: Sequence[Path], paintings: Sequence[Path], count: int | None) -> list[tuple[Path, Path]]:
     """Return so many pairs, spread evenly over both lists; a list that is too short is repeated."""
-    photos, paintings = _spread_over(photos, count), _spread_over(paintings, count)
+    photos, paintings = _drawn(photos, count), _drawn(paintings, count)
     wanted = max(len(photos), len(paintings))
     return list(islice(zip(cycle(photos), cycle(paintings), strict=False), wanted))
 
 
-def _spread_over(found: Sequence[_T], count: int | None) -> list[_T]:
-    """Return so many of a list, evenly spread; one that is too short gives some of them again."""
+def _drawn(found: Sequence[_T], count: int | None) -> list[_T]:
+    """Return so many of a list, spread evenly over it; of one that is too short some more than once."""
     return [found[number * len(found) // count] for number in range(count)] if count else list(found)
