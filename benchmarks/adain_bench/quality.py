@@ -220,12 +220,12 @@ class InPyTorch:
 
     def encode(self, painting: Pixels) -> reference.Code:
         """Return the style's code."""
-        return reference.encode(self._network, torch.from_numpy(pad(painting[None])))
+        return reference.encode(self._network, torch.tensor(pad(painting[None])))
 
     def stylize(self, contents: Pixels, code: reference.Code) -> Pixels:
         """Return pictures in a style."""
         strength = torch.ones(len(contents))
-        made = reference.stylize(self._network, torch.from_numpy(pad(contents)), code, strength)
+        made = reference.stylize(self._network, torch.tensor(pad(contents)), code, strength)
         cropped: Pixels = made[:, : contents.shape[1], : contents.shape[2]].numpy()
         return cropped
 
