@@ -240,17 +240,20 @@ def subjects_in(folder: Path) -> list[Subject]:
         AdainError: there is no pair, or one lacks its style.
 
     """
-    by_name: dict[str, dict[str, Path]] = {}
-    for path in pictures_in(folder):
-        name, _, role = path.stem.rpartition("_")
-        by_name.setdefault(name, {})[role] = path
-    pairs = {name: roles for name, roles in by_name.items() if "content" in roles}
-    if not pairs:
-        raise AdainError(f"{folder}: holds no NAME_content with a NAME_style; or say --style")
-    lacking = [name for name, roles in pairs.items() if "style" not in roles]
+    found = {path.stem: path for path in pictures_in(folder)}
+    names = [stem.removesuffix("_content") for stem in found if stem.endswith("_content")]
+    if not names:
+        raise AdainError(f"{folder}: holds no pairs, NAME_content and NAME_style; for others say --style")
+    roles: dict[str, dict[str, Path]] = {name: {} for name in names}
+    for stem, path in found.items():
+        owners = [name for name in names if stem.startswith(f"{name}_")]
+        if owners:
+            owner = max(owners, key=len)
+            roles[owner][stem[len(owner) + 1 :]] = path
+    lacking = [name for name in names if "style" not in roles[name]]
     if lacking:
         raise AdainError(f"{folder}: {lacking[0]}_content has no {lacking[0]}_style beside it")
-    return [Subject(roles.pop("content"), roles.pop("style"), roles) for roles in pairs.values()]
+    return [Subject(made.pop("content"), made.pop("style"), made) for made in roles.values()]
 
 
 def examine(

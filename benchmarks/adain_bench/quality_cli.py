@@ -102,8 +102,8 @@ def command(
     """
     if optimized and not teacher:
         raise click.UsageError("--optimize needs --teacher.")
-    if held_out and not styles:
-        raise click.UsageError("--held-out goes by the names of pictures, and needs --style.")
+    if not styles and (held_out or not all(Path(folder).is_dir() for folder in contents)):
+        raise click.UsageError("Missing option '--style'. Only folders of pairs, without --held-out, need none.")
     with needing("quality", "export"):
         from adain_bench.quality import InPyTorch, Teachers, examine
         from adain_models.teacher import Teacher, Vgg16

@@ -224,7 +224,7 @@ def folder(desk, china, flower):
     for name, picture in {
         "00_content": china[:64, :96], "00_style": flower[:64, :64], "00_copy": china[:64, :96],
         "01_content": china[100:164, :80], "01_style": flower[100:200, :64], "01_copy": china[100:164, :80],
-        "01_other_way": china[164:228, :80],
+        "01_other_way": china[164:228, :80], "notes": flower[:64, :64],
     }.items():  # fmt: skip
         Image.fromarray(picture).save(folder / f"{name}.png")
     return folder
@@ -234,7 +234,7 @@ def test_pictures_in_a_folder_are_judged_by_the_programs_they_are_of(folder, nar
     teachers = ["--teacher", str(narrow_teacher), "--vgg16", str(narrow_vgg16)]
     said = CliRunner().invoke(command, ["quality", "pairs", *teachers, "--size", "64"])
     table = columns_of(said.stdout)
-    assert list(table) == ["styles", "photos", "here", "fp32", "copy"]
+    assert list(table) == ["styles", "photos", "here", "fp32", "copy", "other_way"]
     assert {**table["copy"], "noise gain": ""} == table["photos"]
     assert table["here"]["noise gain"]
     assert table["styles"]["content distance, relu4_1"] == ""
@@ -288,8 +288,9 @@ def test_a_folder_that_is_not_whole_is_refused_in_one_line(folder, name, shape, 
 
 def test_what_needs_more_than_is_given_is_refused(folder):
     for options, said in (
-        (["styles"], "holds no NAME_content"),
-        (["pairs", "--held-out"], "--held-out"),
+        (["styles"], "holds no pairs"),
+        (["a.png"], "Missing option '--style'"),
+        (["pairs", "--held-out"], "Missing option '--style'"),
         (["pairs", "--optimize", "1"], "--optimize needs --teacher"),
     ):
         refused = CliRunner().invoke(command, ["quality", *options])
