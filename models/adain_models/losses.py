@@ -147,7 +147,7 @@ class Joint(Recipe):
     """
 
     def __init__(
-        self, teacher: Teacher, style: float = 22, texture: float = 10, identity: float = 8, unrest: float = 50
+        self, teacher: Teacher, style: float = 18, texture: float = 9, identity: float = 8, unrest: float = 50
     ) -> None:
         self.weights = {
             "content": 1,
@@ -158,7 +158,7 @@ class Joint(Recipe):
             "unrest": unrest,
             "lattice": 100,
             "grid": 10,
-            "ghosts": 15,
+            "ghosts": 40,
             "excess": 1,
         }
         self._teacher = teacher
