@@ -228,6 +228,19 @@ def test_arrays_on_the_gpu_are_read_and_written_where_they_are(fake, exact, imag
     assert "capture" in fake.calls
 
 
+def test_arrays_that_are_elsewhere_each_time_are_copied_and_the_rest_is_replayed(fake, exact, image):
+    backend, kept = OnFakeGpu(fake), []
+    for seed in range(5):
+        inputs = inputs_of("stylize", np.roll(image, 9 * seed, axis=2), seed=seed)
+        kept.append(FakeArray(fake, inputs["image"]))
+        fake.calls.clear()
+        (made,) = backend.run_on_device("stylize", inputs | {"image": kept[-1]})
+        wanted = expected(exact, "stylize", inputs)
+        check("stylize", "fp32", (fake.view(made.address, image.nbytes).reshape(image.shape),), wanted)
+    assert fake.calls.count("launch") == 1
+    assert fake.calls.count("copy") == 2
+
+
 def test_threads_at_once_make_what_one_makes(fake, image):
     backend = OnFakeGpu(fake)
     pictures = [inputs_of("stylize", np.roll(image, 7 * seed, axis=2), seed=seed) for seed in range(4)]

@@ -17,7 +17,8 @@ from adain_rt.backends._plans import Capturing, Lane, NoRoom, Plan, Request
 from adain_rt.backends.onnxruntime import open_session, quiet_options
 from adain_rt.backends.quiet_onnxruntime import onnxruntime
 from adain_rt.contract import GRAPHS, MIN_SIDE, MULTIPLE, TensorSpec, graph_file
-from adain_rt.cuda import Cuda, open_cuda
+from adain_rt.cuda import Copy, Cuda, open_cuda
+from adain_rt.cuda.owners import DeviceBuffer
 
 try:
     import torch
@@ -160,7 +161,11 @@ class _At:
 
 
 class _TorchPlan(Plan):
-    """The network for one size."""
+    """The network for one size.
+
+    Arrays on the GPU are worked on where they are, as long as they are where they were. Once they are not, they are
+    copied on the GPU from then on, so that what is captured can stay: uncaptured, the work waits for the processor.
+    """
 
     def __init__(
         self,
@@ -175,6 +180,8 @@ class _TorchPlan(Plan):
         self._network = network
         self._specs = {tensor.name: tensor for tensor in (*spec.inputs, *spec.outputs)}
         self._tensors: dict[str, torch.Tensor] = {}
+        self._copies: dict[str, DeviceBuffer] = {}
+        self._elsewhere: Mapping[str, int] = {}
         super().__init__(lane, request, shapes, scratch_bytes)
 
     def prepare(self) -> None:
@@ -183,6 +190,34 @@ class _TorchPlan(Plan):
     def place(self, name: str, address: int) -> None:
         """Let a tensor be at this address from the next run on."""
         self._tensors[name] = self._torch_lane.tensor(self._specs[name], self.shapes[name], address)
+
+    def bind(self, addresses: Mapping[str, int]) -> None:
+        """Let the other tensors be at these addresses in the next run."""
+        if not self._copies and self._elsewhere and addresses != self._elsewhere:
+            sizes = {name: self._bytes(self._specs[name]) for name in addresses}
+            self._copies = {name: DeviceBuffer(self.lane.cuda, nbytes) for name, nbytes in sizes.items()}
+            super().bind({name: buffer.handle for name, buffer in self._copies.items()})
+        elif not self._copies:
+            super().bind(addresses)
+        self._elsewhere = dict(addresses)
+
+    def launch(self, capturing: Capturing) -> None:
+        """Put the work on the lane's stream."""
+        copies = [(self._elsewhere[name], buffer, name) for name, buffer in self._copies.items()]
+        written = {tensor.name for tensor in GRAPHS[self.request.graph].outputs}
+        for address, buffer, name in copies:
+            if name not in written:
+                self.lane.stream.copy(buffer.handle, address, buffer.nbytes, Copy.ON_DEVICE)
+        super().launch(capturing)
+        for address, buffer, name in copies:
+            if name in written:
+                self.lane.stream.copy(address, buffer.handle, buffer.nbytes, Copy.ON_DEVICE)
+
+    def close(self) -> None:
+        """Free what is its own; the stream must have been waited for."""
+        super().close()
+        for buffer in self._copies.values():
+            buffer.close()
 
     def compute(self) -> None:
         """Put the network's work on the lane's stream."""

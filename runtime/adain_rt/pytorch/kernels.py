@@ -51,10 +51,13 @@ def _enter(image, y, rows, columns, PADDING: tl.constexpr, REFLECT: tl.constexpr
 
 @triton.jit
 def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, c, there,
-          BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr,
-          RELU: tl.constexpr):  # fmt: skip
+          C: tl.constexpr, PHASES: tl.constexpr, BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr,
+          SKIP: tl.constexpr, RELU: tl.constexpr):  # fmt: skip
     """Return the values of pixels (PIXELS, C), with all done but the resizing."""
-    at = i.to(tl.int64) * xr + j * xc
+    if PHASES:
+        at = (i // 2 + i % 2).to(tl.int64) * xr + (j // 2 + j % 2) * xc + (2 * (i % 2) + j % 2) * C
+    else:
+        at = i.to(tl.int64) * xr + j * xc
     value = tl.load(x + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
     if BLUR:
         value *= 1 / 16
@@ -77,8 +80,8 @@ def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, c, there,
 @triton.jit
 def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows, columns, xn, xr, xc, sn, sr, sc,
              C: tl.constexpr, LANES: tl.constexpr, PIXELS: tl.constexpr, PADDING: tl.constexpr, REFLECT: tl.constexpr,
-             BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr, RELU: tl.constexpr,
-             RESIZE: tl.constexpr, MOST: tl.constexpr):  # fmt: skip
+             PHASES: tl.constexpr, BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr,
+             RELU: tl.constexpr, RESIZE: tl.constexpr, MOST: tl.constexpr):  # fmt: skip
     """Write y (N, rows + 2p, columns + 2p, C); strides are of x's and skip's pictures, rows and pixels."""
     n = tl.program_id(1).to(tl.int64)
     wide, high = columns + 2 * PADDING, rows + 2 * PADDING
@@ -101,17 +104,16 @@ def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows,
         shift = middle + alpha * (tl.load(style_mean + at, mask=c < C, other=0) - middle)
     if RESIZE < 0:
         value = _read(x, 2 * i, 2 * j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there,
-                      BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
+                      C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
         for place in tl.static_range(1, 4):
             other = _read(x, 2 * i + place // 2, 2 * j + place % 2, xr, xc, add, middle, scale, shift, skip, sr, sc,
-                          c, there, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
+                          c, there, C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
             value = tl.maximum(value, other)
     else:
         if RESIZE > 0:
             i, j = i // 2, j // 2
-        value = _read(
-            x, i, j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there, BIAS, BLUR, RESTYLE, SKIP, RELU
-        )
+        value = _read(x, i, j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there,
+                      C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
     value = tl.minimum(tl.maximum(value, -MOST), MOST)
     target = n * wide * high + pixel
     tl.store(y + target[:, None] * C + c[None, :], value, mask=there)
@@ -170,7 +172,7 @@ def enter(image: Tensor, padding: int, mode: str, dtype: torch.dtype) -> Tensor:
 
 def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
     """Return what ``plain.between`` does."""
-    count, channels = x.tensor.shape[:2]
+    count, channels = len(x.tensor), x.channels
     rows, columns = x.size
     y = _new(count, channels, rows + 2 * padding, columns + 2 * padding, x.tensor.dtype, x.tensor)
     skip = x.tensor if x.skip is None else x.skip
@@ -183,8 +185,8 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
     _between[triton.cdiv(y.shape[2] * y.shape[3], pixels), count](
         x.tensor, y if x.bias is None else x.bias, *codes, skip, y, rows, columns, *_strides(x.tensor), *_strides(skip),
         C=channels, LANES=lanes, PIXELS=pixels, PADDING=padding, REFLECT=mode == "reflect",
-        BIAS=x.bias is not None, BLUR=x.blur, RESTYLE=restyle is not None, SKIP=x.skip is not None, RELU=x.relu,
-        RESIZE=x.resize,
+        PHASES=x.phases, BIAS=x.bias is not None, BLUR=x.blur, RESTYLE=restyle is not None, SKIP=x.skip is not None,
+        RELU=x.relu, RESIZE=x.resize,
         MOST=LARGEST if y.dtype == torch.float16 else torch.finfo(torch.float32).max,
     )  # fmt: skip
     return y

@@ -43,6 +43,8 @@ class Map:
 
     Attributes:
         tensor: of the network's type; its channels are neighbours in memory, its rows and pixels may lie apart.
+        phases: whether it is the four pixels of each block of 2x2, the tensor (N, 4C, H/2 + 1, W/2 + 1) of a map: pixel
+            (2i + a, 2j + b) is at (i + a, j + b) in channels (2a + b)C and on.
         bias: to be added, float32 (C,).
         blur: whether it is blurred by [1 2 1] / 4 across and down, which makes it one pixel smaller on each side.
         restyle: to be applied.
@@ -53,6 +55,7 @@ class Map:
     """
 
     tensor: Tensor
+    phases: bool = False
     bias: Tensor | None = None
     blur: bool = False
     restyle: Restyle | None = None
@@ -64,12 +67,18 @@ class Map:
     def is_done(self) -> bool:
         """Whether nothing is left to do."""
         left = (self.bias, self.restyle, self.skip)
-        return all(each is None for each in left) and not (self.blur or self.relu or self.resize)
+        return all(each is None for each in left) and not (self.phases or self.blur or self.relu or self.resize)
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.tensor.shape[1] // (4 if self.phases else 1)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of what is read."""
-        rows, columns = (length - 2 * self.blur for length in self.tensor.shape[2:])
+        whole = (2 * length - 2 if self.phases else length for length in self.tensor.shape[2:])
+        rows, columns = (length - 2 * self.blur for length in whole)
         if self.resize > 0:
             return 2 * rows, 2 * columns
         return (rows // 2, columns // 2) if self.resize else (rows, columns)

@@ -37,7 +37,7 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
         mode: ``reflect`` or ``replicate``.
 
     """
-    y = x.tensor
+    y = _in_place(x.tensor) if x.phases else x.tensor
     if x.bias is not None:
         y = y.float() + x.bias[:, None, None]
     if x.blur:
@@ -69,6 +69,16 @@ def leave(x: Map, out: Tensor) -> None:
     """Write maps of which three channels are a picture's, rounded and within 0..255, into uint8 (N, H, W, 3)."""
     y = x.tensor.float() if x.bias is None else x.tensor.float() + x.bias[:, None, None]
     out.copy_(y[:, :3].permute(0, 2, 3, 1).round().clamp(0, 255))
+
+
+def _in_place(phases: Tensor) -> Tensor:
+    """Return the map that phases are of."""
+    count, channels, rows, columns = phases.shape[0], phases.shape[1] // 4, phases.shape[2] - 1, phases.shape[3] - 1
+    whole = phases.new_empty(count, channels, 2 * rows, 2 * columns)
+    for number, phase in enumerate(phases.chunk(4, 1)):
+        a, b = divmod(number, 2)
+        whole[:, :, a::2, b::2] = phase[:, :, a : a + rows, b : b + columns]
+    return whole
 
 
 def _restyled(features: Tensor, to: Restyle) -> Tensor:
