@@ -286,15 +286,18 @@ def _grid(pictures: Tensor, flat: Tensor) -> Tensor:
 
 
 def _ghosts(pictures: Tensor, photos: Tensor) -> Tensor:
-    """Return how far neighbouring cells of 8 pixels differ in chroma where they are alike in the photo.
+    """Return how far neighbouring cells of pictures differ where they are alike in the photo.
 
-    Features are as coarse as these cells: what they know of an edge colours all that is around it. A pair of cells
-    counts by exp(-d / 0.02) of their difference d in the photo; the mean over pairs and axes.
+    Features are as coarse as 8 pixels, and each is made of some hundred pixels around: what they know of an edge shows
+    as bands beside it. Cells of 8 pixels are compared in chroma alone, lest strokes be lost, and cells of 16 in all
+    colours. A pair of cells counts by exp(-d / 0.02) of their difference d in the photo; the mean over pairs and axes.
     """
-    ours, theirs = (nn.functional.avg_pool2d(each, _GRID) for each in (pictures, photos))
-    chroma = ours - ours.mean(1, keepdim=True)
     found = pictures.new_zeros(())
-    for axis in (2, 3):
-        apart, apart_in_photo = (each.diff(dim=axis).abs().mean(1) for each in (chroma, theirs))
-        found = found + (apart * (-apart_in_photo / _FLAT).exp()).mean() / 2
+    for cell in (_GRID, 2 * _GRID):
+        ours, theirs = (nn.functional.avg_pool2d(each, cell) for each in (pictures, photos))
+        if cell == _GRID:
+            ours = ours - ours.mean(1, keepdim=True)
+        for axis in (2, 3):
+            apart, apart_in_photo = (each.diff(dim=axis).abs().mean(1) for each in (ours, theirs))
+            found = found + (apart * (-apart_in_photo / _FLAT).exp()).mean() / 2
     return found
