@@ -42,16 +42,19 @@ class Lite(Network):
                 res2=Residual(128),
                 res3=Residual(128),
                 double1=nn.Upsample(scale_factor=2, mode="nearest"),
-                up1=conv(128, 64),
+                up1=enlarged_conv(128, 64),
+                blur1=Blur(),
                 relu1=nn.ReLU(),
                 res4=Residual(64),
                 double2=nn.Upsample(scale_factor=2, mode="nearest"),
-                up2=conv(64, 32),
+                up2=enlarged_conv(64, 32),
+                blur2=Blur(),
                 relu2=nn.ReLU(),
                 double3=nn.Upsample(scale_factor=2, mode="nearest"),
-                up3=conv(32, 16),
+                up3=enlarged_conv(32, 16, margin=2),
+                blur3=Blur(),
                 relu3=nn.ReLU(),
-                out=conv(16, 3, kernel=5),
+                out=nn.Conv2d(16, 3, 5),
                 uncenter=Shift(0.5),
             )
         )
@@ -64,6 +67,29 @@ class Lite(Network):
         fold_output(convolution(decoder, "out"), 255, 127.5)
         encoder.center, decoder.uncenter = nn.Identity(), nn.Identity()
         return folded
+
+
+def enlarged_conv(inputs: int, outputs: int, margin: int = 0) -> nn.Conv2d:
+    """Return a 3x3 convolution of an enlarged picture, whose output ``Blur`` makes one pixel smaller on each side.
+
+    It goes on beyond the edge, where the picture repeats its last pixel, for the blur and for a margin that what
+    follows reads.
+    """
+    return nn.Conv2d(inputs, outputs, 3, padding=2 + margin, padding_mode="replicate")
+
+
+class Blur(nn.Module):
+    """The binomial filter [1 2 1] / 4 across and down, two means of two neighbours each way.
+
+    A picture doubled by repetition, then blurred so, is the picture doubled by bilinear interpolation
+    (``align_corners=False``). The blur commutes with the convolution between, whose outputs are fewer than its inputs.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features (N, C, H, W) to (N, C, H - 2, W - 2)."""
+        for _ in range(2):
+            x = nn.functional.avg_pool2d(x, 2, stride=1)
+        return x
 
 
 class Residual(nn.Module):

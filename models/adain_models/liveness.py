@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from adain_models.lite import Residual
-from adain_models.networks import Network, bias_of
+from adain_models.lite import Blur, Residual
+from adain_models.networks import Network, bias_of, convolution
 
 __all__ = ["Watch"]
 
@@ -22,10 +22,11 @@ _FAINT = 0.1
 
 @dataclass
 class _Rectified:
-    """A convolution that a ReLU follows, the one that reads the result if it alone does, and what was seen."""
+    """A convolution that a ReLU follows, what the ReLU reads, who reads the result if alone, and what was seen."""
 
     name: str
     layer: nn.Conv2d
+    last: nn.Module  # the convolution, or the blur behind it
     reader: nn.Conv2d | None
     seen: Tensor  # bool (C,)
 
@@ -36,11 +37,11 @@ class Watch:
     def __init__(self, network: Network) -> None:
         self.active = True
         self._all = [
-            _Rectified(name, layer, reader, torch.zeros(layer.out_channels, dtype=torch.bool))
-            for name, layer, reader in _rectified(network)
+            _Rectified(name, layer, last, reader, torch.zeros(layer.out_channels, dtype=torch.bool))
+            for name, layer, last, reader in _rectified(network)
         ]
         for each in self._all:
-            each.layer.register_forward_hook(self._noting(each))
+            each.last.register_forward_hook(self._noting(each))
 
     def shares(self) -> dict[str, float]:
         """Return the share of live channels since the last ``restart``, by layer."""
@@ -99,19 +100,21 @@ class Watch:
         return revived
 
 
-def _rectified(network: Network) -> Iterator[tuple[str, nn.Conv2d, nn.Conv2d | None]]:
-    """Yield each convolution that a ReLU follows, with its reader: the next convolution, if nothing else reads it."""
-    for part in ("encoder", "decoder"):
-        children = list(network.get_submodule(part).named_children())
+def _rectified(network: Network) -> Iterator[tuple[str, nn.Conv2d, nn.Module, nn.Conv2d | None]]:
+    """Yield each convolution that a ReLU follows, what the ReLU reads, and the convolution that reads the result.
+
+    The last is ``None`` where something else reads the result as well.
+    """
+    for part, layers in (("encoder", network.encoder), ("decoder", network.decoder)):
+        children = list(layers.named_children())
         for place, (name, child) in enumerate(children):
             if isinstance(child, Residual):
-                yield f"{part}.{name}.a", child.a, child.b
-            elif (
-                isinstance(child, nn.Conv2d)
-                and place + 1 < len(children)
-                and isinstance(children[place + 1][1], nn.ReLU)
-            ):
+                yield f"{part}.{name}.a", child.a, child.a, child.b
+            elif isinstance(child, nn.ReLU):
+                _, last = children[place - 1]
+                rectified, _ = children[place - 2 if isinstance(last, Blur) else place - 1]
                 following = next(
-                    (m for _, m in children[place + 2 :] if not isinstance(m, nn.Upsample | nn.MaxPool2d)), None
+                    (m for _, m in children[place + 1 :] if not isinstance(m, nn.Upsample | nn.MaxPool2d)), None
                 )
-                yield f"{part}.{name}", child, following if isinstance(following, nn.Conv2d) else None
+                reader = following if isinstance(following, nn.Conv2d) else None
+                yield f"{part}.{rectified}", convolution(layers, rectified), last, reader
