@@ -20,7 +20,9 @@ from adain_export.passes import (
     BlockOutputPass,
     BoundActivationsPass,
     QuantizeActivationsPass,
+    QuantizeBlursPass,
     QuantizeWeightsPass,
+    RepeatEdgesPass,
     SharedWeightsPass,
     Uint8ActivationsPass,
     UpsamplePhasesPass,
@@ -71,8 +73,10 @@ def quantize_model(source: Path, calibration: Calibration) -> Iterator[str]:
     for graph in contract.GRAPHS:
         model = read_graph(source, graph)
         _check_calibration(model, calibration, source)
-        _quantize(model, calibration)
-        models |= {contract.graph_file(graph): model, uint8_file(graph): _for_onnxruntime(model.clone())}
+        models |= {
+            contract.graph_file(graph): _for_openvino(model.clone(), calibration),
+            uint8_file(graph): _for_onnxruntime(model, calibration),
+        }
     with staged(contract.graph_dir(source, _PRECISION)) as aside:
         calibration.save(aside / CALIBRATION_NAME)
         weights = aside / WEIGHTS_NAME
@@ -116,22 +120,23 @@ def _check_calibration(model: ir.Model, calibration: Calibration, source: Path) 
         raise AdainError(f"{source}: the calibration is another model's; calibrate this one")
 
 
-def _quantize(model: ir.Model, calibration: Calibration) -> None:
-    passes = ir.passes.Sequential(
-        BlockOutputPass(),
-        UpsampleTransposedPass(),
-        QuantizeWeightsPass(),
-        BoundActivationsPass(calibration.ranges),
-        QuantizeActivationsPass(),
-        common.RemoveUnusedNodesPass(),
-    )
-    passes(model)
+def _for_openvino(model: ir.Model, calibration: Calibration) -> ir.Model:
+    """Return a graph, which is changed, in int8."""
+    bounding = [RepeatEdgesPass(), BoundActivationsPass(calibration.ranges, branches=False)]
+    return _quantized(model, [*bounding, QuantizeActivationsPass()])
+
+
+def _for_onnxruntime(model: ir.Model, calibration: Calibration) -> ir.Model:
+    """Return a graph, which is changed, in int8, as ONNX Runtime's kernels for x86 take it."""
+    bounding = BoundActivationsPass(calibration.ranges, branches=True)
+    return _quantized(model, [bounding, QuantizeActivationsPass(), UpsamplePhasesPass(), Uint8ActivationsPass()])
+
+
+def _quantized(model: ir.Model, passes: Sequence[ir.passes.InPlacePass]) -> ir.Model:
+    """Make a graph's weights int8, then apply passes that make its activations so."""
+    weights = [UpsampleTransposedPass(), BlockOutputPass(), QuantizeWeightsPass(), QuantizeBlursPass()]
+    ir.passes.Sequential(*weights, *passes, common.RemoveUnusedNodesPass())(model)
     model.metadata_props["precision"] = _PRECISION
-
-
-def _for_onnxruntime(model: ir.Model) -> ir.Model:
-    """Return an int8 graph, which is changed, as ONNX Runtime's kernels for x86 take it."""
-    ir.passes.Sequential(UpsamplePhasesPass(), Uint8ActivationsPass(), common.RemoveUnusedNodesPass())(model)
     return model
 
 

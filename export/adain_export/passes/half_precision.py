@@ -18,7 +18,7 @@ LARGEST = float(np.finfo(np.float16).max)
 
 _MIDDLE = 128
 
-_KEPT = MOVERS | {"Add", "Relu"}  # operators that are float16 where all that they read is
+_KEPT = MOVERS | {"Add", "AveragePool", "Relu"}  # operators that are float16 where all that they read is
 
 
 class HalfPrecisionPass(ir.passes.InPlacePass):
@@ -28,7 +28,7 @@ class HalfPrecisionPass(ir.passes.InPlacePass):
        it gains as much. The rounding of that one's weights then costs by contrast, not by brightness.
     2. A convolution reads and gives float16; its weights and its bias become float16, under their old names. What
        rounding takes from one tap of a filter it gives to the next smaller: smooth inputs find the filter's whole sum.
-    3. Float16 are also a Relu and a residual addition of float16, and what only moves it.
+    3. Float16 are also a Relu, a blur and a residual addition of float16, and what only moves it.
     4. Everything else stays float32: AdaIN's statistics, scale, shift and region weights, and the rounding of the
        picture, since halves above 128 are 1/8 apart. One Cast stands before all that read the same value.
     5. A Relu becomes a Clip, from 0. AdaIN's output gets a Clip before it is cast to float16: one bright spot on n flat
