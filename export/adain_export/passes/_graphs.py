@@ -29,7 +29,7 @@ __all__ = [
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 """Operators that are convolutions; those transposed are of stride 2, as ``UpsampleTransposedPass`` makes them."""
 
-MOVERS = frozenset({"DepthToSpace", "MaxPool", "Pad", "Reshape", "Resize", "Transpose", "Unsqueeze"})
+MOVERS = frozenset({"DepthToSpace", "MaxPool", "Pad", "Resize", "Transpose"})
 """Operators that only move or choose numbers, as the graphs use them, and so commute with a shift and with rounding."""
 
 
@@ -59,8 +59,12 @@ def reader(value: ir.Value) -> ir.Node:
 
 def blur_behind(convolution: ir.Node) -> list[ir.Node]:
     """Return the two means of neighbours that blur what a convolution gives, [1 2 1] / 4 each way; none if not."""
-    first = reader(convolution.outputs[0])
-    return [first, reader(first.outputs[0])] if first.op_type == "AveragePool" else []
+    means: list[ir.Node] = []
+    value = convolution.outputs[0]
+    while (uses := value.uses()) and uses[0].node.op_type == "AveragePool":
+        means.append(uses[0].node)
+        value = uses[0].node.outputs[0]
+    return means
 
 
 def activations(graph: ir.Graph) -> dict[str, ir.Value]:

@@ -15,7 +15,7 @@ from adain_export.passes._graphs import (
     insert,
     reader,
 )
-from adain_export.passes.upsample_smooth import blurred_in_blocks
+from adain_export.passes.upsample_smooth import blurred_in_blocks, is_blurred_in_blocks
 
 __all__ = ["BlockOutputPass"]
 
@@ -54,9 +54,9 @@ class BlockOutputPass(ir.passes.InPlacePass):
 
 def _enlarging(graph: ir.Graph, last: ir.Node) -> ir.Node | None:
     """Return the transposed convolution of rule 2, if there is one."""
-    for convolution in convolutions(graph):
-        blur = blur_behind(convolution)
-        if convolution.op_type == "ConvTranspose" and blur and reader(blur[-1].outputs[0]).outputs[0] is last.inputs[0]:
+    for convolution in filter(is_blurred_in_blocks, convolutions(graph)):
+        rectified = reader(blur_behind(convolution)[-1].outputs[0])
+        if rectified.outputs[0] is last.inputs[0]:
             return convolution
     return None
 

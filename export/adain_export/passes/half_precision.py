@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from adain_export.passes._graphs import MOVERS, add_constant, constant, given, insert, producer, source
+from adain_export.passes._graphs import MOVERS, add_constant, blur_behind, constant, given, insert, producer, source
 from adain_models.errors import AdainError
 
 __all__ = ["LARGEST", "HalfPrecisionPass"]
@@ -17,6 +17,8 @@ LARGEST = float(np.finfo(np.float16).max)
 """The largest finite half, 65504."""
 
 _MIDDLE = 128
+
+_BLURRED = LARGEST / 4
 
 _KEPT = MOVERS | {"Add", "AveragePool", "Relu"}  # operators that are float16 where all that they read is
 
@@ -36,6 +38,7 @@ class HalfPrecisionPass(ir.passes.InPlacePass):
     6. They clip to ``LARGEST``, so that no convolution reads infinity and subtracts it from infinity. For the longest
        residual sum, of T terms, to stay finite without a Clip of its own, what is a term is clipped to
        ``LARGEST`` / (T + 1), and what the last convolution of a residual branch reads to what keeps the branch there.
+       What a convolution gives to a blur, sums of four, is clipped to ``LARGEST`` / 4 either way.
 
     In TensorRT-RTX 1.7 each Clip is the end of a kernel that is there anyway, the convolution's or AdaIN's; behind a
     residual addition it would be a kernel, or change the convolution's. What the last convolution gives may be
@@ -68,6 +71,8 @@ class _Halving:
                 self._lower_input(node)
                 self._lower_constants(node)
                 self._mark(node.outputs[0])
+                if blur_behind(node):
+                    self._mark(self._clipped(node.outputs[0], -_BLURRED, _BLURRED, np.float16))
             elif node.op_type in _KEPT and all(value in self.halves for value in node.inputs if _is_computed(value)):
                 self._keep(node)
             else:

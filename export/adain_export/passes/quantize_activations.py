@@ -40,9 +40,10 @@ class QuantizeActivationsPass(ir.passes.InPlacePass):
             clip.outputs[0].replace_all_uses_with(stored)
             graph.remove(clip, safe=True)
             _dequantize(graph, stored, scale, zero)
-        if picture := next((value for value in graph.outputs if value.dtype == ir.DataType.UINT8), None):
+        pictures = [value for value in graph.outputs if value.dtype == ir.DataType.UINT8]
+        for picture in pictures:
             _store_picture(graph, picture)
-        return ir.passes.PassResult(model, modified=bool(clips))
+        return ir.passes.PassResult(model, modified=bool(clips or pictures))
 
 
 def _is_int8(clip: ir.Node) -> bool:
@@ -72,7 +73,7 @@ def _store_picture(graph: ir.Graph, picture: ir.Value) -> None:
     clip = producer(cast.inputs[0])
     rounding = producer(clip.inputs[0])
     moved = value = given(rounding.inputs[0])
-    while producer(value).op_type in MOVERS:
+    while producer(value).op_type in MOVERS | {"Reshape", "Unsqueeze"}:
         value.type = None  # it was float
         value = given(producer(value).inputs[0])
     constants = [

@@ -13,8 +13,9 @@ _ONCE = np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
 
 
 class RepeatEdgesPass(ir.passes.InPlacePass):
-    """Repeat the outermost outputs of a transposed convolution rather than compute them; the same numbers.
+    """Repeat the outermost outputs of a transposed convolution rather than compute them.
 
+    The same numbers, but that each phase's weights are rounded by themselves.
     OpenVINO shares rows out among threads, and some numbers of rows more evenly than others.
 
     1. A transposed convolution that ``QuantizeBlursPass`` has blurred, whose input repeats the edge of a picture once,

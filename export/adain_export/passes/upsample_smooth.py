@@ -19,7 +19,7 @@ from adain_export.passes._graphs import (
 )
 from adain_export.passes.upsample_phases import phase_weights
 
-__all__ = ["UpsampleSmoothPass", "blurred_in_blocks"]
+__all__ = ["UpsampleSmoothPass", "blurred_in_blocks", "is_blurred_in_blocks"]
 
 _FACTOR = 2
 
@@ -35,21 +35,24 @@ class UpsampleSmoothPass(ir.passes.InPlacePass):
        gives become a 3x3 convolution, weights (4 O, I, 3, 3) and a bias (4 O,), named NAME.smooth.weight and
        NAME.smooth.bias.
     2. DepthToSpace, behind the Relu, puts the blocks in their places.
-    3. A transposed convolution that no blur follows stays.
+    3. A transposed convolution that no blur follows, or that leaves out half a block on each side, stays.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Apply the rules."""
         graph = model.graph
-        found = [
-            convolution
-            for convolution in convolutions(graph)
-            if convolution.op_type == "ConvTranspose" and blur_behind(convolution)
-        ]
+        found = [convolution for convolution in convolutions(graph) if is_blurred_in_blocks(convolution)]
         for convolution in found:
             rectified = blurred_in_blocks(graph, convolution)
             insert("DepthToSpace", rectified, [], f"{rectified.name}_enlarged", {"blocksize": _FACTOR})
         return ir.passes.PassResult(model, modified=bool(found))
+
+
+def is_blurred_in_blocks(convolution: ir.Node) -> bool:
+    """Whether rule 1 is about a convolution."""
+    if convolution.op_type != "ConvTranspose" or not blur_behind(convolution):
+        return False
+    return bool(convolution.attributes["pads"].as_ints()[0] == _FACTOR)
 
 
 def blurred_in_blocks(graph: ir.Graph, convolution: ir.Node) -> ir.Value:
@@ -57,7 +60,7 @@ def blurred_in_blocks(graph: ir.Graph, convolution: ir.Node) -> ir.Value:
 
     Args:
         graph: changed in place.
-        convolution: a transposed one, behind it a blur and a Relu.
+        convolution: one that the rule is about, behind the blur a Relu.
 
     """
     mean, blur = blur_behind(convolution)
