@@ -84,10 +84,10 @@ def _place(graph: ir.Graph, blocks: ir.Value) -> None:
         return [add_constant(graph, f"blocks_{name}_numbers", np.array(values, np.int64))]
 
     ((transpose, _),) = blocks.uses()
-    apart = insert("Unsqueeze", blocks, numbers("apart", 2, 3), "blocks_apart")  # (N, 12, 1, 1, h, w)
-    split = insert("Reshape", apart, numbers("split", 0, _BLOCK, _BLOCK, 3, 0, 0), "blocks_split")  # (N, i, j, c, h, w)
-    placed = insert("Transpose", split, [], "blocks_placed", {"perm": [0, 4, 1, 5, 2, 3]})  # (N, h, i, w, j, c)
-    rows = insert("Reshape", placed, numbers("rows", 0, -1, 1, 0, _BLOCK, 3), "blocks_rows")  # (N, 2 h, 1, w, j, c)
+    apart = insert("Unsqueeze", blocks, numbers("apart", 2), "blocks_apart")  # (N, 12, 1, h, w)
+    split = insert("Reshape", apart, numbers("split", 0, _BLOCK, _BLOCK * 3, 0, 0), "blocks_split")  # (N, i, jc, h, w)
+    placed = insert("Transpose", split, [], "blocks_placed", {"perm": [0, 3, 1, 4, 2]})  # (N, h, i, w, jc)
+    rows = insert("Reshape", placed, numbers("rows", 0, -1, 1, 0, _BLOCK * 3), "blocks_rows")  # (N, 2 h, 1, w, jc)
     pixels = insert("Reshape", rows, numbers("pixels", 0, 0, -1, 3), "blocks_pixels")  # (N, 2 h, 2 w, 3)
     transpose.outputs[0].replace_all_uses_with(pixels)
     graph.remove(transpose, safe=True)
