@@ -56,9 +56,10 @@ def quantize_model(source: Path, calibration: Calibration) -> Iterator[str]:
     """Write the int8 graphs of a model directory into its folder ``int8``; yield each graph's name, written.
 
     The folder holds ``weights.safetensors``, which all of its graphs read; ``GRAPH.onnx``, whose activations are int8,
-    all zero points 0, for OpenVINO and TensorRT; ``GRAPH.uint8.onnx``, for ONNX Runtime, whose activations are uint8
-    and whose transposed convolutions are plain ones, since it has kernels for no other; and the calibration. They are
-    checked, against the ONNX standard and against the fp32 graphs, before any takes its place.
+    all zero points 0, for OpenVINO and TensorRT; ``GRAPH.uint8.onnx``, for ONNX Runtime, whose activations are uint8,
+    residual branches among them, and whose transposed convolutions are plain ones, since it has kernels for no other;
+    and the calibration. They are checked, against the ONNX standard and against the fp32 graphs, before any takes its
+    place.
 
     Args:
         source: a model directory with graphs in fp32.

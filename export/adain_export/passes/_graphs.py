@@ -60,10 +60,10 @@ def reader(value: ir.Value) -> ir.Node:
 def blur_behind(convolution: ir.Node) -> list[ir.Node]:
     """Return the two means of neighbours that blur what a convolution gives, [1 2 1] / 4 each way; none if not."""
     means: list[ir.Node] = []
-    value = convolution.outputs[0]
-    while (uses := value.uses()) and uses[0].node.op_type == "AveragePool":
-        means.append(uses[0].node)
-        value = uses[0].node.outputs[0]
+    node = next((use.node for use in convolution.outputs[0].uses()), None)
+    while node is not None and node.op_type == "AveragePool":
+        means.append(node)
+        node = next((use.node for use in node.outputs[0].uses()), None)
     return means
 
 

@@ -46,7 +46,7 @@ class BoundActivationsPass(ir.passes.InPlacePass):
     5. What a convolution gives to a blur, which ``QuantizeBlursPass`` made a convolution: the middle of each channel's
        range is subtracted from it, in its bias.
     6. What a convolution reads of 3 to 5 is clipped; s is the furthest number of any channel / 127.
-    7. The picture that the last convolution gives stays: it is clipped to what uint8 holds as it is.
+    7. The picture that the last convolution gives stays: it is rounded to uint8 in any case.
     """
 
     def __init__(self, ranges: Mapping[str, NDArray[np.float32]], *, branches: bool) -> None:
