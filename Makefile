@@ -2,6 +2,7 @@
 # make test    install what the tests need; lint, check types, test
 # make engines build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
 # make test-gpu  test on an NVIDIA GPU
+# make gpu-day test and measure an NVIDIA GPU with what is installed, in six minutes; into gpu-day/
 # make bench   measure this machine: the paper's Table 1, latency, throughput, start; into bench/
 # make bundle  write the bundled model's graphs again; PICTURES=DIR makes its presets again too
 # make clean   remove what the others made
@@ -19,7 +20,7 @@ PHOTOS := build/photos/sklearn/datasets/images
 # TensorRT's types. The stubs are packaged to need TensorRT itself, and have two slips that no type checker reads.
 STUBS := build/stubs/tensorrt
 
-.PHONY: demo test test-gpu engines bench bundle clean
+.PHONY: demo test test-gpu gpu-day engines bench bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
@@ -42,11 +43,14 @@ engines: $(VENV)/$(FLAVOR)
 bench: $(VENV)/bench
 	$(BIN)/adain-rt bench all -o bench
 
+gpu-day: $(VENV)/test
+	$(BIN)/adain-rt bench gpu -o gpu-day
+
 bundle: $(VENV)/test
 	$(BIN)/python -m adain_export.bundle $(PICTURES)
 
 clean:
-	rm -rf bench build demo engines $(VENV)
+	rm -rf bench build demo engines gpu-day $(VENV)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -20,8 +20,14 @@ from adain_models.errors import AdainError
 __all__ = ["with_psnr"]
 
 
+_WRONG = {"fp32": 45.0, "fp16": 40.0, "bf16": 30.0}
+"""Below how many decibels a picture is another one, in precisions that keep nearly all of it."""
+
+
 def with_psnr(results: Sequence[Result], timed: Sequence[Case], models: Sequence[str]) -> list[Result]:
     """Return results with the decibels between the picture of each and that of ONNX Runtime in fp32.
+
+    One whose picture is wrong, as a compiler's may be without a word, has no time: it says so in its place.
 
     Args:
         results: of ``timed``, in order.
@@ -48,5 +54,9 @@ def with_psnr(results: Sequence[Result], timed: Sequence[Case], models: Sequence
             judged.append(replace(result, extra_info={**result.extra_info, "no_psnr": str(error)}))
             continue
         agreement: float | str = decibels if math.isfinite(decibels) else "the same"
-        judged.append(replace(result, extra_info={**result.extra_info, "psnr_db": agreement}))
+        told = replace(result, extra_info={**result.extra_info, "psnr_db": agreement})
+        if decibels < _WRONG.get(str(params["precision"]), -math.inf):
+            wrong = f"its picture is wrong: {decibels:.1f} dB from that of ONNX Runtime in fp32"
+            told = replace(told, times=None, gpu_times=None, skipped=wrong)
+        judged.append(told)
     return judged

@@ -16,8 +16,10 @@ def command() -> None:
 
 for each in (
     measure_cli.everything,
+    measure_cli.gpu,
     measure_cli.paper,
     measure_cli.latency,
+    measure_cli.exactness,
     measure_cli.throughput,
     measure_cli.start,
     profile_cli.command,

@@ -15,7 +15,6 @@ from adain_rt.backends import BACKENDS, Settings
 from adain_rt.contract import Pixels
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
-from adain_rt.tensorrt.flavors import FLAVORS
 
 __all__ = ["Contender", "Params", "Stylist", "TimedOnGpu", "ours"]
 
@@ -93,7 +92,7 @@ def ours(
             in_precision = {**params, "precision": precision}
             make = partial(_opened, model, name, precision, settings)
             yield Contender(in_precision, make, _lacks(model, precision))
-            if name in FLAVORS:
+            if BACKENDS[name].on_device:
                 without = partial(_opened, model, name, precision, replace(settings, cuda_graph=False))
                 yield Contender({**in_precision, "cuda_graph": "off"}, without, _lacks(model, precision))
 
@@ -147,4 +146,4 @@ class _OursOnGpu(_Ours):
 
 def _opened(model: str, backend: str, precision: str, settings: Settings) -> Stylist:
     stylizer = Stylizer(model, backend, precision, settings)
-    return _OursOnGpu(stylizer) if backend in FLAVORS else _Ours(stylizer)
+    return _OursOnGpu(stylizer) if BACKENDS[backend].on_device else _Ours(stylizer)

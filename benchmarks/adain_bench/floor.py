@@ -236,12 +236,13 @@ def _convolution(width: int, batch: int, *, quantized: bool) -> bytes:
     Activations are uint8 if they are quantised, which every library has fast kernels for.
     """
     scale, zero = np.float32(0.02), np.array(128, np.uint8)
+    weight = np.random.default_rng(0).integers(-127, 128, (width, width, 3, 3))
     held = {
         "scale": scale,
         "zero": zero,
         "axes": np.array([2, 3]),
         "bias": np.zeros(width, np.float32),
-        "weight": np.ones((width, width, 3, 3), np.int8 if quantized else np.float32),
+        "weight": weight.astype(np.int8) if quantized else weight.astype(np.float32) / 127,
         "weight_scale": np.full(width, scale),
         "weight_zero": np.zeros(width, np.int8),
     }
@@ -350,18 +351,23 @@ def measure_cuda() -> Peaks:
     for precision in _CUDA_PRECISIONS:
         with suppress(RuntimeError):  # there is no such kernel for this GPU
             compute[precision] = _product_on_cuda(precision)
-    source = torch.ones(_COPIED_CUDA, dtype=torch.uint8, device="cuda")
+    source = torch.randint(256, (_COPIED_CUDA,), dtype=torch.uint8, device="cuda")
     seconds = _least_seconds_on_cuda(partial(torch.empty_like(source).copy_, source))
     return Peaks(compute=compute, copy=Peak(2 * _COPIED_CUDA / seconds, "PyTorch, a copy"))
 
 
 def _product_on_cuda(precision: str) -> Peak:
-    """Return the rate of a large product of two square matrices."""
+    """Return the rate of a large product of two square matrices of random numbers: ones and zeros run faster."""
     import torch
 
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}.get(precision, torch.float32)
-    matrix = torch.ones(_MATRIX_CUDA, _MATRIX_CUDA, dtype=dtype, device="cuda")
-    multiply = torch._int_mm if dtype == torch.int8 else torch.mm
+    integers = dtype == torch.int8
+    shape = (_MATRIX_CUDA, _MATRIX_CUDA)
+    if integers:
+        matrix = torch.randint(-128, 128, shape, dtype=dtype, device="cuda")
+    else:
+        matrix = torch.randn(shape, device="cuda").to(dtype)
+    multiply = torch._int_mm if integers else torch.mm
     settings = torch.backends.cuda.matmul
     before = settings.fp32_precision
     settings.fp32_precision = "tf32" if precision == "tf32" else "ieee"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial, wraps
@@ -11,7 +13,8 @@ from typing import Any
 
 import click
 
-from adain_bench import sections
+from adain_bench import gpu_day, sections
+from adain_bench.gpu_day import Day
 from adain_bench.runs import measured
 from adain_bench.sections import Request
 from adain_bench.timing import Plan
@@ -20,7 +23,7 @@ from adain_rt import backends, contract
 from adain_rt.backends import Settings
 from adain_rt.cli import options
 
-__all__ = ["everything", "latency", "paper", "start", "throughput"]
+__all__ = ["everything", "exactness", "gpu", "latency", "paper", "start", "throughput"]
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -68,6 +71,13 @@ _size = click.option(
     "--size", type=click.IntRange(16, 8192), default=512, show_default=True, metavar="N",
     help="Side of a square picture in pixels.",
 )  # fmt: skip
+_output = click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Write the record (run.json), the report and the plots into this folder.",
+)  # fmt: skip
+_as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print the record, with every time, in place of tables."
+)
 _peers = click.option("--peers", is_flag=True, help="PyTorch, compiled and not, and other packages as well.")
 _iterations = click.option(
     "--iterations", type=click.IntRange(2, 500), default=3, show_default=True, metavar="N",
@@ -95,11 +105,8 @@ def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[.
     @options.threads
     @options.engines
     @options.trust_engines
-    @click.option(
-        "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-        help="Write the record (run.json), the report and the plots into this folder.",
-    )  # fmt: skip
-    @click.option("--json", "as_json", is_flag=True, help="Print the record, with every time, in place of tables.")
+    @_output
+    @_as_json
     @wraps(function)
     def wrapped(*args: Any, seconds: float, repeats: int, **kwargs: Any) -> Any:
         settings = Settings(**{name: kwargs.pop(name) for name in ("threads", "engines", "trust_engines")})
@@ -125,6 +132,24 @@ def latency(names: Sequence[str], output: Path | None, as_json: bool, **asked: A
     Every backend that can run here, in every precision; on a GPU, what of the time is the GPU's stands beside it.
     """
     measured([(sections.latency, Request(backends=names, **asked))], output, as_json)
+
+
+@click.command("exactness")
+@_models
+@_backends
+@_precisions
+@_sizes
+@options.engines
+@options.trust_engines
+@_output
+@_as_json
+def exactness(
+    names: Sequence[str], output: Path | None, as_json: bool, engines: Path | None, trust_engines: bool, **asked: Any
+) -> None:
+    """Tell how far each backend's pictures are from PyTorch's in float64, their styles encoded by the same path."""
+    settings = Settings(engines=engines, trust_engines=trust_engines)
+    request = Request(backends=names, settings=settings, plan=Plan(1, 0), **asked)
+    measured([(sections.exactness, request)], output, as_json)
 
 
 @click.command("throughput")
@@ -187,3 +212,26 @@ def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
         (sections.start, beside_others),
     ]
     measured(parts, output, as_json)
+
+
+@click.command("gpu")
+@click.option(
+    "--minutes", type=click.FloatRange(0.1, 60), callback=_finite, default=6, show_default=True, metavar="M",
+    help="All of it ends by then.",
+)  # fmt: skip
+@click.option("--rehearse", is_flag=True, help="Short and small, and without a GPU too: to see that each step works.")
+@_output
+@_as_json
+def gpu(minutes: float, rehearse: bool, output: Path | None, as_json: bool) -> None:
+    """Find out about a GPU in minutes: tests, exactness, latency beside the floor, throughput, Table 1, PyTorch.
+
+    Each step is a process with a limit of its own; one that fails is a line in the report. The tests are those of a
+    checkout.
+    """
+    backends_here = ["onnxruntime"] if rehearse else gpu_day.backends_on_gpu()
+    with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
+        day = Day(Path(folder), time.monotonic() + 60 * minutes)
+        request = Request((spec.DEFAULT_MODEL,), Plan(1, 0), Settings())
+        found = gpu_day.steps(backends_here, Path(folder), rehearse=rehearse)
+        parts = [(lambda _, step=step: day.results(step), request) for step in found]
+        measured(parts, output, as_json)

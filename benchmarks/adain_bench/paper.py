@@ -6,6 +6,7 @@ Weights are random where only time counts.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -41,11 +42,12 @@ _RANDOM = {"weights": "random"}
 _GATYS = "Gatys et al."
 
 
-def vgg19_model(folder: Path) -> tuple[str, str]:
+def vgg19_model(folder: Path, width: int = 64) -> tuple[str, str]:
     """Return the paper's network as a model, and what its weights are: the public ones if they have been fetched.
 
     Args:
         folder: where a model directory is made if there are no graphs yet.
+        width: of the first block, where weights are random.
 
     """
     fetched, made = store.model_dir("vgg19"), folder / "vgg19"
@@ -54,7 +56,7 @@ def vgg19_model(folder: Path) -> tuple[str, str]:
     if (fetched / store.WEIGHTS_NAME).is_file():
         list(export_model(fetched, "vgg19", made))
         return str(made), "public"
-    network = Vgg19()
+    network = Vgg19(width)
     initialize(network)
     checkpoint.save(network, made / store.WEIGHTS_NAME)
     list(export_model(made, "vgg19", made))
@@ -173,3 +175,10 @@ def _beside_quote(result: Result) -> Result:
         return result
     method, size, encoding = (result.params[key] for key in ("method", "size", "style_encoding"))
     return replace(result, extra_info={**result.extra_info, "paper_s": quoted(str(method), int(size), str(encoding))})
+
+
+if __name__ == "__main__":  # FOLDER [WIDTH]: let FOLDER/vgg19 be the model
+    model, _ = vgg19_model(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    made = Path(sys.argv[1]) / "vgg19"
+    if store.model_dir(model) != made:
+        made.symlink_to(store.model_dir(model).resolve())

@@ -6,6 +6,7 @@ compiled code. AdaIN and what surrounds the convolutions is float32, as in our g
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -23,11 +24,16 @@ from adain_models.networks import Network
 from adain_rt import cpu
 from adain_rt.contract import Pixels
 
-__all__ = ["Eager", "peers", "use_fastest"]
+__all__ = ["Eager", "PaddedByIndex", "pad_by_index", "peers", "use_fastest"]
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _SIZES = 64  # of pictures, batches and precisions, each compiled
 _BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
+
+_MAX_AUTOTUNE: dict[str, str | int | bool | Callable[..., Any]] = {
+    **torch._inductor.list_mode_options("max-autotune"),  # with CUDA graphs
+    "max_autotune_conv_backends": "ATEN",  # Triton's may be wrong, and says nothing (PyTorch 2.11; its issue 173068)
+}
 
 Code = tuple[Tensor, Tensor]
 
@@ -55,6 +61,33 @@ class Eager(nn.Module):
     def _features(self, image: Tensor) -> Tensor:
         features: Tensor = self.encoder(image.permute(0, 3, 1, 2).to(self.dtype)).float()
         return features
+
+
+class PaddedByIndex(nn.Conv2d):
+    """A convolution of stride S that pads by reading: x[..., rows, :][..., columns].
+
+    Compiled for a GPU, a padding by reflection gives up channels-last (PyTorch 2.11; its issue 183770), and a read by
+    index fuses with what is before it.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
+        margins = (int(margin) for margin in self.padding)
+        rows, columns = (_reflected(length, margin, input.device)
+                         for length, margin in zip(input.shape[2:], margins, strict=True))  # fmt: skip
+        return nn.functional.conv2d(input[:, :, rows][:, :, :, columns], weight, bias, self.stride)
+
+
+def _reflected(length: int, margin: int, device: torch.device) -> Tensor:
+    """Return the places that a padding by reflection reads along an axis."""
+    places = torch.arange(-margin, length + margin, device=device).abs()
+    return torch.where(places < length, places, 2 * length - 2 - places)
+
+
+def pad_by_index(module: nn.Module) -> None:
+    """Let all of a module's convolutions that pad by reflection do it by index."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d) and layer.padding_mode == "reflect":
+            layer.__class__ = PaddedByIndex
 
 
 class _PyTorch:
@@ -125,7 +158,8 @@ def peers(models: Sequence[str], precisions: Sequence[str] = (), threads: int | 
                 continue
             for backend, (compiler, hindrance) in _compilers(device).items():
                 params = {"model": name, "backend": backend, "precision": precision}
-                make = partial(_pytorch, model, _DTYPES[precision], device, compiler)
+                by_index = device == "cuda" and backend == "pytorch-compiled"
+                make = partial(_pytorch, model, _DTYPES[precision], device, compiler, by_index=by_index)
                 yield Contender(params, make, hindrance or _hindrance(model, precision, device), facts)
     yield from packages(threads)
 
@@ -158,7 +192,8 @@ def _compiled(device: str, function: Any) -> Any:
     torch._dynamo.config.recompile_limit = _SIZES
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     if device == "cuda":
-        return torch.compile(function, dynamic=False, mode="max-autotune")  # with CUDA graphs
+        warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)  # fp32 means it
+        return torch.compile(function, dynamic=False, options=_MAX_AUTOTUNE)
     return torch.compile(function, dynamic=False, options={"freezing": True})
 
 
@@ -176,7 +211,9 @@ def _hindrance(model: str, precision: str, device: str) -> str | None:
     return None
 
 
-def _pytorch(model: str, dtype: torch.dtype, device: str, compiler: Callable[[Any], Any]) -> Stylist:
+def _pytorch(model: str, dtype: torch.dtype, device: str, compiler: Callable[[Any], Any], *, by_index: bool) -> Stylist:
     network = checkpoint.load(store.model_dir(model) / store.WEIGHTS_NAME)
     module = Eager(network, dtype).eval().requires_grad_(requires_grad=False).to(device)
+    if by_index:
+        pad_by_index(module)
     return (_PyTorchOnGpu if device == "cuda" else _PyTorch)(module, device, compiler)

@@ -21,7 +21,7 @@ from adain_rt.backends import Settings
 from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 
-__all__ = ["Request", "latency", "paper", "start", "throughput"]
+__all__ = ["Request", "exactness", "latency", "paper", "start", "throughput"]
 
 _MOST_STARTS = 3
 
@@ -101,6 +101,18 @@ def latency(request: Request) -> list[Result]:
 def _latencies(request: Request) -> list[Result]:
     to_time = list(cases(_contenders(request), request.sizes, request.batches))
     return with_psnr(_timed("Latency", "latency", to_time, request.plan), to_time, request.models)
+
+
+def exactness(request: Request) -> list[Result]:
+    """Tell how far the pictures of our backends are from PyTorch's in float64.
+
+    Raises:
+        AdainError: there is no such model, or a package is missing.
+
+    """
+    with needing("bench exactness", "bench"):
+        from adain_bench.exactness import exactness as found
+    return list(found(_contenders(replace(request, peers=False)), request.models, request.sizes))
 
 
 def throughput(request: Request) -> list[Result]:

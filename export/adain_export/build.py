@@ -208,7 +208,7 @@ def _configured(trt: Any, builder: tensorrt.Builder, origin: Origin, recipe: Rec
     if recipe.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace << 20)
     if FLAVORS[recipe.flavor].portable:
-        _set_compute_capabilities(trt, config, recipe.compute_capabilities)
+        _set_compute_capabilities(recipe, config)
     else:
         config.builder_optimization_level = recipe.optimization_level
         config.hardware_compatibility_level = getattr(
@@ -219,7 +219,8 @@ def _configured(trt: Any, builder: tensorrt.Builder, origin: Origin, recipe: Rec
         for tensor in contract.GRAPHS[origin.graph].inputs:
             shapes = profile.shapes(tensor, int(origin.metadata["channels"]))
             optimization.set_shape(tensor.name, *shapes)  # type: ignore[arg-type]  # it takes tuples for Dims
-        config.add_optimization_profile(optimization)
+        if config.add_optimization_profile(optimization) < 0:
+            raise AdainError(f"{recipe.flavor} takes no profile of {profile}")
     return config
 
 
@@ -229,16 +230,16 @@ def _flags(trt: Any, recipe: Recipe) -> list[tensorrt.BuilderFlag]:
     return by_weights[recipe.weights] + ([flag.VERSION_COMPATIBLE] if recipe.version_compatible else [])
 
 
-def _set_compute_capabilities(trt: Any, config: Any, capabilities: tuple[str, ...]) -> None:
-    members = trt.ComputeCapability.__members__
-    known = {f"{name[2:-1]}.{name[-1]}": member for name, member in members.items() if name.startswith("SM")}
-    config.num_compute_capabilities = len(capabilities)
-    for place, capability in enumerate(capabilities):
+def _set_compute_capabilities(recipe: Recipe, config: Any) -> None:
+    known = flavors.compute_capabilities(recipe.flavor)
+    config.num_compute_capabilities = len(recipe.compute_capabilities)
+    for place, capability in enumerate(recipe.compute_capabilities):
         if capability not in known:
             raise AdainError(
                 f"compute capability {capability!r} is none that TensorRT-RTX builds for: there are {', '.join(known)}"
             )
-        config.set_compute_capability(known[capability], place)
+        if not config.set_compute_capability(known[capability], place):
+            raise AdainError(f"TensorRT-RTX does not build for compute capability {capability} beside the others")
 
 
 def _inspected(trt: Any, flavor: str, engine: bytes) -> tuple[Mapping[str, Any], ...]:

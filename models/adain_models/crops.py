@@ -1,7 +1,8 @@
-"""Pictures to train on, crops and whole ones at many scales, and which pictures are never trained on."""
+"""Pictures to train on: crops of photographs, whole styles, what spoils a photograph, and what is never trained on."""
 
 from __future__ import annotations
 
+import io
 import math
 import zlib
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
-__all__ = ["LARGEST", "Pixels", "crop", "held_out", "whole"]
+__all__ = ["LARGEST", "Pixels", "crop", "form", "held_out", "sides", "spoiled", "whole"]
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """A picture, RGB, (H, W, 3)."""
@@ -19,46 +20,87 @@ Pixels: TypeAlias = NDArray[np.uint8]
 LARGEST = 512
 """Pixels of the shorter side of the largest scale: what pictures are usually resized to."""
 
+_FORMS = (1, 4 / 3, 3 / 2, 2)
+"""The longer side of a style by the shorter: few, so that many styles of a batch have one shape."""
+
 
 def held_out(path: Path) -> bool:
     """Return whether a picture is kept for validation: the CRC-32 of its file's name without suffix divides by 10."""
     return zlib.crc32(path.stem.encode()) % 10 == 0
 
 
-def crop(picture: Pixels, side: int, generator: np.random.Generator, permuted: float = 0) -> Pixels:
+def crop(picture: Pixels, side: int, generator: np.random.Generator, permuted: float = 0, turned: float = 0) -> Pixels:
     """Return a random square of a picture, uint8 (side, side, 3), flipped or not.
 
-    The picture is as if resized first, its shorter side log-uniform between ``side`` and ``LARGEST``.
+    The picture is as if resized first, its shorter side log-uniform between ``side`` and its own, at most ``LARGEST``;
+    it is enlarged only where it is smaller than the square.
 
     Args:
         picture: uint8 (H, W, 3).
         side: of the square, in pixels.
         generator: what chance comes from.
         permuted: the chance that red, green and blue change places.
+        turned: the chance that the square lies at any angle in the picture, if there is room for it.
 
     """
-    scale = math.exp(generator.uniform(math.log(side), math.log(max(LARGEST, side))))
-    cut = min(1, side / scale) * min(picture.shape[:2])  # side of the square in the picture's own pixels
-    return _varied(_resized(picture, (cut, cut), (side, side), generator), generator, permuted)
+    shorter = min(picture.shape[:2])
+    largest = min(LARGEST, shorter)
+    angle = generator.uniform(0, 2 * math.pi)
+    room = side * (abs(math.cos(angle)) + abs(math.sin(angle)))  # of the upright square around the turned one
+    if generator.random() >= turned or room > largest:
+        angle, room = 0, side
+    scale = math.exp(generator.uniform(math.log(room), math.log(max(largest, room))))
+    cut = min(1, room / scale) * shorter  # side of the upright square in the picture's own pixels
+    size = round(room)
+    pixels = _resized(picture, (cut, cut), (size, size), generator)
+    if angle:
+        margin = (size - side) // 2
+        around = Image.fromarray(pixels).rotate(math.degrees(angle), Image.Resampling.BICUBIC)
+        pixels = np.asarray(around)[margin : margin + side, margin : margin + side]
+    return _varied(pixels, generator, permuted)
+
+
+def spoiled(picture: Pixels, generator: np.random.Generator) -> Pixels:
+    """Return a picture, uint8 (H, W, 3), as it is every other time, and else as poor photos are: JPEG, or blurred."""
+    kind = generator.choice(4)
+    if kind == 0:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "JPEG", quality=int(generator.integers(30, 90)))
+        return np.asarray(Image.open(file))
+    if kind == 1:
+        return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(generator.uniform(0.4, 1.2))))
+    return picture
+
+
+def sides(side: int) -> tuple[int, ...]:
+    """Return the shorter sides that styles have beside photos' crops of ``side``: that, ``LARGEST``, and half way."""
+    return tuple(sorted({side, (side + LARGEST) // 32 * 16, max(side, LARGEST)}))
 
 
 def whole(picture: Pixels, side: int, generator: np.random.Generator, permuted: float = 0) -> Pixels:
-    """Return a picture resized, uint8 (H, W, 3), flipped or not; of its longer side no more than two of the shorter.
-
-    The shorter side is uniform between ``side`` and ``LARGEST``; both sides are multiples of 16.
+    """Return a picture resized, uint8 (H, W, 3), flipped or not, cut to the nearest of a few forms, at most 2:1.
 
     Args:
         picture: uint8 (H, W, 3).
-        side: the shorter side at least, in pixels, a multiple of 16.
+        side: the shorter side, in pixels, a multiple of 16; the longer is one too.
         generator: what chance comes from.
         permuted: the chance that red, green and blue change places.
 
     """
-    shorter = min(picture.shape[:2])
-    height, width = (min(length, 2 * shorter) for length in picture.shape[:2])
-    scale = generator.uniform(side, max(LARGEST, side)) / shorter
-    size = round(height * scale / 16) * 16, round(width * scale / 16) * 16
-    return _varied(_resized(picture, (height, width), size, generator), generator, permuted)
+    (height, width), (rows, columns) = picture.shape[:2], form(picture)
+    cut = min(height, width * rows / columns), min(width, height * columns / rows)
+    unit = side / min(rows, columns) / 16
+    return _varied(
+        _resized(picture, cut, (round(rows * unit) * 16, round(columns * unit) * 16), generator), generator, permuted
+    )
+
+
+def form(picture: Pixels) -> tuple[float, float]:
+    """Return the nearest of a few forms, height and width relative to the shorter of them."""
+    height, width = picture.shape[:2]
+    stretch = abs(math.log(height / width))
+    longer = min(_FORMS, key=lambda each: abs(math.log(each) - stretch))
+    return (1, longer) if height <= width else (longer, 1)
 
 
 def _resized(

@@ -37,7 +37,7 @@ class Watch:
     def __init__(self, network: Network) -> None:
         self.active = True
         self._all = [
-            _Rectified(name, layer, last, reader, torch.zeros(layer.out_channels, dtype=torch.bool))
+            _Rectified(name, layer, last, reader, torch.zeros_like(bias_of(layer), dtype=torch.bool))
             for name, layer, last, reader in _rectified(network)
         ]
         for each in self._all:
@@ -51,7 +51,7 @@ class Watch:
         def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
             del module, inputs
             if self.active:
-                rectified.seen |= (output.detach().amax((0, 2, 3)) > 0).cpu()
+                rectified.seen |= output.detach().amax((0, 2, 3)) > 0
 
         return hook
 

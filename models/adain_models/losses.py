@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from adain_models.adain import adain, channel_statistics
+from adain_models.errors import AdainError
 from adain_models.networks import Network
 from adain_models.teacher import Teacher, normalized, relative_distance, statistics
+from adain_models.vgg19 import Vgg19
 
-__all__ = ["FixedEncoder", "Joint", "Recipe", "Target"]
+__all__ = ["FixedEncoder", "Joint", "Photos", "Recipe", "Target"]
 
-_SCALES = ((1, 9, 1.0), (4, 5, 0.4), (8, 5, 0.8))  # of unrest: pixels to a cell, cells around, weight
+_GRID = 8  # pixels to which a feature's position is doubled: what repeats with it comes of the doublings
+_FLAT = 0.02  # of a photo's variation: where it is this, a position counts by 1/e as flat
+_FAINT = 1e-3  # of a picture's energy: what is next to nothing has no phase
 _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a clipped pixel have no gradient
 
 
@@ -33,6 +37,22 @@ class Target:
     picture: Tensor
     codes: list[Tensor]
     correlations: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Photos:
+    """N photos as they are, as the network sees them, and what a recipe knows of them.
+
+    Attributes:
+        clean: float (N, 3, H, W), RGB in 0..1.
+        seen: the same, spoiled or not.
+        features: of the clean ones, (N, C, h, w).
+
+    """
+
+    clean: Tensor
+    seen: Tensor
+    features: Tensor
 
 
 class Recipe(ABC):
@@ -54,16 +74,13 @@ class Recipe(ABC):
         """Return what is to be known of photos, (N, C, h, w), of RGB in 0..1, float (N, 3, H, W)."""
 
     @abstractmethod
-    def terms(
-        self, network: Network, contents: Tensor, features: Tensor, styles: Sequence[Target]
-    ) -> dict[str, Tensor]:
+    def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return the terms of the loss, scalars.
 
         Args:
             network: in training.
-            contents: float (N, 3, H, W), RGB in 0..1.
-            features: of the contents.
-            styles: N of them.
+            photos: N of them.
+            styles: M of them, pictures of one shape; M divides N, and the styles take turns.
 
         """
 
@@ -76,6 +93,8 @@ class FixedEncoder(Recipe):
     """
 
     def __init__(self, network: Network, style: float = 10) -> None:
+        if not isinstance(network, Vgg19):
+            raise AdainError(f"{network.architecture}: its encoder cannot judge pictures; name a --teacher")
         self.weights = {"content": 1, "style": style}
         self._encoder = network.encoder.requires_grad_(requires_grad=False)
 
@@ -93,14 +112,14 @@ class FixedEncoder(Recipe):
         """Return relu4_1."""
         return self._features(photos)[-1]
 
-    def terms(
-        self, network: Network, contents: Tensor, features: Tensor, styles: Sequence[Target]
-    ) -> dict[str, Tensor]:
+    def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content and style."""
-        del contents
-        wanted = [torch.stack(codes) for codes in zip(*(style.codes for style in styles), strict=True)]
+        times = len(photos.clean) // len(styles)
+        wanted = [
+            torch.cat([torch.stack(codes)] * times) for codes in zip(*(style.codes for style in styles), strict=True)
+        ]
         mean, std = wanted[-1].chunk(2, 1)
-        target = adain(features.float(), mean, std)
+        target = adain(photos.features.float(), mean, std)
         made = self._features(network.decoder(target))
         style = [2 * nn.functional.mse_loss(statistics(x)[0], theirs) for x, theirs in zip(made, wanted, strict=True)]
         content = nn.functional.mse_loss(made[-1].float(), target)
@@ -119,22 +138,27 @@ class FixedEncoder(Recipe):
 class Joint(Recipe):
     """Encoder and decoder as one, judged by a teacher (``adain_models.teacher`` defines the distances).
 
-    The code of a style comes from the network's own encoder, so that it learns what to put into it. The term of
-    identity keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of unrest keeps
-    flat regions calm, that of the lattice the doublings from showing. The teacher sees pictures clipped to 0..1, as
-    they will be; excess is what is cut off.
+    The code of a style comes from the network's own encoder, so that it learns what to put into it. The teacher sees
+    pictures at their size and at half of it, where its layers span strokes twice as long. The term of identity keeps
+    the auto-encoder: what the decoder makes of unchanged features is the photo. That of noise asks for the same
+    picture of a spoiled photo as of the clean one. That of unrest keeps flat regions calm, those of lattice and grid
+    the doublings from showing, that of ghosts the colours of an edge from spreading. The teacher sees pictures clipped
+    to 0..1, as they will be; excess is what is cut off.
     """
 
     def __init__(
-        self, teacher: Teacher, style: float = 50, texture: float = 10, identity: float = 1, unrest: float = 100
+        self, teacher: Teacher, style: float = 18, texture: float = 9, identity: float = 8, unrest: float = 50
     ) -> None:
         self.weights = {
             "content": 1,
             "style": style,
             "texture": texture,
             "identity": identity,
+            "noise": 40,
             "unrest": unrest,
             "lattice": 100,
+            "grid": 10,
+            "ghosts": 40,
             "excess": 1,
         }
         self._teacher = teacher
@@ -145,8 +169,8 @@ class Joint(Recipe):
 
     @torch.no_grad()
     def target(self, picture: Tensor) -> Target:
-        """Return the codes and the correlations of the teacher's layers."""
-        measured = [statistics(features) for features in self._teacher(picture[None] / 255)]
+        """Return the codes and the correlations of the teacher's layers, at the picture's size and at half of it."""
+        measured = self._measured(picture[None] / 255)[1]
         return Target(
             picture, [code[0] for code, _ in measured], [correlations[0].half() for _, correlations in measured]
         )
@@ -156,24 +180,28 @@ class Joint(Recipe):
         """Return relu3_4 after instance normalisation."""
         return normalized(self._teacher(photos)[-1])
 
-    def terms(
-        self, network: Network, contents: Tensor, features: Tensor, styles: Sequence[Target]
-    ) -> dict[str, Tensor]:
-        """Return content, style, texture, identity, unrest, lattice and excess."""
-        encoded = network.encoder(contents).float()
-        codes = [channel_statistics(network.encoder(style.picture[None] / 255).float()) for style in styles]
-        mean, std = map(torch.cat, zip(*codes, strict=True))  # one by one: each picture has its own size
-        plain = encoded[: max(1, len(contents) // 4)]
-        decoded = network.decoder(torch.cat([adain(encoded, mean, std), plain])).float()
-        pictures, same = decoded.split([len(contents), len(plain)])
-        identity = nn.functional.l1_loss(same, contents[: len(plain)])
+    def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
+        """Return content, style, texture, identity, noise, unrest, lattice, grid, ghosts and excess."""
+        few = max(1, len(photos.clean) // 4)
+        paintings = torch.stack([style.picture for style in styles]) / 255
+        encoded = network.encoder(torch.cat([photos.seen, photos.clean[:few]]))
+        turns = torch.arange(len(photos.seen), device=encoded.device) % len(styles)
+        turns = torch.cat([turns, turns[:few]])
+        mean, std = (each[turns] for each in channel_statistics(network.encoder(paintings).float()))
+        stylized = adain(encoded.float(), mean, std).to(encoded.dtype)
+        decoded = network.decoder(torch.cat([stylized, encoded[:few]])).float()
+        pictures, undisturbed, same = decoded.split([len(photos.seen), few, few])
         excess = pictures - pictures.clamp(0, 1)
         seen = pictures - (1 - _LEAK) * excess
+        flat = _flatness(photos.clean)
         return {
-            **self.judged(seen, features, styles),
-            "identity": identity,
-            "unrest": _unrest(pictures, contents),
+            **self.judged(seen, photos.features, styles),
+            "identity": nn.functional.l1_loss(same, photos.clean[:few]),
+            "noise": nn.functional.l1_loss(pictures[:few], undisturbed),
+            "unrest": (_variation(pictures) * flat).mean(),
             "lattice": _lattice(pictures),
+            "grid": _grid(pictures, flat),
+            "ghosts": _ghosts(pictures, photos.clean),
             "excess": excess.abs().mean(),
         }
 
@@ -183,16 +211,16 @@ class Joint(Recipe):
         Args:
             pictures: float (N, 3, H, W), RGB around 0..1.
             photos: their features.
-            styles: N of them.
+            styles: M of them; M divides N, and the styles take turns.
 
         """
-        layers = self._teacher(pictures)
-        measured = [statistics(layer) for layer in layers]
-        codes = [torch.stack(each) for each in zip(*(style.codes for style in styles), strict=True)]
-        textures = [
-            torch.stack([matrix.float() for matrix in each])
-            for each in zip(*(style.correlations for style in styles), strict=True)
-        ]
+        times = len(pictures) // len(styles)
+        layers, measured = self._measured(pictures)
+        with torch.autocast(pictures.device.type, enabled=False):  # which does not join float16 on a CPU
+            codes, textures = (
+                [torch.cat([torch.stack(each).float()] * times) for each in zip(*parts, strict=True)]
+                for parts in ([style.codes for style in styles], [style.correlations for style in styles])
+            )
         style = [relative_distance(ours, theirs) for (ours, _), theirs in zip(measured, codes, strict=True)]
         texture = [relative_distance(ours, theirs) for (_, ours), theirs in zip(measured, textures, strict=True)]
         return {
@@ -201,19 +229,17 @@ class Joint(Recipe):
             "texture": torch.stack(texture).mean(),
         }
 
+    def _measured(self, pictures: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Return the teacher's layers of pictures, and the statistics of these and of those of the halved pictures."""
+        layers = self._teacher(pictures)
+        halved = self._teacher(nn.functional.avg_pool2d(pictures, 2))
+        return layers, [statistics(features) for features in [*layers, *halved]]
 
-def _unrest(pictures: Tensor, photos: Tensor) -> Tensor:
-    """Return the total variation of pictures (Rudin et al. 1992) where the photos are flat, the mean of all positions.
 
-    It is summed over scales, for a sky has grain as well as smears. A position counts by exp(-v / 0.02), v being the
-    photo's own variation around it, at that scale.
-    """
-    unrest = pictures.new_zeros(())
-    for scale, around, weight in _SCALES:
-        ours, theirs = (_variation(nn.functional.avg_pool2d(x, scale)) for x in (pictures, photos))
-        own = nn.functional.avg_pool2d(theirs, around, stride=1, padding=around // 2, count_include_pad=False)
-        unrest = unrest + weight * (ours * (-own / 0.02).exp()).mean()
-    return unrest
+def _flatness(photos: Tensor) -> Tensor:
+    """Return how flat photos are around each position, (N, 1, H - 1, W - 1): exp(-v / 0.02) of the mean variation v."""
+    around = nn.functional.avg_pool2d(_variation(photos), 9, stride=1, padding=4, count_include_pad=False)
+    return (-around / _FLAT).exp()
 
 
 def _variation(pictures: Tensor) -> Tensor:
@@ -234,4 +260,41 @@ def _lattice(pictures: Tensor) -> Tensor:
         third = (x[..., 3:] - 3 * x[..., 2:-1] + 3 * x[..., 1:-2] - x[..., :-3]) / 8  # a where a and -a alternate
         sign = 1 - 2 * (torch.arange(third.shape[-1], device=x.device) % 2)
         found = found + nn.functional.avg_pool2d(third * sign, 16, stride=8).abs().mean()
+    return found
+
+
+def _grid(pictures: Tensor, flat: Tensor) -> Tensor:
+    """Return how unevenly the energy of gradients lies in the grid of features, the mean over axes.
+
+    Where photos are flat, squared differences to the next pixel are summed by column modulo 8; the term is the variance
+    of the eight sums over the square of their mean. The sums are over all pictures of a batch, each of which has the
+    same energy: what a picture draws has any phase, and what the doublings leave has one.
+
+    Args:
+        pictures: float (N, 3, H, W).
+        flat: (N, 1, H - 1, W - 1), how much a position counts.
+
+    """
+    found = pictures.new_zeros(())
+    for x, weight in ((pictures, flat), (pictures.mT, flat.mT)):
+        energy = (x[:, :, :-1, 1:] - x[:, :, :-1, :-1]).square().mean(1, keepdim=True) * weight
+        columns = energy.sum((1, 2)) / (energy.sum((1, 2, 3))[:, None] + _FAINT)
+        whole = columns.shape[1] // _GRID * _GRID
+        sums = columns[:, :whole].reshape(-1, _GRID).sum(0)
+        found = found + sums.var(correction=0) / sums.mean().square().clamp(min=_FAINT) / 2
+    return found
+
+
+def _ghosts(pictures: Tensor, photos: Tensor) -> Tensor:
+    """Return how far neighbouring cells of 8 pixels differ in chroma where they are alike in the photo.
+
+    Features are as coarse as these cells: what they know of an edge colours all that is around it. A pair of cells
+    counts by exp(-d / 0.02) of their difference d in the photo; the mean over pairs and axes.
+    """
+    ours, theirs = (nn.functional.avg_pool2d(each, _GRID) for each in (pictures, photos))
+    chroma = ours - ours.mean(1, keepdim=True)
+    found = pictures.new_zeros(())
+    for axis in (2, 3):
+        apart, apart_in_photo = (each.diff(dim=axis).abs().mean(1) for each in (chroma, theirs))
+        found = found + (apart * (-apart_in_photo / _FLAT).exp()).mean() / 2
     return found

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 from adain_models import spec
 from adain_models.errors import AdainError
 
@@ -23,7 +21,11 @@ WEIGHTS_NAME = "weights.safetensors"
 def cache_dir() -> Path:
     """Return the cache directory: ``$ADAIN_RT_CACHE``, else the platform's own place for caches."""
     chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_cache_path("adain-rt", appauthor=False)
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return platformdirs.user_cache_path("adain-rt", appauthor=False)
 
 
 def model_dir(model: str) -> Path:

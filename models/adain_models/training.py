@@ -7,22 +7,26 @@ not been, bit for bit on a CPU.
 from __future__ import annotations
 
 import math
+import os
 import pickle
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from adain_models import checkpoint
-from adain_models.crops import Pixels, crop, whole
+from adain_models.crops import Pixels, crop, form, sides, spoiled, whole
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_models.liveness import Watch
-from adain_models.losses import Recipe, Target
+from adain_models.losses import Photos, Recipe, Target
 from adain_models.networks import Network, channels_last
 
 __all__ = ["STATE_NAME", "Progress", "Settings", "Training", "forget"]
@@ -32,8 +36,11 @@ STATE_NAME = "state.pt"
 _WARM = 0.02  # of the steps: the rate rises over them, until Adam knows the gradients' size
 _RAMP = 0.1  # of the steps: the style's weight rises over them where weights are random at first
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
-_VARIANTS = (1, 2)  # of each photo and of each style; what the recipe measures of one is kept
-_KEPT = 4096  # variants of photos, and as many of styles
+_CROPS = 3  # of each photo; what the recipe measures of one is kept
+_KEPT = 4096  # crops of photos, and as many styles
+_PERMUTED = (0.1, 0.3)  # the share of crops, and of styles, whose red, green and blue change places
+_TURNED = 0.5  # the share of crops that lie at any angle
+_NOISE = 2 / 255  # the largest deviation of the noise that a crop gets
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 2  # one step in so many is watched for dead channels
 _REVIVING = 200  # steps between revivals
@@ -46,9 +53,9 @@ _SAME = ("crop", "seed", "fresh")  # settings that a resumed run must have
 class Settings:
     """What a run is; a resumed one must see the same crops (``_SAME``), and may go at another pace.
 
-    ``crop`` is the side of a content's crop in pixels, a multiple of 16; a style is whole, its shorter side from
-    that to 512. ``rate`` is Adam's learning rate, which falls to a twentieth along a cosine, ``fresh`` whether the
-    weights are random at first.
+    It ends after ``steps`` or after ``minutes``, whatever comes first. ``crop`` is the side of a content's crop in
+    pixels, a multiple of 16; a style is whole, its shorter side that, 512, or half way between. ``rate`` is Adam's
+    learning rate, which falls to a twentieth along a cosine, ``fresh`` whether the weights are random at first.
     """
 
     steps: int
@@ -57,23 +64,50 @@ class Settings:
     rate: float = 1e-4
     seed: int = 0
     fresh: bool = False
+    minutes: float = math.inf
 
 
 @dataclass(frozen=True)
 class _Photo:
-    """A crop of a photo, uint8 (3, H, W), and its features, bfloat16 (C, h, w)."""
+    """A crop of a photo, uint8 (3, H, W), the same as the network sees it, and its features, bfloat16 (C, h, w)."""
 
     picture: Tensor
+    seen: Tensor
     features: Tensor
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One step: its number, the terms of the loss, and the share of live channels by layer when they were counted."""
+    """One step: its number, the terms of the loss, and the share of live channels by layer when they were counted.
+
+    The terms are scalars where the network is: to read one is to wait for the step.
+    """
 
     step: int
-    terms: dict[str, float]
+    terms: dict[str, Tensor]
     live: dict[str, float] | None
+
+
+Key = TypeVar("Key", bound=Hashable)
+Kept = TypeVar("Kept")
+
+
+def _by_form(styles: Sequence[tuple[Sequence[Pixels], float]]) -> list[list[tuple[tuple[int, int], float]]]:
+    """Return the styles of each form: the number of the group, the number in it, and how often it is drawn."""
+    forms: dict[tuple[float, float], list[tuple[tuple[int, int], float]]] = {}
+    for group, (pictures, share) in enumerate(styles):
+        for index, picture in enumerate(pictures):
+            forms.setdefault(form(picture), []).append(((group, index), share / len(pictures)))
+    return list(forms.values())
+
+
+def _remembered(kept: dict[Key, Kept], keys: Sequence[Key], make: Callable[[Sequence[Key]], list[Kept]]) -> list[Kept]:
+    """Return what belongs to keys; what is new is made, and kept while there is room."""
+    missing = [key for key in dict.fromkeys(keys) if key not in kept]
+    made = dict(zip(missing, make(missing), strict=True))
+    found = [made[key] if key in made else kept[key] for key in keys]
+    kept.update(list(made.items())[: _KEPT - len(kept)])
+    return found
 
 
 def forget(part: nn.Module) -> None:
@@ -105,34 +139,44 @@ class Training:
         settings: Settings,
         device: str = "cpu",
     ) -> None:
-        self.network = network.to(device)
+        self.network = network.to(device).train()
         channels_last(network)
         self.mean = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.step = 0
         self._recipe, self._contents, self._styles = recipe, contents, styles
+        self._forms = _by_form(styles)
         self._settings, self._device = settings, device
         self._trained = [tensor for tensor in recipe.trained(network).parameters() if tensor.requires_grad]
         self._optimizer = torch.optim.Adam(self._trained, lr=settings.rate, fused=True)
         self._watch = Watch(network)
+        self._pool = ThreadPoolExecutor(os.cpu_count())
         self._photos: dict[tuple[int, int], _Photo] = {}
         self._targets: dict[tuple[int, int, int], Target] = {}
+        self._spent = 0.0  # seconds, before this process
+        self._began = time.monotonic()
 
     def run(self) -> Iterator[Progress]:
-        """Train to the last step; yield each, done."""
-        while self.step < self._settings.steps:
-            yield self._advance()
+        """Train until the steps or the minutes are over; yield each step, under way on its device."""
+        self._began = time.monotonic()
+        while (done := self._done()) < 1:
+            yield self._advance(done)
 
-    def _advance(self) -> Progress:
-        settings, done = self._settings, self.step / self._settings.steps
-        warm = min(1, (self.step + 1) / (_WARM * settings.steps))
+    def _seconds(self) -> float:
+        return self._spent + time.monotonic() - self._began
+
+    def _done(self) -> float:
+        """Return how much of the run is over, from 0 to 1."""
+        return max(self.step / self._settings.steps, self._seconds() / (60 * self._settings.minutes))
+
+    def _advance(self, done: float) -> Progress:
+        settings = self._settings
+        warm = min(1, (done + 1 / settings.steps) / _WARM)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.rate * warm * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
         photos, styles = self._batch()
-        contents = torch.stack([photo.picture for photo in photos]) / 255
-        features = torch.stack([photo.features for photo in photos])
         self._watch.active = self.step % _WATCHED == 0
         with self._autocast():
-            terms = self._recipe.terms(self.network, contents, features, styles)
+            terms = self._recipe.terms(self.network, photos, styles)
         ramp = min(1, _START + (1 - _START) * done / _RAMP) if settings.fresh else 1
         factors = {
             name: weight * (ramp if name in {"style", "texture"} else 1)
@@ -145,45 +189,61 @@ class Training:
         self._optimizer.step()
         self.step += 1
         self._average()
-        return Progress(self.step, {name: term.item() for name, term in terms.items()}, self._live(done))
+        return Progress(self.step, {name: term.detach() for name, term in terms.items()}, self._live(done))
 
-    def _batch(self) -> tuple[list[_Photo], list[Target]]:
-        """Return as many photos as styles, drawn by the seed and the step's number."""
+    def _batch(self) -> tuple[Photos, list[Target]]:
+        """Return photos and styles, half as many if they can be, drawn by the seed and the step's number.
+
+        A style is larger than a photo's crop, and to encode it is work: so two photos share one. All styles of a step
+        have one form and one size, so that they are encoded at once.
+        """
         count = self._settings.batch
         generator = np.random.default_rng((self._settings.seed, self.step))
-        variants = [generator.integers(crops, size=count).tolist() for crops in _VARIANTS]
+        crops = generator.integers(_CROPS, size=count).tolist()
         photos = generator.integers(len(self._contents), size=count).tolist()
-        shares = np.array([share for _, share in self._styles])
-        groups = generator.choice(len(shares), count, p=shares / shares.sum()).tolist()
-        paintings = [int(generator.integers(len(self._styles[group][0]))) for group in groups]
-        return (
-            list(map(self._photo, photos, variants[0])),
-            list(map(self._target, groups, paintings, variants[1])),
-        )
+        shares = np.array([sum(share for _, share in styles) for styles in self._forms])
+        styles = self._forms[generator.choice(len(shares), p=shares / shares.sum())]
+        shares = np.array([share for _, share in styles])
+        paintings = generator.choice(len(shares), count // math.gcd(count, 2), p=shares / shares.sum()).tolist()
+        side = int(generator.choice(sides(self._settings.crop)))
+        drawn = _remembered(self._photos, list(zip(photos, crops, strict=True)), self._photos_anew)
+        targets = _remembered(self._targets, [(*styles[place][0], side) for place in paintings], self._targets_anew)
+        clean = torch.stack([photo.picture for photo in drawn]) / 255
+        seen = torch.stack([photo.seen for photo in drawn]) / 255
+        grain = torch.Generator(self._device).manual_seed(int(generator.integers(1 << 62)))
+        noise = torch.randn(clean.shape, generator=grain, device=self._device)
+        level = _NOISE * torch.rand((count, 1, 1, 1), generator=grain, device=self._device)
+        features = torch.stack([photo.features for photo in drawn])
+        return Photos(clean, seen + level * noise, features), targets
 
-    def _photo(self, index: int, variant: int) -> _Photo:
-        """Return a crop of a photo, the same each time, with its features."""
-        key = (index, variant)
-        if key in self._photos:
-            return self._photos[key]
-        picture = self._tensor(crop(self._contents[index], self._settings.crop, self._chance(key), 0.1))
-        with self._autocast():
-            photo = _Photo(picture, self._recipe.features(picture[None] / 255)[0].bfloat16())
-        if len(self._photos) < _KEPT:
-            self._photos[key] = photo
-        return photo
+    def _photos_anew(self, keys: Sequence[tuple[int, int]]) -> list[_Photo]:
+        """Return crops of photos, the same each time, with their features."""
 
-    def _target(self, group: int, index: int, variant: int) -> Target:
-        """Return a style picture at some scale, the same each time, with what the recipe measures of it."""
-        key = (group, index, variant)
-        if key in self._targets:
-            return self._targets[key]
-        picture = self._tensor(whole(self._styles[group][0][index], self._settings.crop, self._chance(key), 0.3))
-        with self._autocast():
-            target = self._recipe.target(picture)
-        if len(self._targets) < _KEPT:
-            self._targets[key] = target
-        return target
+        def pixels(key: tuple[int, int]) -> tuple[Pixels, Pixels]:
+            generator = self._chance(key)
+            clean = crop(self._contents[key[0]], self._settings.crop, generator, _PERMUTED[0], _TURNED)
+            return clean, spoiled(clean, generator)
+
+        photos = []
+        for clean, seen in self._pool.map(pixels, keys):
+            picture = self._tensor(clean)
+            with self._autocast():
+                features = self._recipe.features(picture[None] / 255)[0].bfloat16()
+            photos.append(_Photo(picture, picture if seen is clean else self._tensor(seen), features))
+        return photos
+
+    def _targets_anew(self, keys: Sequence[tuple[int, int, int]]) -> list[Target]:
+        """Return styles of some size, the same each time, with what the recipe measures of them."""
+
+        def pixels(key: tuple[int, int, int]) -> Pixels:
+            group, index, side = key
+            return whole(self._styles[group][0][index], side, self._chance(key), _PERMUTED[1])
+
+        targets = []
+        for picture in self._pool.map(pixels, keys):
+            with self._autocast():
+                targets.append(self._recipe.target(self._tensor(picture)))
+        return targets
 
     def _chance(self, key: tuple[int, ...]) -> np.random.Generator:
         return np.random.default_rng((self._settings.seed, *key))
@@ -198,8 +258,8 @@ class Training:
     def _average(self) -> None:
         """Move the running mean of the weights: short at first, so that the beginning is soon forgotten."""
         keep = min(_FORGETTING, self.step / (self.step + 9))
-        for name, tensor in self.network.state_dict().items():
-            self.mean[name].lerp_(tensor, 1 - keep)
+        average = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
+        average(list(self.mean.values()), list(self.network.state_dict().values()), self.step)
 
     def _live(self, done: float) -> dict[str, float] | None:
         if self.step % _REVIVING:
@@ -228,6 +288,7 @@ class Training:
         state = {
             "settings": asdict(self._settings),
             "step": self.step,
+            "seconds": self._seconds(),
             "network": self.network.state_dict(),
             "mean": self.mean,
             "optimizer": self._optimizer.state_dict(),
@@ -254,7 +315,7 @@ class Training:
             self.network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._watch.restore(state["seen"])
-            self.mean, self.step = state["mean"], state["step"]
+            self.mean, self.step, self._spent = state["mean"], state["step"], state["seconds"]
         except FileNotFoundError:
             raise AdainError(f"{path}: there is no such file; nothing to resume") from None
         except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError, EOFError) as error:

@@ -149,13 +149,14 @@ class Stylizer:
             ``out``, or a new array that speaks both protocols.
 
         Raises:
-            AdainError: as ``stylize``; or the array does not fit, or the backend is not one of TensorRT's.
+            AdainError: as ``stylize``; or the array does not fit, or the backend takes none.
 
         """
         _check_strength(strength)
         self._check_codes("stylize", [style])
         if not isinstance(self._backend, backends.DeviceBackend):
-            raise AdainError(f"backend {self.backend} does not take arrays on a GPU: tensorrt and tensorrt-rtx do")
+            able = ", ".join(name for name, each in BACKENDS.items() if each.on_device)
+            raise AdainError(f"backend {self.backend} does not take arrays on a GPU: {able} do")
         count = content.shape[0]
         inputs = {"image": content, "strength": np.full(count, strength, np.float32)}
         inputs |= _repeated(style_mean=style.mean, style_std=style.std, count=count)
@@ -287,7 +288,7 @@ class Stylizer:
             failed = self.backend
             self._unusable.append(failed)
             self._choose()
-            del self._backend
+            self.__dict__.pop("_backend", None)  # it is not there where opening it failed
             self._graphs.clear()
             _LOG.warning("%s: %s; going on with %s", failed, error, self.backend)
         return self._metadata(graph)

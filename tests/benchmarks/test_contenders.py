@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from adain_bench.cases import Case, case_name, cases
 from adain_bench.contenders import Contender, ours
 from adain_bench.inputs import picture
 from adain_bench.packages import packages
-from adain_bench.peers import Eager, peers
+from adain_bench.peers import Eager, PaddedByIndex, pad_by_index, peers
 from adain_bench.throughput import throughput_cases
 from adain_bench.timing import Plan, time_cases
 from adain_models import reference
@@ -140,6 +141,32 @@ def test_the_pytorch_baseline_makes_the_references_picture_and_code(lite, china,
     assert (made.int() - expected.int()).abs().max() <= 1
 
 
+def test_padding_by_index_makes_the_same_picture(lite, china):
+    eager = Eager(lite, torch.float32)
+    pictures = torch.from_numpy(np.ascontiguousarray(china[None, :96, :128]))
+    with torch.inference_mode():
+        code = eager.encode(pictures)
+        expected = eager(pictures, *code, torch.ones(1))
+        pad_by_index(eager)
+        assert sum(isinstance(layer, PaddedByIndex) for layer in eager.modules()) == 20
+        made = eager(pictures, *code, torch.ones(1))
+    assert (made.int() - expected.int()).abs().max() <= 1
+
+
+def test_on_a_gpu_pytorch_compiles_no_convolution_of_tritons_and_pads_by_index(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(Eager, "to", lambda module, _: module)
+    monkeypatch.setattr(torch, "compile", lambda function, **options: compiled.append((function, options)))
+    (contender,) = (each for each in peers(["lite"], ["fp16"]) if each.params["backend"] == "pytorch-compiled")
+    assert contender.stylist
+    for function, options in compiled:
+        assert options["options"]["max_autotune_conv_backends"] == "ATEN"
+        assert options["options"]["triton.cudagraphs"]
+        assert any(isinstance(layer, PaddedByIndex) for layer in function.__self__.modules())
+    assert len(compiled) == 2
+
+
 def test_pytorch_makes_our_picture(stylizer):
     eager = next(each for each in peers(["lite"], ["fp32"]) if each.params["backend"] == "pytorch-eager")
     content, painting = picture(64, 0), picture(64, 1)
@@ -180,6 +207,16 @@ def test_the_adapter_keeps_a_known_style_and_gives_the_contents_size(monkeypatch
     code = magenta.stylist.encode(np.full((8, 8, 3), 7, np.uint8))
     made = magenta.stylist.stylize(np.zeros((2, 16, 24, 3), np.uint8), code)
     assert (made.shape, set(made.flat), StyleTransfer.vectors) == ((2, 16, 24, 3), {7}, 1)
+
+
+def test_a_wrong_picture_has_no_time_and_says_so():
+    """A compiler may take a kernel that is wrong, and says nothing."""
+    params = {"model": "lite", "precision": "fp16", "size": 64, "batch": 1, "style_encoding": "excluded"}
+    timed = [Case({**params, "backend": "pytorch-compiled"}, lambda: picture(64, 5)[None])]
+    results = time_cases("latency", timed, Plan(1, 0.01), lambda _: None)
+    (judged,) = with_psnr(results, timed, ["lite"])
+    assert judged.times is None
+    assert re.fullmatch(r"its picture is wrong: \d+\.\d dB from that of ONNX Runtime in fp32", judged.skipped)
 
 
 def test_agreement_is_with_onnx_runtime_in_fp32():

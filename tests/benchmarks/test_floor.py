@@ -105,6 +105,29 @@ def test_the_quantized_convolution_runs_as_one_integer_kernel(tmp_path):
     assert "Conv" not in kinds
 
 
+def test_rates_on_a_gpu_are_of_random_numbers(monkeypatch):
+    """A GPU's are higher on ones or zeros, which no picture has; the GPU here is a processor."""
+    seen: list[torch.Tensor] = []
+
+    def least_seconds(run) -> float:
+        seen.extend(each for each in run.args if isinstance(each, torch.Tensor))
+        run()
+        return 1.0
+
+    for name in ("randint", "randn"):
+        made = getattr(torch, name)
+        monkeypatch.setattr(torch, name, lambda *args, made=made, **kwargs: made(*args, **kwargs | {"device": "cpu"}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(module, "_MATRIX_CUDA", 32)
+    monkeypatch.setattr(module, "_COPIED_CUDA", 1024)
+    monkeypatch.setattr(module, "_least_seconds_on_cuda", least_seconds)
+    peaks = measure_cuda()
+    assert set(peaks.compute) == set(module._CUDA_PRECISIONS)
+    assert peaks.copy.rate == 2048
+    assert len(seen) == 11
+    assert all(tensor.float().std() > 0.5 for tensor in seen)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_rates_are_refused():
     with pytest.raises(AdainError, match=r"finds no NVIDIA GPU"):

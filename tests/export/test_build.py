@@ -346,6 +346,7 @@ def full_library(monkeypatch, tmp_path) -> Iterator[MagicMock]:
     trt.Builder.return_value.build_serialized_network.return_value = b"plan"
     config = trt.Builder.return_value.create_builder_config.return_value
     config.get_timing_cache.return_value.serialize.return_value = b"times"
+    config.add_optimization_profile.side_effect = itertools.count()
     inspector = trt.Runtime.return_value.deserialize_cuda_engine.return_value.create_engine_inspector.return_value
     inspector.get_engine_information.return_value = json.dumps(INSPECTED)
     monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path / "cache"))
@@ -391,6 +392,20 @@ def test_the_full_library_is_told_what_was_asked_for(full_library, tmp_path):
     assert profile.set_shape.call_args_list[5].args == ("style_mean", *[(1, 128)] * 3)
     assert config.add_optimization_profile.call_count == 2
     assert (file.read(), file.manifest.gpu, file.manifest.version) == (b"plan", "NVIDIA H200 (9.0)", "11.4.0")
+
+
+def test_a_profile_or_gpu_that_the_builder_does_not_take_is_one_line(full_library, tmp_path):
+    config = config_of(full_library)
+    config.set_compute_capability.return_value = False
+    full_library.ComputeCapability.__members__ = {"SM89": 1}
+    recipe = Recipe("tensorrt-rtx", "fp16", SMALL.profiles, compute_capabilities=("8.9",))
+    with pytest.raises(
+        AdainError, match=r"\ATensorRT-RTX does not build for compute capability 8\.9 beside the others\Z"
+    ):
+        build_engine(LITE, "encode", recipe, tmp_path)
+    config.add_optimization_profile.side_effect = [-1]
+    with pytest.raises(AdainError, match=r"\Atensorrt takes no profile of 1x64x64:1x64x64:1x64x64\Z"):
+        build_engine(LITE, "encode", Recipe("tensorrt", "fp16", SMALL.profiles), tmp_path)
 
 
 @pytest.mark.parametrize(("weights", "flags"), [("included", []), ("refittable", ["REFIT"])])

@@ -44,6 +44,14 @@ def name(_gpu, request) -> str:
     return request.param
 
 
+@pytest.fixture(scope="session", params=[name for name, spec in BACKENDS.items() if spec.on_device])
+def on_device(_gpu, request) -> str:
+    """The name of each backend that can run here and takes arrays on the GPU."""
+    if hindrance := BACKENDS[request.param].hindrance():
+        pytest.skip(hindrance)
+    return request.param
+
+
 @pytest.fixture(scope="session", params=FLAVORS)
 def flavor(_gpu, request) -> str:
     """The name of each TensorRT that is installed."""
@@ -60,8 +68,8 @@ def opened() -> Open:
     def opened(name: str, precision: str = "fp32", directory: Path = LITE, **settings: object) -> Backend:
         key = (name, precision, directory, tuple(settings.items()))
         if key not in kept:
-            backend = open_backend(name, directory, precision, Settings(**settings))  # type: ignore[arg-type]
             try:
+                backend = open_backend(name, directory, precision, Settings(**settings))  # type: ignore[arg-type]
                 backend.metadata("stylize")
             except UnusableBackend as error:
                 pytest.skip(str(error))

@@ -40,7 +40,9 @@ def expected(network, graph: str, inputs: dict[str, np.ndarray]) -> tuple[np.nda
     return (reference.stylize(network, pictures, style, strength, *content).numpy(),)
 
 
-def check(graph: str, precision: str, made: tuple[np.ndarray, ...], wanted: tuple[np.ndarray, ...]) -> None:
+def check(
+    graph: str, precision: str, made: tuple[np.ndarray, ...], wanted: tuple[np.ndarray, ...], decibels: float = 45
+) -> None:
     for one, other in zip(made, wanted, strict=True):
         assert one.shape == other.shape
         difference = np.abs(one.astype(float) - other.astype(float))
@@ -49,7 +51,7 @@ def check(graph: str, precision: str, made: tuple[np.ndarray, ...], wanted: tupl
         elif precision == "fp32":
             assert difference.max() <= 1
         else:
-            assert 20 * np.log10(255 / np.sqrt((difference**2).mean() + 1e-12)) >= 45
+            assert 20 * np.log10(255 / np.sqrt((difference**2).mean() + 1e-12)) >= decibels
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -76,5 +78,6 @@ def test_a_large_picture_agrees_with_the_float64_reference(opened, name, network
 def test_the_papers_network_agrees_with_the_float64_reference(opened, name, precision, vgg19, vgg19_dir, inputs_of):
     backend, network = opened(name, precision, vgg19_dir), vgg19.double()
     inputs = inputs_of("stylize", 96, 128, channels=512)
-    check("stylize", precision, backend.run("stylize", inputs), expected(network, "stylize", inputs))
+    # All sky, where docs/fp16.md has 40.5 dB for the worst such crop; this one is at 43.0 on a processor too.
+    check("stylize", precision, backend.run("stylize", inputs), expected(network, "stylize", inputs), decibels=42)
     vgg19.float()

@@ -77,8 +77,8 @@ def same(one: np.ndarray, other: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_arrays_give_what_the_host_gives(opened, flavor, library, graph, inputs_of):
-    backend = opened(flavor, "fp16")
+def test_arrays_give_what_the_host_gives(opened, on_device, library, graph, inputs_of):
+    backend = opened(on_device, "fp16")
     for seed in range(3):
         inputs = inputs_of(graph, 128, 192, seed=seed)
         made = backend.run_on_device(graph, {name: library.put(array) for name, array in inputs.items()})
@@ -86,8 +86,8 @@ def test_arrays_give_what_the_host_gives(opened, flavor, library, graph, inputs_
             same(library.get(one), other)
 
 
-def test_an_array_of_the_callers_is_written(opened, flavor, library, inputs_of):
-    backend, inputs = opened(flavor, "fp16"), inputs_of("stylize", 128, 192)
+def test_an_array_of_the_callers_is_written(opened, on_device, library, inputs_of):
+    backend, inputs = opened(on_device, "fp16"), inputs_of("stylize", 128, 192)
     target = library.put(np.zeros_like(inputs["image"]))
     arrays = {name: library.put(array) for name, array in inputs.items()}
     for _ in range(4):  # captured, as all addresses are those of before
@@ -96,9 +96,9 @@ def test_an_array_of_the_callers_is_written(opened, flavor, library, inputs_of):
         same(library.get(target), backend.run("stylize", inputs)[0])
 
 
-def test_work_on_the_callers_stream_is_waited_for_and_waits(opened, flavor, inputs_of):
+def test_work_on_the_callers_stream_is_waited_for_and_waits(opened, on_device, inputs_of):
     """Long work makes the picture, and reads the result: both on the caller's stream, with no waiting on the host."""
-    backend, stream = opened(flavor, "fp16"), torch.cuda.Stream()
+    backend, stream = opened(on_device, "fp16"), torch.cuda.Stream()
     inputs = inputs_of("stylize", 256, 256)
     style = {name: torch.from_numpy(inputs[name]).cuda() for name in ("style_mean", "style_std", "strength")}
     wanted = backend.run("stylize", inputs)[0]
@@ -115,8 +115,8 @@ def test_work_on_the_callers_stream_is_waited_for_and_waits(opened, flavor, inpu
         same(result.cpu().numpy(), wanted)
 
 
-def test_dlpack_gives_our_arrays_to_pytorch_and_they_live_as_long_as_it_has_them(opened, flavor, inputs_of):
-    backend, inputs = opened(flavor, "fp16"), inputs_of("stylize", 128, 192)
+def test_dlpack_gives_our_arrays_to_pytorch_and_they_live_as_long_as_it_has_them(opened, on_device, inputs_of):
+    backend, inputs = opened(on_device, "fp16"), inputs_of("stylize", 128, 192)
     (made,) = backend.run_on_device("stylize", inputs)
     tensor = torch.from_dlpack(made)
     assert tensor.data_ptr() == made.address
@@ -138,8 +138,8 @@ def test_dlpack_gives_our_arrays_to_pytorch_and_they_live_as_long_as_it_has_them
         (lambda picture: picture[..., :2], "image must be"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(opened, flavor, inputs_of, change, said):
-    backend, inputs = opened(flavor, "fp16"), inputs_of("stylize", 128, 192)
+def test_what_does_not_fit_is_refused_in_one_line(opened, on_device, inputs_of, change, said):
+    backend, inputs = opened(on_device, "fp16"), inputs_of("stylize", 128, 192)
     with pytest.raises(AdainError, match=said) as caught:
         backend.run_on_device("stylize", inputs | {"image": change(torch.from_numpy(inputs["image"]).cuda())})
     assert "\n" not in str(caught.value)

@@ -144,10 +144,6 @@ class FakeCuda:
             if mark is not None:
                 self.put(stream, lambda: self._reach(mark))
 
-    def elapsed(self, start: int, end: int) -> float:
-        assert {self.events[start], self.events[end]} <= self.done
-        return 1.0
-
     def capture(self, stream: int, work: Callable[[], None]) -> int:
         with self._call("capture"):
             self.capturing[stream] = []
@@ -312,6 +308,7 @@ class FakeTensorRt:
     CudaGraphStrategy = SimpleNamespace(DISABLED="disabled", WHOLE_GRAPH_CAPTURE="whole graph")
     DynamicShapesKernelSpecializationStrategy = SimpleNamespace(LAZY="lazy")
     EngineValidity = SimpleNamespace(VALID=0, INVALID=2)
+    ComputeCapability = SimpleNamespace(__members__={"NONE": 0, "CURRENT": 1, "SM89": 2, "SM120": 3})
     EngineInvalidityDiagnostics = SimpleNamespace(__members__={"VERSION_MISMATCH": 1, "UNSUPPORTED_CC": 2})
 
     def __init__(self, cuda: FakeCuda) -> None:

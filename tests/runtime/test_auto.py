@@ -56,6 +56,13 @@ class Refuses(Works):
         raise UnusableBackend("it does not run on this GPU")
 
 
+class DoesNotOpen(Works):
+    """A backend that says so as it is opened."""
+
+    def __init__(self, directory, precision, settings) -> None:
+        raise UnusableBackend("it has no engines for this GPU")
+
+
 class Fails(Works):
     """A backend that runs, but not with what it is given."""
 
@@ -74,9 +81,9 @@ class OnDevice(Works):
         return (made,)
 
 
-def test_tensorrt_comes_first_then_onnx_runtime_on_a_gpu_then_processors():
+def test_tensorrt_comes_first_then_others_on_a_gpu_then_processors():
     assert [name for name, spec in BACKENDS.items() if spec.auto] == [
-        "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "openvino", "onnxruntime"
+        "tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "torch", "openvino", "onnxruntime"
     ]  # fmt: skip
 
 
@@ -99,6 +106,14 @@ def test_auto_goes_on_with_the_next_backend_and_says_so_once(stand_in, china, ca
         "tensorrt: it does not run on this GPU; going on with tensorrt-rtx",
         "tensorrt-rtx: it does not run on this GPU; going on with openvino",
     ]
+
+
+def test_auto_goes_on_where_a_backend_does_not_open(stand_in, china):
+    stand_in("tensorrt", DoesNotOpen)
+    stand_in("tensorrt-rtx", Works)
+    stylizer = Stylizer()
+    stylizer.encode(china[:32, :32])
+    assert stylizer.backend == "tensorrt-rtx"
 
 
 def test_auto_goes_on_in_the_precision_that_is_asked_for(stand_in, china):

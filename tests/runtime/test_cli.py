@@ -173,7 +173,9 @@ def test_a_grid_that_cannot_be_is_refused(run, desk, arguments, said):
 
 def test_info_says_which_backend_auto_takes_and_why(run):
     facts = json.loads(run("info", "--json").out)
-    assert facts["auto"].startswith("openvino: the first of tensorrt, tensorrt-rtx, onnxruntime-cuda, openvino, ")
+    assert facts["auto"].startswith(
+        "openvino: the first of tensorrt, tensorrt-rtx, onnxruntime-cuda, torch, openvino, "
+    )
     assert facts["models"]["lite"] == "ready in fp32 and int8"
     assert "onnxruntime" in run("info").out
 

@@ -38,6 +38,14 @@ def test_a_run_leaves_weights_a_state_samples_and_a_log(run, desk, narrow_teache
     assert run("train", *options, "--resume").status == 0
 
 
+def test_a_run_ends_when_its_minutes_are_over(run, desk, narrow_teacher):
+    options = ("--content", "photos", "--style", "paintings", "--teacher", narrow_teacher, "--size", "64")
+    assert run("train", *options, "--minutes", "0.02", "-o", "run").status == 0
+    (*_, line) = map(json.loads, (desk / "run" / "log.jsonl").read_text().splitlines())
+    assert {path.name for path in (desk / "run").iterdir()} >= {"state.pt", f"samples-{line['step']:06d}.jpg"}
+    assert run("train", *options, "--minutes", "0.02", "-o", "run", "--resume").out.startswith("run/weights")
+
+
 def test_without_a_teacher_a_decoder_is_trained_afresh(run, desk):
     checkpoint.save(Vgg19(width=4), desk / "mine" / "weights.safetensors")
     before = checkpoint.load(desk / "mine" / "weights.safetensors")
@@ -46,6 +54,13 @@ def test_without_a_teacher_a_decoder_is_trained_afresh(run, desk):
     after = checkpoint.load(desk / "run" / "weights.safetensors")
     assert after.encoder.conv1_1.weight.equal(before.encoder.conv1_1.weight)
     assert not after.decoder.conv1_1.weight.equal(before.decoder.conv1_1.weight)
+
+
+def test_what_needs_a_teacher_is_refused_without_one(run, desk):
+    options = ("--content", "photos", "--style", "paintings", *SMALL, "-o", "run")
+    run("train", *options).refused("lite", "--teacher")
+    checkpoint.save(Vgg19(width=4), desk / "mine" / "weights.safetensors")
+    run("train", *options, "--model", "mine", "--unrest-weight", "3").refused("--unrest-weight", "--teacher")
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from enum import IntEnum
-from importlib import import_module
 from itertools import count
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from cuda.bindings import runtime as bindings
 
 from adain_models.errors import AdainError
 from adain_rt import cuda
@@ -40,14 +42,13 @@ class Runtime(ModuleType):
     cudaError_t = Error  # noqa: N815 - the bindings' name
     cudaMemcpyKind = IntEnum("cudaMemcpyKind", {"HostToDevice": 1, "DeviceToHost": 2, "DeviceToDevice": 3})  # noqa: N815
     cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal="thread local")  # noqa: N815
-    cudaStreamNonBlocking, cudaHostAllocDefault, cudaEventDefault = 1, 0, 0  # noqa: N815
+    cudaStreamNonBlocking, cudaHostAllocDefault, cudaEventDisableTiming = 1, 0, 2  # noqa: N815
 
     values = {
         "cudaGetDevice": (0,),
         "cudaGetDeviceCount": (1,),
         "cudaDriverGetVersion": (13040,),
         "cudaMemGetInfo": (5, 9),
-        "cudaEventElapsedTime": (1.5,),
         "cudaGetDeviceProperties": (SimpleNamespace(name=b"H200\0\0", major=9, minor=0, totalGlobalMem=141),),
     } | dict.fromkeys(
         [
@@ -109,11 +110,10 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[Any, ...]]] = {
     "cudaStreamCreateWithFlags": (lambda each: each.create_stream(), (1,)),
     "cudaStreamDestroy": (lambda each: each.destroy_stream(4), (4,)),
     "cudaStreamSynchronize": (lambda each: each.synchronize(4), (4,)),
-    "cudaEventCreateWithFlags": (lambda each: each.create_event(), (0,)),
+    "cudaEventCreateWithFlags": (lambda each: each.create_event(), (2,)),
     "cudaEventDestroy": (lambda each: each.destroy_event(5), (5,)),
     "cudaEventRecord": (lambda each: each.record(5, 4), (5, 4)),
     "cudaStreamWaitEvent": (lambda each: each.wait(4, 5), (4, 5, 0)),
-    "cudaEventElapsedTime": (lambda each: each.elapsed(5, 6), (5, 6)),
     "cudaStreamBeginCapture": (lambda each: each.capture(4, lambda: None), (4, "thread local")),
     "cudaStreamEndCapture": (lambda each: each.capture(4, lambda: None), (4,)),
     "cudaGraphInstantiate": (lambda each: each.capture(4, lambda: None), (4096, 0)),
@@ -247,14 +247,14 @@ class PyCudaStream:
 
 
 class PyCudaEvent:
+    def __init__(self, flags: int) -> None:
+        assert flags == 2  # without times, which take a GPU's time
+
     def record(self, stream: PyCudaStream | None) -> None:
         LOG.append(("record", self, stream and stream.handle))
 
     def synchronize(self) -> None:
         LOG.append(("synchronize event", self))
-
-    def time_till(self, _: PyCudaEvent) -> float:
-        return 2.5
 
 
 class Context:
@@ -295,6 +295,7 @@ DRIVER = {
     "MemoryError": PyCudaMemoryError,
     "Stream": PyCudaStream,
     "Event": PyCudaEvent,
+    "event_flags": SimpleNamespace(DISABLE_TIMING=2),
     "Context": Context,
     "init": lambda: None,
     "mem_alloc": mem_alloc,
@@ -380,11 +381,12 @@ def test_owners_free_what_they_own_once():
         stream = Stream(fake)
         owners = [DeviceBuffer(fake, 8), PinnedBuffer(fake, (2, 2), "float32"), Event(fake)]
         owners.append(Graph(fake, stream, lambda: None))
-    assert (len(fake.memory), len(fake.pinned), len(fake.events), len(fake.graphs)) == (1, 1, 1, 1)
+    # a stream has an event of its own
+    assert (len(fake.memory), len(fake.pinned), len(fake.events), len(fake.graphs)) == (1, 1, 2, 1)
     for owner in owners[:2]:
         owner.close()
         owner.close()
-    del owners, owner
+    del owners, owner, stream
     gc.collect()
     assert (fake.memory, fake.pinned, fake.events, fake.graphs) == ({}, {}, {}, {})
 
@@ -420,9 +422,41 @@ def test_the_modules_are_the_interface():
     assert wanted <= offered
 
 
-def test_real_bindings_have_every_function_that_is_called():
-    runtime = pytest.importorskip("cuda.bindings.runtime", exc_type=ImportError)
-    module = import_module("adain_rt.cuda.cuda_python")
-    for name in (*CALLS, "cudaGetDevice", "cudaSetDevice", "cudaGetDeviceCount", "cudaGetDeviceProperties"):
-        assert callable(getattr(runtime, name))
-    assert {int(kind) for kind in module._KINDS.values()} == {1, 2, 3}
+def returned(function: Callable[..., Any]) -> int:
+    """How many values a function of the real bindings returns, as its docstring lists them: the error, and others."""
+    listed = (inspect.getdoc(function) or "").partition("\nReturns\n-------\n")[2]
+    own = re.split(r"^\w[\w ]*\n-{4,}$", listed, maxsplit=1, flags=re.MULTILINE)[0]
+    return len(re.findall(r"^(?:cudaError_t$|\w+ : )", own, re.MULTILINE))
+
+
+def test_every_call_fits_the_real_bindings(runtime):
+    """Each function by its name, with its arguments, and as many values as are expected of it."""
+    opened = cuda.open_cuda()
+    with opened.current():
+        for call, _ in CALLS.values():
+            call(opened)
+    runtime.errors["cudaFree"] = Error.cudaErrorIllegalAddress
+    with pytest.raises(AdainError):
+        opened.free(4096)
+    assert {name for name, _ in runtime.called} >= {*CALLS, "cudaSetDevice", "cudaGetLastError"}
+    for name, arguments in runtime.called:
+        function = getattr(bindings, name)
+        inspect.signature(function).bind(*arguments)
+        assert returned(function) == 1 + len(runtime.values.get(name, ())), name
+
+
+def test_the_real_bindings_have_the_constants_and_say_errors_in_bytes():
+    for name in ("cudaStreamNonBlocking", "cudaHostAllocDefault", "cudaEventDisableTiming"):
+        assert getattr(bindings, name) == getattr(Runtime, name)
+    assert {error.name: int(error) for error in Error}.items() <= {
+        name: int(member) for name, member in bindings.cudaError_t.__members__.items()
+    }.items()
+    assert bindings.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+    assert [bindings.cudaMemcpyKind(int(kind)).name for kind in Copy] == [
+        "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost", "cudaMemcpyDeviceToDevice"
+    ]  # fmt: skip
+    success = bindings.cudaError_t.cudaSuccess
+    assert bindings.cudaGetErrorName(success) == (success, b"cudaSuccess")
+    assert bindings.cudaGetErrorString(success) == (success, b"no error")
+    properties = bindings.cudaDeviceProp()
+    assert all(hasattr(properties, name) for name in ("name", "major", "minor", "totalGlobalMem"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from adain_models.errors import AdainError
 from adain_rt.cuda import dlpack
@@ -177,6 +178,33 @@ def test_what_is_on_the_host_is_told_from_what_is_on_the_gpu(fake, stream):
     assert not is_on_device(PICTURE)  # though it speaks DLPack
     with pytest.raises(AdainError, match="image is not an array on the GPU, but ndarray"):
         foreign("image", PICTURE, "uint8", PICTURE.shape, stream)
+
+
+def test_a_pytorch_tensor_with_gradients_is_told_by_its_device_and_refused_in_one_line(stream):
+    """PyTorch raises where such a tensor is asked for ``__cuda_array_interface__``, be it only whether it has one."""
+
+    class WithGradients(Lender):
+        @property
+        def __cuda_array_interface__(self) -> dict[str, Any]:
+            raise RuntimeError("Can't get __cuda_array_interface__ on Variable that requires grad.")
+
+        def __dlpack__(self, *, stream: int | None = None) -> Any:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+
+    assert is_on_device(WithGradients(PICTURE))
+    assert not is_on_device(torch.zeros(2, requires_grad=True))
+    with pytest.raises(AdainError, match=r"\Aimage cannot be handed over: Can't export tensors that require gradient"):
+        foreign("image", WithGradients(PICTURE), "uint8", PICTURE.shape, stream)
+
+
+def test_a_stream_orders_work_by_one_event(fake, stream):
+    with fake.current():
+        theirs = fake.create_stream()
+        fake.calls.clear()
+        for _ in range(3):
+            stream.wait_for(theirs)
+            stream.awaited_by(theirs)
+    assert fake.calls == ["record", "wait"] * 6
 
 
 def test_our_arrays_speak_both_protocols(fake):

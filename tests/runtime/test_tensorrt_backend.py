@@ -87,6 +87,15 @@ def image(china) -> np.ndarray:
     return np.ascontiguousarray(china[None, 200:248, 100:164])
 
 
+def test_a_gpu_that_the_library_does_not_name_is_refused_before_an_engine_is_built(machine, monkeypatch):
+    machine.cuda.gpu = Gpu("NVIDIA H200", "9.0", "13.0", 1 << 30)
+    monkeypatch.setattr(backend_module, "RuntimeCache", None)
+    said = r"\Atensorrt-rtx 1\.2\.3 has no engines for NVIDIA H200, of compute capability 9\.0: there are 8\.9, 12\.0\Z"
+    with pytest.raises(UnusableBackend, match=said):
+        machine.open("tensorrt-rtx")
+    machine.open("tensorrt")  # which builds for the GPU at hand
+
+
 @pytest.mark.parametrize("flavor", ["tensorrt", "tensorrt-rtx"])
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_every_graph_gives_what_it_gives_without_a_gpu(machine, plain, flavor, graph, image):

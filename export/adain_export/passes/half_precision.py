@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from adain_export.passes._graphs import MOVERS, add_constant, blur_behind, constant, given, insert, producer, source
 from adain_models.errors import AdainError
+from adain_models.half import LARGEST, rounded
 
 __all__ = ["LARGEST", "HalfPrecisionPass"]
-
-LARGEST = float(np.finfo(np.float16).max)
-"""The largest finite half, 65504."""
 
 _MIDDLE = 128
 
@@ -111,7 +108,7 @@ class _Halving:
         for value in (weight, bias):
             if not np.abs(constant(value)).max() <= LARGEST:
                 raise AdainError(f"{value.name} holds a number that is too large for float16")
-        halves = (_rounded(constant(weight)), constant(bias).astype(np.float16))
+        halves = (rounded(constant(weight)), constant(bias).astype(np.float16))
         for place, value, numbers in zip((1, 2), (weight, bias), halves, strict=True):
             convolution.replace_input_with(place, add_constant(self.graph, str(value.name), numbers))
 
@@ -155,22 +152,6 @@ class _Halving:
     def _mark(self, value: ir.Value) -> None:
         value.type = ir.TensorType(ir.DataType.FLOAT16)
         self.halves.add(value)
-
-
-def _rounded(weight: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Return weights (O, I, k, k) as halves whose sums over the k x k taps are the weights', to the last digits."""
-    taps = weight.reshape(*weight.shape[:2], -1).astype(np.float64)
-    order = np.argsort(-np.abs(taps), axis=2, kind="stable")
-    left = np.take_along_axis(taps, order, 2)
-    halves = np.zeros(left.shape, np.float16)
-    carry = np.zeros(left.shape[:2])
-    for place in range(left.shape[2]):
-        wanted = left[:, :, place] + carry
-        halves[:, :, place] = wanted
-        carry = wanted - halves[:, :, place]
-    rounded = np.zeros_like(halves)
-    np.put_along_axis(rounded, order, halves, 2)
-    return rounded.reshape(weight.shape)
 
 
 def _largest_term(graph: ir.Graph) -> float:

@@ -101,6 +101,7 @@ class BackendSpec:
             tensors need (measured). It is below 1 where fused kernels never make some of them, and 0 on a GPU, whose
             own memory the backend minds.
         auto: whether ``auto`` may take it.
+        on_device: whether it is a ``DeviceBackend``, and replays a size's work as a CUDA graph of its own.
 
     """
 
@@ -110,6 +111,7 @@ class BackendSpec:
     hindrance: Callable[[], str | None]
     waste: Mapping[str, float]
     auto: bool = True
+    on_device: bool = False
 
 
 _ON_GPU = {"fp16": 0.0, "fp32": 0.0}
@@ -121,6 +123,7 @@ BACKENDS = {
         summary="NVIDIA GPUs, engines built for the GPU at hand",
         hindrance=partial(_hindrances.tensorrt, "tensorrt"),
         waste=_ON_GPU,
+        on_device=True,
     ),
     "tensorrt-rtx": BackendSpec(
         module="adain_rt.backends.tensorrt",
@@ -128,6 +131,7 @@ BACKENDS = {
         summary="NVIDIA GPUs, engines built anywhere",
         hindrance=partial(_hindrances.tensorrt, "tensorrt-rtx"),
         waste=_ON_GPU,
+        on_device=True,
     ),
     "onnxruntime-cuda": BackendSpec(
         module="adain_rt.backends.onnxruntime_cuda",
@@ -135,6 +139,14 @@ BACKENDS = {
         summary="NVIDIA GPUs, no engines",
         hindrance=partial(_hindrances.onnxruntime_gpu, "CUDAExecutionProvider"),
         waste=_ON_GPU,
+    ),
+    "torch": BackendSpec(
+        module="adain_rt.backends.pytorch",
+        backend="TorchBackend",
+        summary="NVIDIA GPUs, PyTorch's convolutions and our kernels between",
+        hindrance=_hindrances.pytorch,
+        waste=_ON_GPU,
+        on_device=True,
     ),
     "onnxruntime-tensorrt": BackendSpec(
         module="adain_rt.backends.onnxruntime_cuda",

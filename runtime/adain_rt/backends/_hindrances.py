@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, distribution
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 
-__all__ = ["onnxruntime_gpu", "onnxruntime_rtx", "package", "tensorrt"]
+__all__ = ["onnxruntime_gpu", "onnxruntime_rtx", "package", "pytorch", "tensorrt"]
 
 
 def package(name: str, install: str) -> str | None:
     """Say that a package is not installed, and how it would be."""
     return None if find_spec(name) else f"not installed: {install}"
+
+
+def pytorch() -> str | None:
+    """Say that PyTorch is not installed, or not for GPUs, or that there is no GPU."""
+    from adain_rt import cuda
+
+    if missing := package("torch", "pip install 'adain-rt[torch]'"):
+        return missing
+    with suppress(PackageNotFoundError):  # a build of one's own, say
+        if "+cpu" in version("torch"):
+            return f"the PyTorch here ({version('torch')}) is not for GPUs"
+    return cuda.hindrance()
 
 
 def tensorrt(flavor: str) -> str | None:

@@ -1,13 +1,14 @@
-"""TensorRT at work: what is prepared for a size once and run again and again, one picture at a time on each lane."""
+"""A GPU at work: what is prepared for a size once and run again and again, one picture at a time on each lane."""
 
 from __future__ import annotations
 
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,7 @@ from adain_rt.contract import GRAPHS, TensorSpec
 from adain_rt.cuda import Copy, Cuda, OutOfGpuMemory
 from adain_rt.cuda.owners import DeviceBuffer, Graph, PinnedBuffer, Stream
 
-if TYPE_CHECKING:
-    import tensorrt as trt  # whose types both libraries share
-
-__all__ = ["Capturing", "Lane", "NoRoom", "OpenedEngine", "Plan", "Request"]
+__all__ = ["Capturing", "Lane", "NoRoom", "Plan", "Request"]
 
 _LOG = logging.getLogger("adain_rt")
 
@@ -35,6 +33,13 @@ class NoRoom(OutOfGpuMemory):
     def __init__(self, needed: int) -> None:
         super().__init__(f"{needed} bytes do not fit into the GPU's memory")
         self.needed = needed
+
+
+class _Captured(Protocol):
+    """A captured graph of whatever library."""
+
+    def close(self) -> None:
+        """Free it; what works on it must have been waited for."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,6 @@ class Request:
     staged: frozenset[str]
 
 
-@dataclass(frozen=True)
-class OpenedEngine:
-    """An engine that is loaded. ``key`` tells it from others; ``new_context`` makes a context without memory."""
-
-    library: str
-    key: Hashable
-    engine: trt.ICudaEngine
-    new_context: Callable[[], trt.IExecutionContext | None]
-
-
 class Capturing:
     """Whether work is captured into CUDA graphs. Where that fails it is given up, and said once."""
 
@@ -72,10 +67,12 @@ class Capturing:
         if wanted and not cuda.can_capture:
             _LOG.warning("CUDA graphs cannot be captured through pycuda: pip install cuda-bindings for more speed")
 
-    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph | None:
-        """Return what ``work`` puts on a stream, or ``None`` if it cannot be captured."""
+    def attempt(self, capture: Callable[[], _Captured]) -> _Captured | None:
+        """Return what is captured, or ``None`` if it cannot be."""
         try:
-            return Graph(self._cuda, stream, work)
+            return capture()
+        except OutOfGpuMemory:
+            raise
         except AdainError as error:
             if self.on:
                 _LOG.warning("CUDA graphs are not used: %s", error)
@@ -95,44 +92,66 @@ class _Staging:
         self.host.close()
 
 
-class Plan:
-    """A graph for one size: a context that is set for it, its buffers, and its work, captured when it comes again.
+class Plan(ABC):
+    """A graph for one size: its buffers, and its work, captured when it comes again.
 
-    A context of its own, as NVIDIA advises for each captured graph; the scratch memory is the lane's. The first run
-    is never captured, since it settles what the new shapes put off.
+    The first run is never captured, since it settles what the new shapes put off.
 
     Attributes:
-        pool: which contexts may take the place of this one's.
-        context: TensorRT's.
+        lane: where it runs.
+        request: what it is for.
         shapes: of all tensors, by name.
         needed: the bytes that it works on in the GPU's memory, be they its own or not.
+
+    Args:
+        lane: where it runs.
+        request: what it is for.
+        shapes: of all tensors, by name.
+        scratch_bytes: what it needs beside its tensors.
+
+    Raises:
+        NoRoom: it does not fit into the GPU's memory.
 
     """
 
     def __init__(
-        self, lane: Lane, opened: OpenedEngine, profile: int, context: trt.IExecutionContext, request: Request
+        self, lane: Lane[Any], request: Request, shapes: Mapping[str, tuple[int, ...]], scratch_bytes: int = 0
     ) -> None:
+        self.lane = lane
+        self.request = request
+        self.shapes = shapes
         spec = GRAPHS[request.graph]
-        self.pool = (opened.key, profile)
-        self.context = context
-        self._library = opened.library
-        self._lane = lane
-        for tensor, shape in zip(spec.inputs, request.shapes, strict=True):
-            if not context.set_input_shape(tensor.name, shape):
-                raise AdainError(
-                    f"the graph {request.graph} failed in {self._library} ({tensor.name} may not be {shape})"
-                )
-        self.shapes = {tensor.name: shape for tensor, shape in zip(spec.inputs, request.shapes, strict=True)}
-        self.shapes |= {tensor.name: _dimensions(context.get_tensor_shape(tensor.name)) for tensor in spec.outputs}
-        self._scratch_bytes = _scratch_bytes(opened.engine, context, profile)
-        self.needed = self._scratch_bytes + sum(map(self._bytes, (*spec.inputs, *spec.outputs)))
-        self._scratch: DeviceBuffer | None = None
+        self.needed = scratch_bytes + sum(map(self._bytes, (*spec.inputs, *spec.outputs)))
         self._foreign: Mapping[str, int] = {}
-        self._graph: Graph | None = None
+        self._graph: _Captured | None = None
         self._ran = False
         self._inputs: dict[str, _Staging] = {}
         self._outputs: dict[str, _Staging] = {}
-        self._allocate(request)
+        try:
+            for tensors, stagings in ((spec.inputs, self._inputs), (spec.outputs, self._outputs)):
+                for tensor in tensors:
+                    if tensor.name in request.staged:
+                        stagings[tensor.name] = _Staging(lane.cuda, shapes[tensor.name], tensor.dtype)
+            self.prepare()
+            for name, staging in (self._inputs | self._outputs).items():
+                self.place(name, staging.device.handle)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OutOfGpuMemory):
+                raise NoRoom(self.needed) from None
+            raise
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Have what a run needs beside its tensors; called before each, and before the first tensor is placed."""
+
+    @abstractmethod
+    def place(self, name: str, address: int) -> None:
+        """Let a tensor be at this address from the next run on."""
+
+    @abstractmethod
+    def compute(self) -> None:
+        """Put what the graph computes on the lane's stream."""
 
     @property
     def nbytes(self) -> int:
@@ -148,18 +167,21 @@ class Plan:
         """Let the other tensors be at these addresses from the next run on."""
         if addresses == self._foreign:
             return
-        self._forget_capture()
+        self.forget_capture()
         for name, address in addresses.items():
-            self._check(self.context.set_tensor_address(name, address), f"take {name} at its address")
+            self.place(name, address)
         self._foreign = dict(addresses)
 
     def launch(self, capturing: Capturing) -> None:
         """Put the work on the lane's stream."""
-        self._attach_scratch()
+        try:
+            self.prepare()
+        except OutOfGpuMemory:
+            raise NoRoom(self.needed) from None
         if self._graph is None and self._ran and capturing.on:
-            self._graph = capturing.capture(self._lane.stream, self._work)
+            self._graph = capturing.attempt(lambda: self.lane.capture(self._work))
         if self._graph is not None:
-            self._lane.stream.launch(self._graph)
+            self.lane.launch(self._graph)
         else:
             self._work()
         self._ran = True
@@ -169,110 +191,71 @@ class Plan:
         return tuple(staging.host.array.copy() for staging in self._outputs.values())
 
     def close(self) -> None:
-        """Free all but the context; the stream must have been waited for."""
-        self._forget_capture()
+        """Free what is its own; the stream must have been waited for."""
+        self.forget_capture()
         for staging in (*self._inputs.values(), *self._outputs.values()):
             staging.close()
 
-    def _attach_scratch(self) -> None:
-        """Give the lane's scratch memory to the context, where it is not the same as before."""
-        try:
-            scratch = self._lane.scratch(self._scratch_bytes)
-        except OutOfGpuMemory:
-            raise NoRoom(self.needed) from None
-        if scratch is not self._scratch:
-            self._forget_capture()
-            self._scratch = scratch
-            if scratch is not None:
-                self.context.set_device_memory(scratch.handle, scratch.nbytes)
-
-    def _work(self) -> None:
-        stream = self._lane.stream
-        for staging in self._inputs.values():
-            stream.copy(staging.device.handle, staging.host.handle, staging.host.nbytes, Copy.TO_DEVICE)
-        self._check(self.context.execute_async_v3(stream.handle), "run the engine")
-        for staging in self._outputs.values():
-            stream.copy(staging.host.handle, staging.device.handle, staging.host.nbytes, Copy.TO_HOST)
-
-    def _allocate(self, request: Request) -> None:
-        spec = GRAPHS[request.graph]
-        try:
-            for tensors, stagings in ((spec.inputs, self._inputs), (spec.outputs, self._outputs)):
-                for tensor in tensors:
-                    if tensor.name in request.staged:
-                        stagings[tensor.name] = _Staging(self._lane.cuda, self.shapes[tensor.name], tensor.dtype)
-            self._attach_scratch()
-            for name, staging in (self._inputs | self._outputs).items():
-                self._check(self.context.set_tensor_address(name, staging.device.handle), f"take {name}")
-        except BaseException as error:
-            self.close()
-            if isinstance(error, OutOfGpuMemory):
-                raise NoRoom(self.needed) from None
-            raise
-
-    def _bytes(self, tensor: TensorSpec) -> int:
-        return int(math.prod(self.shapes[tensor.name]) * np.dtype(tensor.dtype).itemsize)
-
-    def _forget_capture(self) -> None:
+    def forget_capture(self) -> None:
         """Drop the graph, whose addresses are no more; the next run is a plain one."""
         if self._graph is not None:
-            self._lane.stream.synchronize()
+            self.lane.stream.synchronize()
             self._graph.close()
             self._graph = None
         self._ran = False
 
-    def _check(self, done: bool, what: str) -> None:
-        if not done:
-            raise AdainError(f"{self._library} could not {what}; the log has what it said")
+    def _work(self) -> None:
+        stream = self.lane.stream
+        for staging in self._inputs.values():
+            stream.copy(staging.device.handle, staging.host.handle, staging.host.nbytes, Copy.TO_DEVICE)
+        self.compute()
+        for staging in self._outputs.values():
+            stream.copy(staging.host.handle, staging.device.handle, staging.host.nbytes, Copy.TO_HOST)
+
+    def _bytes(self, tensor: TensorSpec) -> int:
+        return int(math.prod(self.shapes[tensor.name]) * np.dtype(tensor.dtype).itemsize)
 
 
-class Lane:
-    """A stream with its scratch memory and its plans; one thread works on it at a time."""
+P = TypeVar("P", bound=Plan)
+
+
+class Lane(Generic[P]):
+    """A stream with its plans; one thread works on it at a time."""
 
     def __init__(self, cuda: Cuda) -> None:
         self.cuda = cuda
         self.stream = Stream(cuda)
         self.busy = False
-        self._scratch: DeviceBuffer | None = None
-        self._plans: OrderedDict[Request, Plan] = OrderedDict()
-        self._spare: dict[tuple[Hashable, int], list[trt.IExecutionContext]] = {}
+        self._plans: OrderedDict[Request, P] = OrderedDict()
 
-    def find(self, request: Request) -> Plan | None:
+    def find(self, request: Request) -> P | None:
         """Return the plan for this, if it is there."""
         plan = self._plans.get(request)
         if plan is not None:
             self._plans.move_to_end(request)
         return plan
 
-    def prepare(self, request: Request, opened: OpenedEngine, profile: int) -> Plan:
-        """Make a plan, in the place of those that were not used for longest.
-
-        Raises:
-            NoRoom: it does not fit into the GPU's memory.
-            AdainError: TensorRT refuses.
-
-        """
-        spares = self._spare.setdefault((opened.key, profile), [])
-        context = spares.pop() if spares else self._new_context(opened, profile)
-        try:
-            plan = Plan(self, opened, profile, context, request)
-        except BaseException:
-            spares.append(context)
-            raise
-        self._plans[request] = plan
+    def keep(self, plan: P) -> P:
+        """Keep a plan, in the place of those that were not used for longest."""
+        self._plans[plan.request] = plan
         while len(self._plans) > 1 and (len(self._plans) > _PLANS or self._staged_bytes() > _STAGED_BYTES):
-            self._drop(next(iter(self._plans)))
+            self.drop(next(iter(self._plans)))
         return plan
 
-    def scratch(self, nbytes: int) -> DeviceBuffer | None:
-        """Return memory of at least so many bytes for the plan in use, ``None`` for none; all plans share it."""
-        if nbytes and (self._scratch is None or self._scratch.nbytes < nbytes):
-            self.settle()
-            if self._scratch is not None:
-                self._scratch.close()
-                self._scratch = None  # before there is another: both may not fit
-            self._scratch = DeviceBuffer(self.cuda, nbytes)
-        return self._scratch if nbytes else None
+    def drop(self, request: Request) -> P:
+        """Close a plan, and return it."""
+        self.settle()
+        plan = self._plans.pop(request)
+        plan.close()
+        return plan
+
+    def capture(self, work: Callable[[], None]) -> _Captured:
+        """Return the graph of what ``work`` puts on the stream."""
+        return Graph(self.cuda, self.stream, work)
+
+    def launch(self, graph: Any) -> None:
+        """Put a graph of ``capture``'s on the stream."""
+        self.stream.launch(graph)
 
     def settle(self) -> None:
         """Wait until nothing is under way."""
@@ -280,35 +263,10 @@ class Lane:
         self.stream.synchronize()
 
     def clear(self) -> None:
-        """Free all memory on the GPU; contexts stay, for new plans."""
+        """Free all memory on the GPU."""
         self.settle()
         for request in list(self._plans):
-            self._drop(request)
-        if self._scratch is not None:
-            self._scratch.close()
-            self._scratch = None
-
-    def _new_context(self, opened: OpenedEngine, profile: int) -> trt.IExecutionContext:
-        context = opened.new_context()
-        if context is None or not context.set_optimization_profile_async(profile, self.stream.handle):
-            raise AdainError(f"{opened.library} could not make a context for an engine; the log has what it said")
-        self.stream.synchronize()
-        return context
+            self.drop(request)
 
     def _staged_bytes(self) -> int:
         return sum(plan.nbytes for plan in self._plans.values())
-
-    def _drop(self, request: Request) -> None:
-        self.settle()
-        plan = self._plans.pop(request)
-        plan.close()
-        self._spare[plan.pool].append(plan.context)
-
-
-def _scratch_bytes(engine: trt.ICudaEngine, context: trt.IExecutionContext, profile: int) -> int:
-    """Return what memory a context needs for the shapes that are set, or for all of its profile if it does not tell."""
-    return context.update_device_memory_size_for_shapes() or engine.get_device_memory_size_for_profile_v2(profile)
-
-
-def _dimensions(shape: trt.Dims) -> tuple[int, ...]:
-    return tuple(shape[axis] for axis in range(len(shape)))

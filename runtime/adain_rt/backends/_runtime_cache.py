@@ -42,7 +42,8 @@ class RuntimeCache:
                 self._cache = config.create_runtime_cache()
                 self._load()
                 weakref.finalize(self, _store, self._cache, self._path, self._stored)  # also at exit
-            config.set_runtime_cache(self._cache)
+            if not config.set_runtime_cache(self._cache):
+                _LOG.info("TensorRT-RTX takes no runtime cache: what it compiles is compiled again at the next start")
 
     def save(self) -> None:
         """Write it, if there is more than the last time."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from adain_models.errors import AdainError
 from adain_rt.backends import Settings
-from adain_rt.backends._common import UnusableBackend, check_ends, too_large
-from adain_rt.backends._plans import Capturing, Lane, NoRoom, OpenedEngine, Plan, Request
+from adain_rt.backends._common import UnusableBackend, check_ends
+from adain_rt.backends._engine_plans import EngineLane, EnginePlan, OpenedEngine
+from adain_rt.backends._lanes import LaneBackend
+from adain_rt.backends._plans import Capturing, Request
 from adain_rt.backends._runtime_cache import RuntimeCache
 from adain_rt.contract import GRAPHS
-from adain_rt.cuda import Cuda, OutOfGpuMemory, open_cuda
-from adain_rt.cuda.arrays import LEGACY_STREAM, DeviceArray, foreign, is_on_device
+from adain_rt.cuda import Cuda, open_cuda
 from adain_rt.tensorrt import flavors
 from adain_rt.tensorrt.engines import EngineFile, Engines
 from adain_rt.tensorrt.refit import refit
@@ -28,11 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorRtBackend", "TensorRtRtxBackend"]
 
-T = TypeVar("T")
 
-
-class TensorRtBackend:
-    """The full library. One loaded engine for each file, and as many lanes as there have been threads at once.
+class TensorRtBackend(LaneBackend[EngineLane]):
+    """The full library. One loaded engine for each file.
 
     Args:
         directory: the folder of the model's graphs, of which engines are made.
@@ -49,95 +45,15 @@ class TensorRtBackend:
     """Whether CUDA graphs are ours to capture; the other library does it itself."""
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
-        self._library, self._cuda = _opened(self.flavor)
+        self._library, cuda = _opened(self.flavor)
+        super().__init__(self.flavor, cuda, Capturing(cuda, wanted=settings.cuda_graph and self.captures))
         self._directory = directory
         self._cuda_graph = settings.cuda_graph
-        self._capturing = Capturing(self._cuda, wanted=settings.cuda_graph and self.captures)
         self._engines = Engines(
             directory, precision, self.flavor, self._cuda.gpu, settings.engines, settings.trust_engines
         )
         self._opened: dict[EngineFile, OpenedEngine] = {}
-        self._lanes: list[Lane] = []
-        self._lock = Lock()
         self._opening = Lock()
-
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
-        """Run a graph, as the protocol says."""
-        spec = GRAPHS[graph]
-        staged = frozenset(tensor.name for tensor in (*spec.inputs, *spec.outputs))
-        request = self._request(graph, inputs, staged)
-
-        def attempt(lane: Lane) -> tuple[NDArray[Any], ...]:
-            plan = self._plan(lane, request)
-            plan.write(inputs)
-            plan.launch(self._capturing)
-            lane.settle()
-            return plan.read()
-
-        with self._cuda.current(), self._lane() as lane:
-            return self._with_room(lane, request, attempt)
-
-    def run_on_device(
-        self,
-        graph: str,
-        inputs: Mapping[str, Any],
-        outputs: Mapping[str, Any] | None = None,
-        stream: int | None = None,
-    ) -> tuple[Any, ...]:
-        """Run a graph on arrays in the GPU's memory, without a copy.
-
-        Args:
-            graph: one of the contract's.
-            inputs: by name, with the contract's types and shapes. Those that speak DLPack or
-                ``__cuda_array_interface__`` are taken where they are; NumPy's are copied there.
-            outputs: arrays to write into, by name; for those that are not given there are new ones.
-            stream: the handle of the caller's CUDA stream. The work waits for what is on it, what is put on it later
-                waits for the work, and this returns at once; until the stream has come past, inputs must be alive, or
-                of that stream's allocator, as PyTorch's and CuPy's are. Without it, this returns when the work is done.
-
-        Returns:
-            The outputs in the contract's order: those given, or ``DeviceArray``.
-
-        Raises:
-            AdainError: an array does not fit, or as ``run`` does.
-
-        """
-        names = [tensor.name for tensor in GRAPHS[graph].outputs]
-        given = dict(outputs or {})
-        if unknown := given.keys() - set(names):
-            raise AdainError(f"the graph {graph} has no output {', '.join(sorted(unknown))}")
-        staged = frozenset(name for name, array in inputs.items() if not is_on_device(array))
-        request = self._request(graph, inputs, staged)
-        order = LEGACY_STREAM if stream == 0 else stream
-
-        with self._cuda.current(), ExitStack() as held, self._lane() as lane:
-
-            def attempt(lane: Lane) -> tuple[Any, ...]:
-                plan = self._plan(lane, request)
-                try:
-                    made = given | {
-                        tensor.name: DeviceArray(self._cuda, plan.shapes[tensor.name], tensor.dtype, order)
-                        for tensor in GRAPHS[graph].outputs
-                        if tensor.name not in given
-                    }
-                except OutOfGpuMemory:
-                    raise NoRoom(plan.needed) from None
-                if lane.busy and staged:
-                    lane.settle()
-                if order is not None:
-                    lane.stream.wait_for(order)
-                plan.bind(_addresses(request, plan, inputs, made, lane, held))
-                plan.write({name: inputs[name] for name in staged})
-                plan.launch(self._capturing)
-                lane.busy = True
-                return tuple(made[name] for name in names)
-
-            results = self._with_room(lane, request, attempt)
-            if order is None:
-                lane.settle()
-            else:
-                lane.stream.awaited_by(order)
-            return results
 
     def metadata(self, graph: str) -> Mapping[str, str]:
         """Return a graph's metadata, as the protocol says.
@@ -161,28 +77,10 @@ class TensorRtBackend:
         del runtime, content
         return None
 
-    def _request(self, graph: str, inputs: Mapping[str, Any], staged: frozenset[str]) -> Request:
-        """Check what goes into a graph, but for the number of channels, which the engine knows."""
-        sizes: dict[str, int] = {}
-        shapes = []
-        for tensor in GRAPHS[graph].inputs:
-            if tensor.name not in inputs:
-                raise AdainError(f"the graph {graph} needs {tensor.name}")
-            shape = _shape(inputs[tensor.name])
-            fits = len(shape) == len(tensor.shape) and all(
-                size == (sizes.setdefault(letter, size) if isinstance(letter, str) else letter)
-                for size, letter in zip(shape, tensor.shape, strict=True)
-            )
-            if not fits or (tensor.name in staged and inputs[tensor.name].dtype != tensor.dtype):
-                wanted = tuple(sizes.get(str(size), size) for size in tensor.shape)
-                raise AdainError(
-                    f"the graph {graph} failed in {self.flavor} ({tensor.name} must be {tensor.dtype} {wanted}, not "
-                    f"{getattr(inputs[tensor.name], 'dtype', '')} {shape})"
-                )
-            shapes.append(shape)
-        return Request(graph, tuple(shapes), staged)
+    def _new_lane(self) -> EngineLane:
+        return EngineLane(self._cuda)
 
-    def _plan(self, lane: Lane, request: Request) -> Plan:
+    def _plan(self, lane: EngineLane, request: Request) -> EnginePlan:
         plan = lane.find(request)
         if plan is None:
             spec = GRAPHS[request.graph]
@@ -227,45 +125,6 @@ class TensorRtBackend:
         check_ends(file.path, graph, sorted(names, key=[tensor.name for tensor in (*spec.inputs, *spec.outputs)].index))
         return OpenedEngine(self.flavor, file, engine, partial(self._context_of, engine))
 
-    @contextmanager
-    def _lane(self) -> Iterator[Lane]:
-        """Lend a lane that no other thread has; a new one if there is none."""
-        with self._lock:
-            lane = self._lanes.pop() if self._lanes else None
-        if lane is None:
-            lane = Lane(self._cuda)
-        try:
-            yield lane
-        except BaseException:
-            with suppress(AdainError):  # the GPU is lost, which is being said
-                lane.settle()  # before the arrays that it may work on are given back
-            raise
-        finally:
-            with self._lock:
-                self._lanes.append(lane)
-
-    def _with_room(self, lane: Lane, request: Request, attempt: Callable[[Lane], T]) -> T:
-        """Return what an attempt returns; where memory does not suffice, free what is idle, and try once more."""
-        try:
-            return attempt(lane)
-        except OutOfGpuMemory:
-            self._free_idle(lane)
-        try:
-            return attempt(lane)
-        except OutOfGpuMemory as error:
-            lane.clear()
-            needed = error.needed if isinstance(error, NoRoom) else None
-            image = request.shapes[0]
-            raise too_large(image[1], image[2], needed, self._cuda.free_bytes(), "GPU memory") from None
-
-    def _free_idle(self, lane: Lane) -> None:
-        with self._lock:
-            idle, self._lanes = self._lanes, []
-        for each in (lane, *idle):
-            each.clear()
-        with self._lock:
-            self._lanes += idle
-
 
 class TensorRtRtxBackend(TensorRtBackend):
     """TensorRT-RTX: its engines are finished on the GPU that they run on, and what that gives is kept on disk.
@@ -279,6 +138,7 @@ class TensorRtRtxBackend(TensorRtBackend):
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
         super().__init__(directory, precision, settings)
+        self._check_gpu()
         self._cache = RuntimeCache(self._library.__version__, self._cuda.gpu)
 
     def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
@@ -292,6 +152,15 @@ class TensorRtRtxBackend(TensorRtBackend):
         context = engine.create_execution_context(config)
         self._cache.save()  # the kernels for any size, which take longest
         return context
+
+    def _check_gpu(self) -> None:
+        """Refuse a GPU that the library has no engines for, before one is built in vain."""
+        gpu, known = self._cuda.gpu, flavors.compute_capabilities(self.flavor)
+        if gpu.compute_capability not in known:
+            raise UnusableBackend(
+                f"{self.flavor} {self._library.__version__} has no engines for {gpu.name}, of compute capability "
+                f"{gpu.compute_capability}: there are {', '.join(known)}"
+            )
 
     def _refusal(self, runtime: Any, content: bytes) -> str | None:
         library = self._library
@@ -309,29 +178,3 @@ def _opened(flavor: str) -> tuple[Any, Cuda]:
         return flavors.library(flavor), open_cuda()
     except AdainError as error:
         raise UnusableBackend(str(error)) from None
-
-
-def _shape(array: Any) -> tuple[int, ...]:
-    if hasattr(array, "shape"):
-        return tuple(array.shape)
-    return tuple(array.__cuda_array_interface__["shape"])
-
-
-def _addresses(
-    request: Request, plan: Plan, inputs: Mapping[str, Any], outputs: Mapping[str, Any], lane: Lane, held: ExitStack
-) -> dict[str, int]:
-    """Return where the tensors in the GPU's memory are; ``held`` gives those of other libraries back."""
-    spec = GRAPHS[request.graph]
-    addresses = {}
-    for tensors, arrays, written in ((spec.inputs, inputs, False), (spec.outputs, outputs, True)):
-        for tensor in tensors:
-            array = arrays[tensor.name]
-            if tensor.name in request.staged:
-                continue
-            if isinstance(array, DeviceArray) and written:
-                addresses[tensor.name] = array.address
-                continue
-            taken = foreign(tensor.name, array, tensor.dtype, plan.shapes[tensor.name], lane.stream, written=written)
-            held.callback(taken.release)
-            addresses[tensor.name] = taken.address
-    return addresses

@@ -31,6 +31,6 @@ class Notices(logging.Handler):
         complain(record.getMessage())
 
 
-def progress(label: str, length: int, iterable: Iterable[_T] | None = None) -> Any:
-    """Return click's progress bar, on stderr, and only if that is a terminal."""
+def progress(label: str, length: int | None, iterable: Iterable[_T] | None = None) -> Any:
+    """Return click's progress bar, on stderr, and only if that is a terminal; without a length it only moves."""
     return click.progressbar(iterable, length, label, file=sys.stderr, hidden=not sys.stderr.isatty())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +35,7 @@ __all__ = ["command"]
 
 _ROWS, _COLUMNS, _CELL = 4, 6, 256  # of a sheet of samples
 _LOG_NAME = "log.jsonl"
+_STEPS = 20000  # where neither steps nor minutes are given
 _LOGGED = 50  # steps between two lines of the log
 
 
@@ -61,7 +65,16 @@ _LOGGED = 50  # steps between two lines of the log
     "one, and it judges. Without one the encoder stays, judges, and the decoder is trained.",
 )
 @click.option("--fresh", is_flag=True, help="Begin with random weights for what is trained, not with the model's.")
-@click.option("--steps", type=click.IntRange(min=1), default=20000, show_default=True, help="When the run is over.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="When the run is over.  [default: 20000, or when --minutes are over]",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="When the run is over, by the clock; the rate falls over them.",
+)
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs of pictures in a step.")
 @click.option(
     "--size",
@@ -69,8 +82,8 @@ _LOGGED = 50  # steps between two lines of the log
     default=256,
     show_default=True,
     metavar="N",
-    help="Side of a photograph's crop in pixels, a multiple of 16; a style is whole, its shorter side from that "
-    "to 512.",
+    help="Side of a photograph's crop in pixels, a multiple of 16; a style is whole, its shorter side that, 512, or "
+    "half way between.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1e-4, show_default=True, help="Adam's.")
 @click.option(
@@ -81,16 +94,12 @@ _LOGGED = 50  # steps between two lines of the log
 @click.option(
     "--texture-weight",
     type=click.FloatRange(min=0),
-    default=10,
-    show_default=True,
-    help="Of the correlations between channels in the loss; with a teacher only.",
+    help="Of the correlations between channels in the loss; with a teacher only.  [default: 10]",
 )
 @click.option(
     "--unrest-weight",
     type=click.FloatRange(min=0),
-    default=100,
-    show_default=True,
-    help="Of what disturbs regions that are flat in the photograph; with a teacher only.",
+    help="Of what disturbs regions that are flat in the photograph; with a teacher only.  [default: 50]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What chance comes from.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs.")
@@ -117,13 +126,14 @@ def command(
     styles: Sequence[str],
     teacher: Path | None,
     fresh: bool,
-    steps: int,
+    steps: int | None,
+    minutes: float | None,
     batch: int,
     size: int,
     rate: float,
     style_weight: float | None,
-    texture_weight: float,
-    unrest_weight: float,
+    texture_weight: float | None,
+    unrest_weight: float | None,
     seed: int,
     device: str,
     every: int,
@@ -143,22 +153,21 @@ def command(
         import torch
 
         from adain_models import checkpoint, training
-        from adain_models.losses import FixedEncoder, Joint
-        from adain_models.teacher import Teacher
     if size % 16:
         raise AdainError(f"--size {size}: must be a multiple of 16")
     if device == "cuda" and not torch.cuda.is_available():
         raise AdainError("--device cuda: PyTorch finds no CUDA device here")
     if not resume and (output / training.STATE_NAME).exists():
         raise AdainError(f"{output}: holds a run already; go on with --resume, or name another directory")
-    settings = training.Settings(steps, batch, size, rate, seed, fresh)
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")  # of covariances, whose errors are averaged over positions
+    unlimited = steps is None and minutes is not None
+    settings = training.Settings(
+        steps or (sys.maxsize if unlimited else _STEPS), batch, size, rate, seed, fresh, minutes or math.inf
+    )
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
-    recipe: Recipe
-    style = {} if style_weight is None else {"style": style_weight}  # each recipe has its own default
-    if teacher:
-        recipe = Joint(Teacher(teacher).to(device), **style, texture=texture_weight, unrest=unrest_weight)
-    else:
-        recipe = FixedEncoder(network, **style)
+    weights = {"style": style_weight, "texture": texture_weight, "unrest": unrest_weight}
+    recipe = _recipe(network, teacher, device, {name: each for name, each in weights.items() if each is not None})
     if fresh:
         torch.manual_seed(seed)
         training.forget(recipe.trained(network))
@@ -170,14 +179,38 @@ def command(
     run = training.Training(network, recipe, photos, groups, settings, device)
     if resume:
         run.resume(output)
-    with _journal(output, steps) as write, progress("Training", steps - run.step, run.run()) as shown:
+
+    def keep() -> None:
+        run.save(output)
+        sheet = _sheet(run.averaged(), sheet_photos, sheet_styles)
+        write_picture(output / f"samples-{run.step:06d}.jpg", Picture(sheet, alpha=None, format="JPEG"))
+
+    left = None if unlimited else settings.steps - run.step
+    with _journal(output) as write, progress("Training", left, run.run()) as shown:
         for done in shown:
             write(done)
-            if done.step % every == 0 or done.step == steps:
-                run.save(output)
-                sheet = _sheet(run.averaged(), sheet_photos, sheet_styles)
-                write_picture(output / f"samples-{done.step:06d}.jpg", Picture(sheet, alpha=None, format="JPEG"))
+            if done.step % every == 0:
+                keep()
+    if run.step % every:
+        keep()
     click.echo(f"{output / store.WEIGHTS_NAME}: {run.step} steps")
+
+
+def _recipe(network: Network, teacher: Path | None, device: str, weights: dict[str, float]) -> Recipe:
+    """Return how the network is trained; terms without a weight have the recipe's own.
+
+    Raises:
+        AdainError: the teacher cannot be read, or there is none and the network or a weight needs one.
+
+    """
+    from adain_models.losses import FixedEncoder, Joint
+    from adain_models.teacher import Teacher
+
+    if teacher:
+        return Joint(Teacher(teacher).to(device), **weights)
+    for name in sorted(weights.keys() - {"style"}):
+        raise AdainError(f"--{name}-weight: the loss has such a term only with --teacher")
+    return FixedEncoder(network, **weights)
 
 
 def _weighted(argument: str) -> tuple[Path, float]:
@@ -206,11 +239,16 @@ def _read(directory: Path) -> tuple[list[Pixels], list[Pixels]]:
     trained: list[Pixels] = []
     kept: list[Pixels] = []
     paths = pictures_in(directory)
-    with progress(f"Reading {directory.name}", len(paths), paths) as shown:
-        for path in shown:
-            pixels = read_picture(path).pixels
-            fitting = frame(pixels, min(LARGEST, *pixels.shape[:2]), crop=False)
-            (kept if held_out(path) else trained).append(fitting)
+
+    def fitting(path: Path) -> Pixels:
+        pixels = read_picture(path).pixels
+        return frame(pixels, min(LARGEST, *pixels.shape[:2]), crop=False)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        read = zip(paths, pool.map(fitting, paths), strict=True)
+        with progress(f"Reading {directory.name}", len(paths), read) as shown:
+            for path, pixels in shown:
+                (kept if held_out(path) else trained).append(pixels)
     if not trained:
         raise AdainError(f"{directory}: all of its pictures are held out for validation; more are needed")
     return trained, kept
@@ -240,11 +278,14 @@ def _sheet(network: Network, photos: Sequence[Pixels], styles: Sequence[Pixels])
 
 
 @contextmanager
-def _journal(run: Path, last: int) -> Iterator[Callable[[Progress], None]]:
+def _journal(run: Path) -> Iterator[Callable[[Progress], None]]:
     """Yield what writes a step down: into ``log.jsonl``, to standard output, and for TensorBoard if it is installed.
 
-    A line has the terms' means, and the pace, since the line before.
+    A line has the terms' means, and the pace, since the line before; only then are the terms read, so that a GPU is
+    not waited for at every step.
     """
+    import torch
+
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -256,22 +297,28 @@ def _journal(run: Path, last: int) -> Iterator[Callable[[Progress], None]]:
     began = time.perf_counter()
 
     def write(done: Progress) -> None:
-        nonlocal began
         since.append(done)
-        if done.step % _LOGGED and done.step != last:
+        if done.step % _LOGGED == 0:
+            tell()
+
+    def tell() -> None:
+        nonlocal began
+        if not since:
             return
+        last = since[-1]
+        terms = {name: torch.stack([each.terms[name] for each in since]).mean().item() for name in last.terms}
         now = time.perf_counter()
-        terms = {name: float(np.mean([each.terms[name] for each in since])) for name in done.terms}
-        line = {"step": done.step, **terms, "steps_per_second": len(since) / (now - began)}
-        if done.live is not None:
-            line["live"] = float(np.mean(list(done.live.values())))
+        line = {"step": last.step, **terms, "steps_per_second": len(since) / (now - began)}
+        if last.live is not None:
+            line["live"] = float(np.mean(list(last.live.values())))
         click.echo("  ".join(f"{name} {value:.4g}" for name, value in line.items()))
-        print(json.dumps({**line, "live_by_layer": done.live}), file=log, flush=True)
+        print(json.dumps({**line, "live_by_layer": last.live}), file=log, flush=True)
         if board:
             for name, value in line.items():
-                board.add_scalar(name, value, done.step)
+                board.add_scalar(name, value, last.step)
         since.clear()
         began = now
 
     with (run / _LOG_NAME).open("a", encoding="utf-8") as log:
         yield write
+        tell()

@@ -97,7 +97,7 @@ class Cuda(Protocol):
         """Wait until a stream has done its work."""
 
     def create_event(self) -> int:
-        """Return a new event."""
+        """Return a new event, which orders work and takes no times."""
 
     def destroy_event(self, event: int) -> None:
         """Destroy an event."""
@@ -107,9 +107,6 @@ class Cuda(Protocol):
 
     def wait(self, stream: int, event: int) -> None:
         """Let what is put on a stream from now on wait for an event; the stream may be another library's."""
-
-    def elapsed(self, start: int, end: int) -> float:
-        """Return the milliseconds between two events that have come to pass."""
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
         """Return the graph of what ``work`` puts on a stream, ready to launch; nothing of it is run."""

@@ -14,7 +14,7 @@ import numpy as np
 from adain_models.errors import AdainError
 from adain_rt.cuda import Cuda
 from adain_rt.cuda.dlpack import CUDA, CUDA_MANAGED, Tensor, export_capsule, read_capsule
-from adain_rt.cuda.owners import DeviceBuffer, Stream, order
+from adain_rt.cuda.owners import DeviceBuffer, Event, Stream, order
 
 __all__ = ["ALIGNMENT", "LEGACY_STREAM", "DeviceArray", "foreign", "is_on_device"]
 
@@ -77,15 +77,16 @@ class DeviceArray:
         """Return the array as a DLPack capsule; the consumer's stream waits for ours."""
         if self._stream is not None and stream != _NO_WAITING:
             with self._cuda.current():
-                order(self._cuda, first=self._stream, then=LEGACY_STREAM if stream is None else stream)
+                then = LEGACY_STREAM if stream is None else stream
+                order(self._cuda, Event(self._cuda), first=self._stream, then=then)
         return export_capsule(self._buffer, self.address, self.dtype.str[1:], self.shape)
 
 
 def is_on_device(array: Any) -> bool:
     """Whether an object is an array in memory that a GPU works on."""
-    if hasattr(array, "__cuda_array_interface__"):
-        return True
-    return hasattr(array, "__dlpack_device__") and array.__dlpack_device__()[0] in {CUDA, CUDA_MANAGED}
+    if hasattr(array, "__dlpack_device__"):  # first, since PyTorch raises where a tensor with gradients is asked below
+        return array.__dlpack_device__()[0] in {CUDA, CUDA_MANAGED}
+    return hasattr(array, "__cuda_array_interface__")
 
 
 def foreign(

@@ -99,7 +99,7 @@ class CudaPython:
 
     def create_event(self) -> int:
         """Return a new event."""
-        return int(checked(runtime.cudaEventCreateWithFlags, runtime.cudaEventDefault))
+        return int(checked(runtime.cudaEventCreateWithFlags, runtime.cudaEventDisableTiming))
 
     def destroy_event(self, event: int) -> None:
         """Destroy it."""
@@ -112,10 +112,6 @@ class CudaPython:
     def wait(self, stream: int, event: int) -> None:
         """Let a stream wait for it."""
         checked(runtime.cudaStreamWaitEvent, stream, event, 0)
-
-    def elapsed(self, start: int, end: int) -> float:
-        """Return the milliseconds between two."""
-        return float(checked(runtime.cudaEventElapsedTime, start, end))
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
         """Capture what ``work`` puts on a stream; what other threads do meanwhile is theirs."""

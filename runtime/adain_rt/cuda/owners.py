@@ -77,6 +77,7 @@ class Stream(_Owner):
     def __init__(self, cuda: Cuda) -> None:
         super().__init__(cuda.create_stream(), cuda.destroy_stream)
         self._cuda = cuda
+        self._event = Event(cuda)
 
     def copy(self, target: int, source: int, nbytes: int, kind: Copy) -> None:
         """Put a copy on the stream."""
@@ -88,20 +89,21 @@ class Stream(_Owner):
 
     def wait_for(self, other: int) -> None:
         """Let what comes wait for all that is on another stream now."""
-        order(self._cuda, first=other, then=self.handle)
+        order(self._cuda, self._event, first=other, then=self.handle)
 
     def awaited_by(self, other: int) -> None:
         """Let what comes on another stream wait for all that is on this one now."""
-        order(self._cuda, first=self.handle, then=other)
+        order(self._cuda, self._event, first=self.handle, then=other)
 
     def synchronize(self) -> None:
         """Wait until the work is done."""
         self._cuda.synchronize(self.handle)
 
 
-def order(cuda: Cuda, *, first: int, then: int) -> None:
-    """Let what comes on a stream wait for all that is on another now; handles of any library's streams."""
-    event = Event(cuda)
+def order(cuda: Cuda, event: Event, *, first: int, then: int) -> None:
+    """Let what comes on a stream wait for all that is on another now; handles of any library's streams.
+
+    The event is free again afterwards: who waits does so for what it stood for.
+    """
     cuda.record(event.handle, first)
     cuda.wait(then, event.handle)
-    event.close()  # which CUDA defers until nobody waits for it

@@ -14,7 +14,7 @@ from typing import Any
 
 from adain_models.errors import AdainError
 
-__all__ = ["FLAVORS", "LOG", "Flavor", "first_installed", "library", "logger"]
+__all__ = ["FLAVORS", "LOG", "Flavor", "compute_capabilities", "first_installed", "library", "logger"]
 
 LOG = logging.getLogger("adain_rt.tensorrt")
 """What the libraries say: errors, warnings, and all else for debugging."""
@@ -86,6 +86,12 @@ def library(name: str) -> Any:
     except Exception as error:  # of its own shared libraries, each release in its own way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise AdainError(f"{name} cannot be loaded ({reason}); install it again: {flavor.install}") from None
+
+
+def compute_capabilities(name: str) -> dict[str, Any]:
+    """Return what a portable library builds engines for: its own members by compute capability, such as ``8.9``."""
+    members = library(name).ComputeCapability.__members__
+    return {f"{label[2:-1]}.{label[-1]}": member for label, member in members.items() if label.startswith("SM")}
 
 
 @cache
