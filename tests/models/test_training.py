@@ -235,6 +235,26 @@ def test_dead_channels_are_counted(lite):
     assert watch.shares()["encoder.conv1"] == 0
 
 
+def test_a_channel_that_its_blur_leaves_below_0_everywhere_is_dead():
+    """Single outputs of the convolution above 0 do not make it alive: the ReLU reads the blurred ones."""
+    network = Lite()
+    features = torch.zeros(1, 128, 4, 4)
+    with torch.no_grad():
+        for layer in (network.decoder.up1, network.decoder.res3.b):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        network.decoder.up1.weight[:, 0, 1, 1] = 1
+        network.decoder.up1.bias[:] = torch.linspace(-0.9, 0.9, 64)
+        watch = Watch(network)
+        features[:, 0, 2, 2] = 1
+        for residual in (network.decoder.res1, network.decoder.res2):
+            residual.b.weight.zero_()
+            residual.b.bias.zero_()
+        network.decoder(features)
+    peak = 9 / 16  # of the blurred square of 2x2 ones
+    assert watch.shares()["decoder.up1"] == pytest.approx(np.mean(np.linspace(-0.9, 0.9, 64) > -peak))
+
+
 def test_a_revived_channel_changes_nothing_at_first_and_learns_then():
     torch.manual_seed(0)
     network, picture = Lite(), torch.rand(1, 3, 64, 64)
