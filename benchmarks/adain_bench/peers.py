@@ -64,7 +64,7 @@ class Eager(nn.Module):
 
 
 class PaddedByIndex(nn.Conv2d):
-    """A convolution of stride S that pads by reading: x[..., rows, :][..., columns].
+    """A convolution that pads by reading: x[..., rows, :][..., columns].
 
     Compiled for a GPU, a padding by reflection gives up channels-last (PyTorch 2.11; its issue 183770), and a read by
     index fuses with what is before it.
@@ -72,21 +72,24 @@ class PaddedByIndex(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
         margins = (int(margin) for margin in self.padding)
-        rows, columns = (_reflected(length, margin, input.device)
+        rows, columns = (_read(length, margin, self.padding_mode, input.device)
                          for length, margin in zip(input.shape[2:], margins, strict=True))  # fmt: skip
         return nn.functional.conv2d(input[:, :, rows][:, :, :, columns], weight, bias, self.stride)
 
 
-def _reflected(length: int, margin: int, device: torch.device) -> Tensor:
-    """Return the places that a padding by reflection reads along an axis."""
-    places = torch.arange(-margin, length + margin, device=device).abs()
+def _read(length: int, margin: int, mode: str, device: torch.device) -> Tensor:
+    """Return the places that a padding reads along an axis: ``reflect`` or ``replicate``."""
+    places = torch.arange(-margin, length + margin, device=device)
+    if mode == "replicate":
+        return places.clamp(0, length - 1)
+    places = places.abs()
     return torch.where(places < length, places, 2 * length - 2 - places)
 
 
 def pad_by_index(module: nn.Module) -> None:
-    """Let all of a module's convolutions that pad by reflection do it by index."""
+    """Let all of a module's convolutions that pad by what is in the picture do it by index."""
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d) and layer.padding_mode == "reflect":
+        if isinstance(layer, nn.Conv2d) and layer.padding_mode in {"reflect", "replicate"}:
             layer.__class__ = PaddedByIndex
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from adain_bench.agreement import with_psnr
 from adain_bench.cases import Case, case_name, cases
@@ -148,7 +149,9 @@ def test_padding_by_index_makes_the_same_picture(lite, china):
         code = eager.encode(pictures)
         expected = eager(pictures, *code, torch.ones(1))
         pad_by_index(eager)
-        assert sum(isinstance(layer, PaddedByIndex) for layer in eager.modules()) == 20
+        padded = [layer for layer in eager.modules() if isinstance(layer, nn.Conv2d) and layer.padding != (0, 0)]
+        assert padded
+        assert all(isinstance(layer, PaddedByIndex) for layer in padded)
         made = eager(pictures, *code, torch.ones(1))
     assert (made.int() - expected.int()).abs().max() <= 1
 

@@ -93,7 +93,7 @@ def _convolve(x, weight, bias, skip, y, out_rows, out_columns, rows, columns, xn
             across = _mirrored(across, columns, MODE == 1)
         if DOUBLE:
             down, across = down // 2, across // 2
-        at = down * xr + across * XC + first
+        at = down.to(tl.int64) * xr + across * XC + first
         if VALID < I:
             a = tl.load(x + at[:, None] + k[None, :], mask=(first + k < VALID)[None, :], other=0)
         else:
@@ -103,7 +103,7 @@ def _convolve(x, weight, bias, skip, y, out_rows, out_columns, rows, columns, xn
     total += tl.load(bias + o)[None, :]
     there = (pixel < pixels)[:, None]
     if SKIP:
-        at = n * sn + (i * sr + j * sc)
+        at = n * sn + i.to(tl.int64) * sr + j * sc
         total += tl.load(skip + at[:, None] + o[None, :], mask=there, other=0).to(tl.float32)
     if RELU:
         total = tl.maximum(total, 0.0)

@@ -166,7 +166,7 @@ class FusedNetwork:
             elif isinstance(layer, nn.ReLU):
                 steps.append(self._rectified)
             elif isinstance(layer, nn.Upsample) and layer.mode == "nearest" and layer.scale_factor == 2:  # noqa: PLR2004
-                if rest and _has_phases(rest[0]) and self._kernels is not None and _PHASES:
+                if rest and _has_phases(rest[0]) and _PHASES:
                     relu = len(rest) > 1 and isinstance(rest[1], nn.ReLU)
                     steps.append(self._by_phases(rest[0], relu=relu))
                     del rest[: 1 + relu]
