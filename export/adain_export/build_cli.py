@@ -81,9 +81,9 @@ __all__ = ["command"]
 @click.option(
     "--upsampling",
     type=click.Choice(["nearest", "phases"]),
-    default="nearest",
+    default="phases",
     show_default=True,
-    help="phases makes the same pictures with fewer multiplications in smaller convolutions.",
+    help="Convolve before enlarging, or after it: the same pictures.",
 )
 @click.option(
     "--optimization-level",

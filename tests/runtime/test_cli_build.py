@@ -43,7 +43,7 @@ def test_build_writes_into_the_cache_unless_told(run, tmp_path, monkeypatch):
 
 
 def test_build_takes_what_it_is_told(run, tmp_path):
-    options = ("--graph", "stylize", "--precision", "fp32", "--flavor", "tensorrt-rtx", "--upsampling", "phases")
+    options = ("--graph", "stylize", "--precision", "fp32", "--flavor", "tensorrt-rtx", "--upsampling", "nearest")
     sizes = ("--profile", "64:96:128", "--static", "1x64x80")
     gpus = ("--compute-capability", "8.9", "--compute-capability", "12.0", "--compute-capability", "8.9")
     result = run("build", *options, *sizes, *gpus, "--workspace", "512", "-o", tmp_path)
@@ -53,7 +53,7 @@ def test_build_takes_what_it_is_told(run, tmp_path):
         Profile((1, 1, 1), (64, 96, 128), (64, 96, 128)),
         Profile((1, 1, 1), (64, 64, 64), (80, 80, 80)),
     )
-    assert (recipe.precision, recipe.upsampling, recipe.workspace) == ("fp32", "phases", 512)
+    assert (recipe.precision, recipe.upsampling, recipe.workspace) == ("fp32", "nearest", 512)
     assert recipe.compute_capabilities == ("8.9", "12.0")
 
 
@@ -125,10 +125,10 @@ def test_inspect_refuses_an_engine_that_is_not_its_manifests(run, engine):
 
 
 def test_inspect_tells_what_is_not_usual(run, tmp_path):
-    run(*QUICK, "--workspace", "512", "--upsampling", "phases", "-o", tmp_path)
+    run(*QUICK, "--workspace", "512", "--upsampling", "nearest", "-o", tmp_path)
     told = run("inspect", next(tmp_path.glob("*.engine"))).out
     assert "workspace              512" in told
-    assert "upsampling             phases" in told
+    assert "upsampling             nearest" in told
 
 
 def test_inspect_takes_a_graph_whose_ends_are_no_tensors(run, tmp_path):

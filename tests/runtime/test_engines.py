@@ -191,7 +191,7 @@ def test_all_that_an_engine_depends_on_is_in_its_name():
         engine_stem(origin, replace(recipe, hardware_compatibility="ampere_plus"), VERSION, "a"),
         engine_stem(origin, replace(recipe, version_compatible=True), VERSION, "a"),
         engine_stem(origin, replace(recipe, weights="stripped"), VERSION, "a"),
-        engine_stem(origin, replace(recipe, upsampling="phases"), VERSION, "a"),
+        engine_stem(origin, replace(recipe, upsampling="nearest"), VERSION, "a"),
         engine_stem(origin, replace(recipe, optimization_level=5), VERSION, "a"),
         engine_stem(origin, replace(recipe, workspace=64), VERSION, "a"),
     }

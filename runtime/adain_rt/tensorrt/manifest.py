@@ -40,7 +40,7 @@ class Recipe:
         hardware_compatibility: the full library's ``none``, ``ampere_plus`` or ``same_compute_capability``.
         version_compatible: whether later versions of the full library may run it.
         weights: ``included``; ``refittable``, to be replaced; or ``stripped``, put in when it is loaded.
-        upsampling: ``nearest``, or ``phases`` for the same pictures out of other convolutions.
+        upsampling: ``phases``, or ``nearest`` for the same pictures out of convolutions of enlarged ones.
         optimization_level: how long the full library searches, 0 to 5.
         workspace: the most scratch memory that a layer may take, in MiB; none is all there is.
 
@@ -53,7 +53,7 @@ class Recipe:
     hardware_compatibility: str = "none"
     version_compatible: bool = False
     weights: str = "included"
-    upsampling: str = "nearest"
+    upsampling: str = "phases"
     optimization_level: int = 3
     workspace: int | None = None
 
