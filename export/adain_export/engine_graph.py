@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from adain_export.passes import HalfPrecisionPass, UpsamplePhasesPass, UpsampleTransposedPass
+from adain_export.passes import HalfPrecisionPass, UpsamplePhasesPass, UpsampleSmoothPass, UpsampleTransposedPass
 from adain_export.staging import note_memory, read_graph
 from adain_models.errors import AdainError
 from adain_models.files import explain, sha256_of
@@ -20,7 +20,7 @@ PRECISIONS: dict[str, list[type[ir.passes.InPlacePass]]] = {"fp32": [], "fp16": 
 
 UPSAMPLINGS: dict[str, list[type[ir.passes.InPlacePass]]] = {
     "nearest": [],
-    "phases": [UpsampleTransposedPass, UpsamplePhasesPass],
+    "phases": [UpsampleTransposedPass, UpsampleSmoothPass, UpsamplePhasesPass],
 }
 """Whether convolutions read an enlarged picture, or compute its phases from the picture."""
 

@@ -20,7 +20,9 @@ from adain_export.passes import (
     BlockOutputPass,
     BoundActivationsPass,
     QuantizeActivationsPass,
+    QuantizeBlursPass,
     QuantizeWeightsPass,
+    RepeatEdgesPass,
     SharedWeightsPass,
     Uint8ActivationsPass,
     UpsamplePhasesPass,
@@ -54,9 +56,10 @@ def quantize_model(source: Path, calibration: Calibration) -> Iterator[str]:
     """Write the int8 graphs of a model directory into its folder ``int8``; yield each graph's name, written.
 
     The folder holds ``weights.safetensors``, which all of its graphs read; ``GRAPH.onnx``, whose activations are int8,
-    all zero points 0, for OpenVINO and TensorRT; ``GRAPH.uint8.onnx``, for ONNX Runtime, whose activations are uint8
-    and whose transposed convolutions are plain ones, since it has kernels for no other; and the calibration. They are
-    checked, against the ONNX standard and against the fp32 graphs, before any takes its place.
+    all zero points 0, for OpenVINO and TensorRT; ``GRAPH.uint8.onnx``, for ONNX Runtime, whose activations are uint8,
+    residual branches among them, and whose transposed convolutions are plain ones, since it has kernels for no other;
+    and the calibration. They are checked, against the ONNX standard and against the fp32 graphs, before any takes its
+    place.
 
     Args:
         source: a model directory with graphs in fp32.
@@ -71,8 +74,10 @@ def quantize_model(source: Path, calibration: Calibration) -> Iterator[str]:
     for graph in contract.GRAPHS:
         model = read_graph(source, graph)
         _check_calibration(model, calibration, source)
-        _quantize(model, calibration)
-        models |= {contract.graph_file(graph): model, uint8_file(graph): _for_onnxruntime(model.clone())}
+        models |= {
+            contract.graph_file(graph): _for_openvino(model.clone(), calibration),
+            uint8_file(graph): _for_onnxruntime(model, calibration),
+        }
     with staged(contract.graph_dir(source, _PRECISION)) as aside:
         calibration.save(aside / CALIBRATION_NAME)
         weights = aside / WEIGHTS_NAME
@@ -116,22 +121,23 @@ def _check_calibration(model: ir.Model, calibration: Calibration, source: Path) 
         raise AdainError(f"{source}: the calibration is another model's; calibrate this one")
 
 
-def _quantize(model: ir.Model, calibration: Calibration) -> None:
-    passes = ir.passes.Sequential(
-        BlockOutputPass(),
-        UpsampleTransposedPass(),
-        QuantizeWeightsPass(),
-        BoundActivationsPass(calibration.ranges),
-        QuantizeActivationsPass(),
-        common.RemoveUnusedNodesPass(),
-    )
-    passes(model)
+def _for_openvino(model: ir.Model, calibration: Calibration) -> ir.Model:
+    """Return a graph, which is changed, in int8."""
+    bounding = [RepeatEdgesPass(), BoundActivationsPass(calibration.ranges, branches=False)]
+    return _quantized(model, [*bounding, QuantizeActivationsPass()])
+
+
+def _for_onnxruntime(model: ir.Model, calibration: Calibration) -> ir.Model:
+    """Return a graph, which is changed, in int8, as ONNX Runtime's kernels for x86 take it."""
+    bounding = BoundActivationsPass(calibration.ranges, branches=True)
+    return _quantized(model, [bounding, QuantizeActivationsPass(), UpsamplePhasesPass(), Uint8ActivationsPass()])
+
+
+def _quantized(model: ir.Model, passes: Sequence[ir.passes.InPlacePass]) -> ir.Model:
+    """Make a graph's weights int8, then apply passes that make its activations so."""
+    weights = [UpsampleTransposedPass(), BlockOutputPass(), QuantizeWeightsPass(), QuantizeBlursPass()]
+    ir.passes.Sequential(*weights, *passes, common.RemoveUnusedNodesPass())(model)
     model.metadata_props["precision"] = _PRECISION
-
-
-def _for_onnxruntime(model: ir.Model) -> ir.Model:
-    """Return an int8 graph, which is changed, as ONNX Runtime's kernels for x86 take it."""
-    ir.passes.Sequential(UpsamplePhasesPass(), Uint8ActivationsPass(), common.RemoveUnusedNodesPass())(model)
     return model
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-__all__ = ["LARGEST", "Pixels", "crop", "held_out", "sides", "spoiled", "whole"]
+__all__ = ["LARGEST", "Pixels", "crop", "form", "held_out", "sides", "spoiled", "whole"]
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """A picture, RGB, (H, W, 3)."""
@@ -87,14 +87,20 @@ def whole(picture: Pixels, side: int, generator: np.random.Generator, permuted: 
         permuted: the chance that red, green and blue change places.
 
     """
+    (height, width), (rows, columns) = picture.shape[:2], form(picture)
+    cut = min(height, width * rows / columns), min(width, height * columns / rows)
+    unit = side / min(rows, columns) / 16
+    return _varied(
+        _resized(picture, cut, (round(rows * unit) * 16, round(columns * unit) * 16), generator), generator, permuted
+    )
+
+
+def form(picture: Pixels) -> tuple[float, float]:
+    """Return the nearest of a few forms, height and width relative to the shorter of them."""
     height, width = picture.shape[:2]
-    shorter, longer = min(height, width), max(height, width)
-    form = min(_FORMS, key=lambda form: abs(math.log(longer / shorter / form)))
-    shorter, longer = min(shorter, longer / form), min(longer, shorter * form)
-    long_side = round(side * form / 16) * 16
-    if height <= width:
-        return _varied(_resized(picture, (shorter, longer), (side, long_side), generator), generator, permuted)
-    return _varied(_resized(picture, (longer, shorter), (long_side, side), generator), generator, permuted)
+    stretch = abs(math.log(height / width))
+    longer = min(_FORMS, key=lambda each: abs(math.log(each) - stretch))
+    return (1, longer) if height <= width else (longer, 1)
 
 
 def _resized(

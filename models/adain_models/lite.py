@@ -14,7 +14,7 @@ __all__ = ["Blur", "Lite", "Residual"]
 
 
 class Lite(Network):
-    """AdaIN on 128 channels at an eighth of the size; 1.5 million parameters, 24.8 GFLOP at 512x512."""
+    """AdaIN on 128 channels at an eighth of the size; 1.5 million parameters, 25 GFLOP at 512x512."""
 
     architecture = "lite"
     channels = 128
@@ -87,6 +87,10 @@ class Blur(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features (N, C, H, W) to (N, C, H - 2, W - 2)."""
+        if self.training:  # the same in sums of slices, whose backward is several times as fast as a pooling's
+            for axis in (2, 2, 3, 3):
+                x = x.narrow(axis, 0, x.shape[axis] - 1) + x.narrow(axis, 1, x.shape[axis] - 1)
+            return x / 16
         for _ in range(2):
             x = nn.functional.avg_pool2d(x, 2, stride=1)
         return x

@@ -1,6 +1,6 @@
-"""The teacher that losses and figures of quality come from: VGG-19 with the weights that Keras publishes, frozen.
+"""The teachers that losses and figures of quality come from, frozen: VGG-19 as Keras publishes it, and VGG-16.
 
-Features are those after the ReLU of ``LAYERS``. Three distances between features are built on them:
+Features are those after a ReLU. Three distances between features are built on them:
 
 - *style*: with code(x) the channel means and deviations, |code(x) - code(style)|² / |code(style)|².
 - *texture*: with corr(x) the correlations between channels (the Gram matrix of Gatys et al. 2016, of features after
@@ -10,6 +10,7 @@ Features are those after the ReLU of ``LAYERS``. Three distances between feature
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,11 @@ from adain_models.errors import AdainError
 from adain_models.files import read_safetensors
 from adain_models.networks import channels_last
 
-__all__ = ["LAYERS", "MEAN_RGB", "Teacher", "normalized", "relative_distance", "statistics"]
+__all__ = ["LAYERS", "MEAN_RGB", "Teacher", "Vgg16", "normalized", "relative_distance", "statistics"]
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
 """The layers of style and texture; the last is that of content."""
 
-_CONVOLUTIONS = ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4")
 MEAN_RGB = (123.68, 116.779, 103.939)
 """Of the pictures that VGG-19 was trained on, in 0..255; its input is the difference to it."""
 
@@ -42,6 +42,10 @@ class Teacher(nn.Module):
 
     """
 
+    network = "VGG-19"
+    names: Sequence[str] = ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4")
+    """Of the convolutions; a pooling by two comes before each block's first."""
+    layers: Sequence[str] = LAYERS
     mean: Tensor
 
     def __init__(self, weights: Path) -> None:
@@ -49,11 +53,11 @@ class Teacher(nn.Module):
         tensors, _ = read_safetensors(weights, "pt")
         self.convolutions = nn.ModuleList()
         inputs = 3
-        for name in _CONVOLUTIONS:
-            weight, bias = (_tensor(tensors, f"conv{name}.{kind}", weights) for kind in ("weight", "bias"))
+        for name in self.names:
+            weight, bias = (self._tensor(tensors, f"conv{name}.{kind}", weights) for kind in ("weight", "bias"))
             if weight.shape[1:] != (inputs, 3, 3) or bias.shape != weight.shape[:1]:
                 raise AdainError(
-                    f"{weights}: conv{name} is not VGG-19's: {tuple(weight.shape)} after {inputs} channels"
+                    f"{weights}: conv{name} is not {self.network}'s: {tuple(weight.shape)} after {inputs} channels"
                 )
             layer = nn.Conv2d(inputs, len(weight), 3, padding=1)
             layer.load_state_dict({"weight": weight.flip(1) if name == "1_1" else weight, "bias": bias})
@@ -64,16 +68,29 @@ class Teacher(nn.Module):
         channels_last(self)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Return the features of ``LAYERS``, (N, C, h, w) each, of RGB in 0..1, float (N, 3, H, W)."""
+        """Return the features of ``layers``, (N, C, h, w) each, of RGB in 0..1, float (N, 3, H, W)."""
         x = pictures * 255 - self.mean
         features = []
-        for name, layer in zip(_CONVOLUTIONS, self.convolutions, strict=True):
-            if name in {"2_1", "3_1"}:
+        for name, layer in zip(self.names, self.convolutions, strict=True):
+            if name in {"2_1", "3_1", "4_1"}:
                 x = nn.functional.max_pool2d(x, 2)
             x = torch.relu(layer(x))
-            if f"relu{name}" in LAYERS:
+            if f"relu{name}" in self.layers:
                 features.append(x)
         return features
+
+    def _tensor(self, tensors: dict[str, Tensor], name: str, source: Path) -> Tensor:
+        if name not in tensors:
+            raise AdainError(f"{source}: holds no {name}, which {self.network} has")
+        return tensors[name]
+
+
+class Vgg16(Teacher):
+    """VGG-16 up to relu4_1, one pooling deeper than ``Teacher``; it gives relu3_1 and relu4_1."""
+
+    network = "VGG-16"
+    names = ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "4_1")
+    layers = ("relu3_1", "relu4_1")
 
 
 def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,9 +143,3 @@ def normalized(features: Tensor) -> Tensor:
 def relative_distance(x: Tensor, target: Tensor) -> Tensor:
     """Return |x - target|² / |target|² for each of N, (N,), of any (N, ...)."""
     return (x - target).flatten(1).square().sum(1) / target.flatten(1).square().sum(1)
-
-
-def _tensor(tensors: dict[str, Tensor], name: str, source: Path) -> Tensor:
-    if name not in tensors:
-        raise AdainError(f"{source}: holds no {name}, which VGG-19 has")
-    return tensors[name]

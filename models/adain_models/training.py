@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from adain_models import checkpoint
-from adain_models.crops import Pixels, crop, sides, spoiled, whole
+from adain_models.crops import Pixels, crop, form, sides, spoiled, whole
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_models.liveness import Watch
@@ -92,6 +92,15 @@ Key = TypeVar("Key", bound=Hashable)
 Kept = TypeVar("Kept")
 
 
+def _by_form(styles: Sequence[tuple[Sequence[Pixels], float]]) -> list[list[tuple[tuple[int, int], float]]]:
+    """Return the styles of each form: the number of the group, the number in it, and how often it is drawn."""
+    forms: dict[tuple[float, float], list[tuple[tuple[int, int], float]]] = {}
+    for group, (pictures, share) in enumerate(styles):
+        for index, picture in enumerate(pictures):
+            forms.setdefault(form(picture), []).append(((group, index), share / len(pictures)))
+    return list(forms.values())
+
+
 def _remembered(kept: dict[Key, Kept], keys: Sequence[Key], make: Callable[[Sequence[Key]], list[Kept]]) -> list[Kept]:
     """Return what belongs to keys; what is new is made, and kept while there is room."""
     missing = [key for key in dict.fromkeys(keys) if key not in kept]
@@ -130,11 +139,12 @@ class Training:
         settings: Settings,
         device: str = "cpu",
     ) -> None:
-        self.network = network.to(device)
+        self.network = network.to(device).train()
         channels_last(network)
         self.mean = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.step = 0
         self._recipe, self._contents, self._styles = recipe, contents, styles
+        self._forms = _by_form(styles)
         self._settings, self._device = settings, device
         self._trained = [tensor for tensor in recipe.trained(network).parameters() if tensor.requires_grad]
         self._optimizer = torch.optim.Adam(self._trained, lr=settings.rate, fused=True)
@@ -182,29 +192,29 @@ class Training:
         return Progress(self.step, {name: term.detach() for name, term in terms.items()}, self._live(done))
 
     def _batch(self) -> tuple[Photos, list[Target]]:
-        """Return as many photos as styles, drawn by the seed and the step's number.
+        """Return photos and styles, half as many if they can be, drawn by the seed and the step's number.
 
-        All styles of a step have one shorter side, so that few are alone in their shape.
+        A style is larger than a photo's crop, and to encode it is work: so two photos share one. All styles of a step
+        have one form and one size, so that they are encoded at once.
         """
         count = self._settings.batch
         generator = np.random.default_rng((self._settings.seed, self.step))
         crops = generator.integers(_CROPS, size=count).tolist()
         photos = generator.integers(len(self._contents), size=count).tolist()
-        shares = np.array([share for _, share in self._styles])
-        groups = generator.choice(len(shares), count, p=shares / shares.sum()).tolist()
-        paintings = [int(generator.integers(len(self._styles[group][0]))) for group in groups]
+        shares = np.array([sum(share for _, share in styles) for styles in self._forms])
+        styles = self._forms[generator.choice(len(shares), p=shares / shares.sum())]
+        shares = np.array([share for _, share in styles])
+        paintings = generator.choice(len(shares), count // math.gcd(count, 2), p=shares / shares.sum()).tolist()
         side = int(generator.choice(sides(self._settings.crop)))
         drawn = _remembered(self._photos, list(zip(photos, crops, strict=True)), self._photos_anew)
-        styles = _remembered(
-            self._targets, [(*each, side) for each in zip(groups, paintings, strict=True)], self._targets_anew
-        )
+        targets = _remembered(self._targets, [(*styles[place][0], side) for place in paintings], self._targets_anew)
         clean = torch.stack([photo.picture for photo in drawn]) / 255
         seen = torch.stack([photo.seen for photo in drawn]) / 255
         grain = torch.Generator(self._device).manual_seed(int(generator.integers(1 << 62)))
         noise = torch.randn(clean.shape, generator=grain, device=self._device)
         level = _NOISE * torch.rand((count, 1, 1, 1), generator=grain, device=self._device)
         features = torch.stack([photo.features for photo in drawn])
-        return Photos(clean, seen + level * noise, features), styles
+        return Photos(clean, seen + level * noise, features), targets
 
     def _photos_anew(self, keys: Sequence[tuple[int, int]]) -> list[_Photo]:
         """Return crops of photos, the same each time, with their features."""

@@ -258,24 +258,25 @@ def convolutions(costs: Costs) -> float:
     return sum(layer.flops for layer in costs.layers if layer.op_type in CONVOLUTIONS) / 1e9
 
 
-def test_lite_takes_24_8_gflop():
+def test_lite_takes_25_gflop():
     costs = count_file(LITE / "stylize.onnx", SIZES)
-    assert convolutions(costs) == pytest.approx(24.8, abs=0.05)
-    assert costs.flops / 1e9 == pytest.approx(24.8, abs=0.1)
+    assert convolutions(costs) == pytest.approx(25.0, abs=0.05)
+    assert costs.flops / 1e9 == pytest.approx(25.1, abs=0.05)
 
 
 def test_lites_convolutions_are_those_of_its_network(lite):
-    """Each output position of a layer, by hand: 512 / scale squared."""
+    """Each output position of a layer, by hand: 512 / scale squared, and those beyond the edge that blurs read."""
     scales = {
         "encoder.conv1": 1, "encoder.down1": 2, "encoder.down2": 4, "encoder.res1": 4, "encoder.down3": 8,
         "encoder.res2": 8, "decoder.res1": 8, "decoder.res2": 8, "decoder.res3": 8, "decoder.up1": 4,
         "decoder.res4": 4, "decoder.up2": 2, "decoder.up3": 1, "decoder.out": 1,
     }  # fmt: skip
+    beyond = {"decoder.up1": 1, "decoder.up2": 1, "decoder.up3": 3}
     expected = 0
     for name, weight in lite.state_dict().items():
         if name.endswith(".weight"):
-            (scale,) = (scale for layer, scale in scales.items() if name.startswith(layer + "."))
-            expected += (512 // scale) ** 2 * weight.shape[0] * (2 * weight[0].numel() + 1)
+            ((layer, scale),) = (each for each in scales.items() if name.startswith(each[0] + "."))
+            expected += (512 // scale + 2 * beyond.get(layer, 0)) ** 2 * weight.shape[0] * (2 * weight[0].numel() + 1)
     costs = count_file(LITE / "stylize.onnx", SIZES)
     assert sum(layer.flops for layer in costs.layers if layer.op_type == "Conv") == expected
 
@@ -300,9 +301,9 @@ def test_every_operator_of_every_graph_has_a_rule(model, graph, precision, upsam
 
 @pytest.mark.parametrize("path", sorted((LITE / "int8").glob("*.onnx")), ids=lambda path: path.name)
 def test_every_operator_of_every_int8_graph_has_a_rule(path):
-    """Five ninths of three convolutions behind doublings are gone; blocks of 2x2 hold 6x6 weights for 5x5."""
+    """Five ninths of two convolutions behind doublings are gone; blocks of 2x2 hold 6x6 weights for 5x5."""
     fp32 = convolutions(count_file(LITE / f"{path.name.split('.')[0]}.onnx", SIZES))
-    behind_doublings = 2 * 9 * (128 * 64 * 128**2 + 64 * 32 * 256**2 + 32 * 16 * 512**2) / 1e9
+    behind_doublings = 2 * 9 * (128 * 64 * 128**2 + 64 * 32 * 256**2) / 1e9
     expected = fp32 - (0 if path.name.startswith("encode") else 5 / 9 * behind_doublings)
     assert expected <= convolutions(count_file(path, SIZES)) < 1.02 * expected
 
@@ -317,7 +318,8 @@ def test_every_operator_of_vgg19_in_int8_has_a_rule(graph, vgg19_dir):
         for side, channels in (("input", inputs), ("output", outputs)):
             low_and_high = np.stack([np.zeros(channels), np.ones(channels)]).astype(np.float32)
             ranges[f"{_graphs.convolution_name(convolution)}.{side}"] = low_and_high
-    for each in (BlockOutputPass(), QuantizeWeightsPass(), BoundActivationsPass(ranges), QuantizeActivationsPass()):
+    bounding = BoundActivationsPass(ranges, branches=False)
+    for each in (BlockOutputPass(), QuantizeWeightsPass(), bounding, QuantizeActivationsPass()):
         each(model)
     costs = count(ir.to_proto(model), SIZES)
     assert {layer.precision for layer in costs.layers if layer.op_type == "Conv"} == {"int8"}
@@ -326,7 +328,7 @@ def test_every_operator_of_vgg19_in_int8_has_a_rule(graph, vgg19_dir):
 
 def test_operations_grow_with_pictures_and_pixels():
     one, more = (count_file(LITE / "stylize.onnx", {"N": n, "H": h, "W": 512}) for n, h in ((1, 256), (3, 512)))
-    assert convolutions(more) == pytest.approx(6 * convolutions(one))
+    assert convolutions(more) == pytest.approx(6 * convolutions(one), rel=0.01)  # a frame around each grows by less
 
 
 def test_a_missing_size_is_named():

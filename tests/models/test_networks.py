@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import deepcopy
 
 import pytest
 import torch
@@ -97,6 +98,23 @@ def test_folding_the_ends_changes_nothing(name, request):
         torch.testing.assert_close(
             network.for_bytes().decoder(features), network.decoder(features) * 255, rtol=1e-4, atol=0.01
         )
+
+
+def test_lites_doublings_are_bilinear(lite):
+    """The convolutions read what is doubled by interpolation, and beyond its edge the last pixel again."""
+
+    def doubled(features: Tensor, layer: nn.Conv2d, beyond: int) -> Tensor:
+        large = nn.functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        padded = nn.functional.pad(large, (beyond,) * 4, mode="replicate")
+        return nn.functional.conv2d(padded, layer.weight, layer.bias).relu()
+
+    decoder = deepcopy(lite).double().decoder
+    features = torch.rand(2, 128, 3, 4).double()
+    with torch.no_grad():
+        half = decoder.res4(doubled(decoder.res3(decoder.res2(decoder.res1(features))), decoder.up1, 1))
+        whole = doubled(doubled(half, decoder.up2, 1), decoder.up3, 1 + 2)
+        expected = nn.functional.conv2d(whole, decoder.out.weight, decoder.out.bias) + 0.5
+        torch.testing.assert_close(decoder(features), expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["lite", "vgg19"])

@@ -154,6 +154,18 @@ def test_what_lies_in_the_grid_of_features_is_told_from_drawing_that_is_as_stron
     assert terms_of(flat, flat)["grid"] == 0
 
 
+def test_a_ghost_is_a_colour_that_spreads_from_an_edge(terms_of):
+    photo = torch.full((3, 64, 64), 0.2)
+    photo[:, :, 32:] = 0.8
+    ghost = photo.clone()
+    ghost[0, :, 32:40] = 0.5  # a red band is missing beside the edge
+    strokes = photo + 0.3 * (torch.arange(64) // 8 % 2)
+    assert terms_of(photo, photo)["ghosts"] == 0
+    assert terms_of(ghost, photo)["ghosts"] > 0.005
+    assert terms_of(strokes, photo)["ghosts"] < 1e-6  # of light alone
+    assert terms_of(ghost, ghost)["ghosts"] < 1e-3
+
+
 def test_what_spoils_a_photo_is_not_to_be_seen(narrow_teacher, china, flower):
     network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
     clean = torch.tensor(china[:64, :64]).permute(2, 0, 1)[None] / 255
@@ -221,6 +233,26 @@ def test_dead_channels_are_counted(lite):
     assert watch.shares()["encoder.conv1"] <= 0.75
     watch.restart()
     assert watch.shares()["encoder.conv1"] == 0
+
+
+def test_a_channel_that_its_blur_leaves_below_0_everywhere_is_dead():
+    """Single outputs of the convolution above 0 do not make it alive: the ReLU reads the blurred ones."""
+    network = Lite()
+    features = torch.zeros(1, 128, 4, 4)
+    with torch.no_grad():
+        for layer in (network.decoder.up1, network.decoder.res3.b):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        network.decoder.up1.weight[:, 0, 1, 1] = 1
+        network.decoder.up1.bias[:] = torch.linspace(-0.9, 0.9, 64)
+        watch = Watch(network)
+        features[:, 0, 2, 2] = 1
+        for residual in (network.decoder.res1, network.decoder.res2):
+            residual.b.weight.zero_()
+            residual.b.bias.zero_()
+        network.decoder(features)
+    peak = 9 / 16  # of the blurred square of 2x2 ones
+    assert watch.shares()["decoder.up1"] == pytest.approx(np.mean(np.linspace(-0.9, 0.9, 64) > -peak))
 
 
 def test_a_revived_channel_changes_nothing_at_first_and_learns_then():

@@ -6,11 +6,14 @@ from adain_export.passes.contract_shapes import ContractShapesPass
 from adain_export.passes.explicit_rounding import ExplicitRoundingPass
 from adain_export.passes.half_precision import HalfPrecisionPass
 from adain_export.passes.quantize_activations import QuantizeActivationsPass
+from adain_export.passes.quantize_blurs import QuantizeBlursPass
 from adain_export.passes.quantize_weights import QuantizeWeightsPass
+from adain_export.passes.repeat_edges import RepeatEdgesPass
 from adain_export.passes.report_ranges import ReportRangesPass
 from adain_export.passes.shared_weights import SharedWeightsPass
 from adain_export.passes.uint8_activations import Uint8ActivationsPass
 from adain_export.passes.upsample_phases import UpsamplePhasesPass
+from adain_export.passes.upsample_smooth import UpsampleSmoothPass
 from adain_export.passes.upsample_transposed import UpsampleTransposedPass
 
 __all__ = [
@@ -20,10 +23,13 @@ __all__ = [
     "ExplicitRoundingPass",
     "HalfPrecisionPass",
     "QuantizeActivationsPass",
+    "QuantizeBlursPass",
     "QuantizeWeightsPass",
+    "RepeatEdgesPass",
     "ReportRangesPass",
     "SharedWeightsPass",
     "Uint8ActivationsPass",
     "UpsamplePhasesPass",
+    "UpsampleSmoothPass",
     "UpsampleTransposedPass",
 ]

@@ -14,6 +14,7 @@ __all__ = [
     "MOVERS",
     "activations",
     "add_constant",
+    "blur_behind",
     "constant",
     "convolution_name",
     "convolutions",
@@ -56,22 +57,35 @@ def reader(value: ir.Value) -> ir.Node:
     return reader(node.outputs[0]) if node.op_type in MOVERS else node
 
 
+def blur_behind(convolution: ir.Node) -> list[ir.Node]:
+    """Return the two means of neighbours that blur what a convolution gives, [1 2 1] / 4 each way; none if not."""
+    means: list[ir.Node] = []
+    node = next((use.node for use in convolution.outputs[0].uses()), None)
+    while node is not None and node.op_type == "AveragePool":
+        means.append(node)
+        node = next((use.node for use in node.outputs[0].uses()), None)
+    return means
+
+
 def activations(graph: ir.Graph) -> dict[str, ir.Value]:
     """Return the values, all float (N, C, h, w), whose ranges int8 needs, by names that all graphs of a model share.
 
     ``NAME.output`` is what the convolution NAME gives, behind its Relu if it has one, unless that is the picture;
-    ``NAME.input`` is what it reads, before it is moved, unless that is a picture or the output of a Relu.
+    ``NAME.input`` is what it reads, before it is moved, unless that is a picture, the output of a Relu or of another
+    convolution. ``NAME.smooth.output`` is what NAME gives after a blur and a Relu.
     """
     found: dict[str, ir.Value] = {}
     for convolution in convolutions(graph):
         name, read, output = convolution_name(convolution), source(convolution), convolution.outputs[0]
-        if producer(read).op_type not in {"Cast", "Relu"}:
+        if producer(read).op_type not in {"Cast", "Relu", *CONVOLUTIONS}:
             found[f"{name}.input"] = read
         after = reader(output)
         if after.op_type == "Relu":
             found[f"{name}.output"] = after.outputs[0]
-        elif after.op_type == "Add":
+        elif after.op_type in {"Add", "AveragePool", "Conv"}:
             found[f"{name}.output"] = output
+        if blur := blur_behind(convolution):
+            found[f"{name}.smooth.output"] = reader(blur[-1].outputs[0]).outputs[0]
     return found
 
 
@@ -97,7 +111,7 @@ def insert(
     value: ir.Value,
     constants: Sequence[ir.Value],
     name: str,
-    attributes: Mapping[str, int] | None = None,
+    attributes: Mapping[str, int | str | Sequence[int]] | None = None,
     uses: Sequence[tuple[ir.Node, int]] | None = None,
 ) -> ir.Value:
     """Insert a node behind the producer of the value that it reads; return its output.

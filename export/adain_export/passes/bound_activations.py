@@ -41,29 +41,39 @@ class BoundActivationsPass(ir.passes.InPlacePass):
     2. A Relu behind a convolution: s is the high end of its range / 255. The bias before it loses 128 s, and a Clip
        replaces it. What is neither a convolution nor a residual addition reads the sum of it and 128 s.
     3. A residual addition: if a convolution reads the sum, the middle of each channel's range is subtracted from it, in
-       the bias of the branch's last convolution. The branch is clipped; its s is its furthest number / 127.
+       the bias of the branch's last convolution. If so asked, the branch is clipped; s is its furthest number / 127.
     4. Any other value that a convolution reads, which is AdaIN's output: an Add subtracts each channel's middle.
-    5. What a convolution reads of 3 and 4 is clipped; s is the furthest number of any channel / 127.
-    6. The picture that the last convolution gives, in 0..255: the bias loses 128; s is 1. An Add of 128 replaces the
-       Clip before the last Cast.
+    5. What a convolution gives to a blur, which ``QuantizeBlursPass`` made a convolution: the middle of each channel's
+       range is subtracted from it, in its bias.
+    6. What a convolution reads of 3 to 5 is clipped; s is the furthest number of any channel / 127.
+    7. The picture that the last convolution gives stays: it is rounded to uint8 in any case.
     """
 
-    def __init__(self, ranges: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take the ranges of ``activations`` by name, each float32 (2, C): the channels' low and high ends."""
+    def __init__(self, ranges: Mapping[str, NDArray[np.float32]], *, branches: bool) -> None:
+        """Say how far activations reach, and whether residual branches are clipped.
+
+        Args:
+            ranges: of ``activations`` by name, each float32 (2, C): the channels' low and high ends.
+            branches: whether what is added to a residual sum is clipped as well. It loses digits, but ONNX Runtime
+                multiplies in int8 only where a convolution's output is int8.
+
+        """
         super().__init__()
         self.ranges = ranges
+        self.branches = branches
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Apply the rules."""
-        _Bounding(model.graph, self.ranges).apply()
+        _Bounding(model.graph, self.ranges, branches=self.branches).apply()
         return ir.passes.PassResult(model, modified=True)
 
 
 class _Bounding:
     """One graph on its way. ``offsets`` tells what is subtracted from the channels of a value, a number or (C,)."""
 
-    def __init__(self, graph: ir.Graph, ranges: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(self, graph: ir.Graph, ranges: Mapping[str, NDArray[np.float32]], *, branches: bool) -> None:
         self.graph = graph
+        self.branches = branches
         self.convolutions = convolutions(graph)
         self.ranges = {name: ranges[name].astype(np.float64) for name in activations(graph)}
         self.names = {value: name for name, value in activations(graph).items()}
@@ -79,8 +89,8 @@ class _Bounding:
                 self._give_relu(convolution, after)
             elif after in self.residuals:
                 self._give_branch(convolution, after)
-            else:
-                self._give_picture(convolution, after)
+            elif after.op_type in CONVOLUTIONS:
+                self._give_blur(convolution)
 
     def _read(self, convolution: ir.Node) -> None:
         read = source(convolution)
@@ -92,8 +102,7 @@ class _Bounding:
             if read not in self.offsets:
                 read = self._shifted(read, (low + high) / 2, f"{name}_centred")
             read = self._clipped(read, _scale((high - low).max() / 2, _HALF - 1), _moves(read))
-        gains = _gains(convolution)
-        self._add_to_bias(convolution, gains @ np.broadcast_to(self.offsets[read], gains.shape[1:]))
+        self._add_to_bias(convolution, _given_constant(convolution, self.offsets[read]))
 
     def _give_relu(self, convolution: ir.Node, relu: ir.Node) -> None:
         _, high = self.ranges[f"{convolution_name(convolution)}.output"]
@@ -116,15 +125,15 @@ class _Bounding:
         offset = middle - self.offsets.get(skip, 0)
         self._add_to_bias(convolution, -offset)
         self.offsets[total] = middle
-        self._clipped(branch, _scale(max((high - offset).max(), (offset - low).max()), _HALF - 1))
+        if self.branches:
+            self._clipped(branch, _scale(max((high - offset).max(), (offset - low).max()), _HALF - 1))
 
-    def _give_picture(self, convolution: ir.Node, rounding: ir.Node) -> None:
-        self._add_to_bias(convolution, -_HALF)
-        self._clipped(convolution.outputs[0], 1)
-        ((clip, _),) = rounding.outputs[0].uses()
-        whole = self._shifted(rounding.outputs[0], -_HALF, "picture")
-        clip.outputs[0].replace_all_uses_with(whole)
-        self.graph.remove(clip, safe=True)
+    def _give_blur(self, convolution: ir.Node) -> None:
+        low, high = self.ranges[f"{convolution_name(convolution)}.output"]
+        middle = (low + high) / 2
+        self._add_to_bias(convolution, -middle)
+        self.offsets[convolution.outputs[0]] = middle
+        self._clipped(convolution.outputs[0], _scale((high - low).max() / 2, _HALF - 1))
 
     def _clipped(self, value: ir.Value, scale: float, uses: Sequence[tuple[ir.Node, int]] | None = None) -> ir.Value:
         """Return what readers find in place of a value: clipped to what int8 holds at this scale."""
@@ -152,14 +161,14 @@ class _Bounding:
         convolution.replace_input_with(2, add_constant(self.graph, f"{convolution_name(convolution)}.bias", bias))
 
 
-def _gains(convolution: ir.Node) -> _Channels:
-    """Return how much of a constant on each input channel each output channel gets, (O, I)."""
+def _given_constant(convolution: ir.Node, offset: float | _Channels) -> _Channels:
+    """Return what a convolution gives of a constant on each input channel, a number or (I,), less its bias, (O,)."""
     stored, scales = (constant(value) for value in producer(convolution.inputs[1]).inputs[:2])
     sums = stored.sum((2, 3), dtype=np.float64)
     if convolution.op_type == "ConvTranspose":  # of stride 2: a quarter of the taps fall on each output
         sums = sums.T / 4
-    gains: _Channels = sums * scales.astype(np.float64)[:, None]
-    return gains
+    gains: _Channels = sums * scales.astype(np.float64)[:, None]  # (O, I), or (O, 1) of a depthwise convolution
+    return gains[:, 0] * offset if gains.shape[1] == 1 else gains @ np.broadcast_to(offset, gains.shape[1:])
 
 
 def _scale(furthest: float, levels: int) -> float:

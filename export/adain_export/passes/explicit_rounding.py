@@ -20,8 +20,8 @@ class ExplicitRoundingPass(ir.passes.InPlacePass):
 
     1. Constants in float16 become float32.
     2. Behind a Cast to float16 stands one to float32.
-    3. Behind a convolution and an addition of float16 stand one to float16 and one to float32. Other operators only
-       choose among the numbers that they read.
+    3. Behind a convolution, an addition and a mean of neighbours of float16 stand one to float16 and one to float32.
+       Other operators only choose among the numbers that they read.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -37,7 +37,7 @@ class ExplicitRoundingPass(ir.passes.InPlacePass):
                 halves.add(insert("Cast", output, [], f"{output.name}_single", {"to": ir.DataType.FLOAT}))
             elif node.op_type != "Cast" and node.inputs[0] in halves:
                 output.type = _FLOAT
-                halves.add(_rounded(output) if node.op_type in {"Add", "Conv"} else output)
+                halves.add(_rounded(output) if node.op_type in {"Add", "AveragePool", "Conv"} else output)
         return ir.passes.PassResult(model, modified=bool(halves))
 
 

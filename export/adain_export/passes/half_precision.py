@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from adain_export.passes._graphs import MOVERS, add_constant, constant, given, insert, producer, source
+from adain_export.passes._graphs import MOVERS, add_constant, blur_behind, constant, given, insert, producer, source
 from adain_models.errors import AdainError
 from adain_models.half import LARGEST, rounded
 
@@ -15,7 +15,9 @@ __all__ = ["LARGEST", "HalfPrecisionPass"]
 
 _MIDDLE = 128
 
-_KEPT = MOVERS | {"Add", "Relu"}  # operators that are float16 where all that they read is
+_BLURRED = LARGEST / 4
+
+_KEPT = MOVERS | {"Add", "AveragePool", "Relu"}  # operators that are float16 where all that they read is
 
 
 class HalfPrecisionPass(ir.passes.InPlacePass):
@@ -25,7 +27,7 @@ class HalfPrecisionPass(ir.passes.InPlacePass):
        it gains as much. The rounding of that one's weights then costs by contrast, not by brightness.
     2. A convolution reads and gives float16; its weights and its bias become float16, under their old names. What
        rounding takes from one tap of a filter it gives to the next smaller: smooth inputs find the filter's whole sum.
-    3. Float16 are also a Relu and a residual addition of float16, and what only moves it.
+    3. Float16 are also a Relu, a blur and a residual addition of float16, and what only moves it.
     4. Everything else stays float32: AdaIN's statistics, scale, shift and region weights, and the rounding of the
        picture, since halves above 128 are 1/8 apart. One Cast stands before all that read the same value.
     5. A Relu becomes a Clip, from 0. AdaIN's output gets a Clip before it is cast to float16: one bright spot on n flat
@@ -33,6 +35,7 @@ class HalfPrecisionPass(ir.passes.InPlacePass):
     6. They clip to ``LARGEST``, so that no convolution reads infinity and subtracts it from infinity. For the longest
        residual sum, of T terms, to stay finite without a Clip of its own, what is a term is clipped to
        ``LARGEST`` / (T + 1), and what the last convolution of a residual branch reads to what keeps the branch there.
+       What a convolution gives to a blur, sums of four, is clipped to ``LARGEST`` / 4 either way.
 
     In TensorRT-RTX 1.7 each Clip is the end of a kernel that is there anyway, the convolution's or AdaIN's; behind a
     residual addition it would be a kernel, or change the convolution's. What the last convolution gives may be
@@ -65,6 +68,8 @@ class _Halving:
                 self._lower_input(node)
                 self._lower_constants(node)
                 self._mark(node.outputs[0])
+                if blur_behind(node):
+                    self._mark(self._clipped(node.outputs[0], -_BLURRED, _BLURRED, np.float16))
             elif node.op_type in _KEPT and all(value in self.halves for value in node.inputs if _is_computed(value)):
                 self._keep(node)
             else:

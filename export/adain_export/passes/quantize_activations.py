@@ -1,11 +1,11 @@
-"""Store the bounded activations of a graph as int8."""
+"""Store the bounded activations of a graph as int8, the picture that it gives as uint8."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
-from adain_export.passes._graphs import MOVERS, add_constant, constant, given, insert, reader
+from adain_export.passes._graphs import MOVERS, add_constant, constant, given, insert, producer
 
 __all__ = ["ZERO_POINT", "QuantizeActivationsPass"]
 
@@ -23,8 +23,9 @@ class QuantizeActivationsPass(ir.passes.InPlacePass):
     1. A Clip to -128 s .. 127 s becomes QuantizeLinear by the scale s, whose saturation does the same.
     2. What only moves numbers behind it (Pad, MaxPool, Resize, Transpose) moves int8.
     3. DequantizeLinear stands before what does more; one for all that read the same value.
-    4. A Round of what is quantised by the scale 1, and only moved since, goes.
-    5. The zero point of all is one initializer, int8 0.
+    4. The zero point of all is one initializer, int8 0.
+    5. The Round, Clip and Cast that make the picture uint8 become QuantizeLinear by the scale 1 and the zero point
+       uint8 0, which stands before what only moves numbers.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -39,7 +40,10 @@ class QuantizeActivationsPass(ir.passes.InPlacePass):
             clip.outputs[0].replace_all_uses_with(stored)
             graph.remove(clip, safe=True)
             _dequantize(graph, stored, scale, zero)
-        return ir.passes.PassResult(model, modified=bool(clips))
+        pictures = [value for value in graph.outputs if value.dtype == ir.DataType.UINT8]
+        for picture in pictures:
+            _store_picture(graph, picture)
+        return ir.passes.PassResult(model, modified=bool(clips or pictures))
 
 
 def _is_int8(clip: ir.Node) -> bool:
@@ -60,8 +64,23 @@ def _dequantize(graph: ir.Graph, stored: ir.Value, scale: ir.Value, zero: ir.Val
     readers = [use for use in stored.uses() if use.node.op_type not in _MOVERS]
     if not readers:
         return
-    value = insert("DequantizeLinear", stored, [scale, zero], f"{stored.name}_float", uses=readers)
-    rounding = reader(value)
-    if rounding.op_type == "Round" and constant(scale) == 1:
-        rounding.outputs[0].replace_all_uses_with(given(rounding.inputs[0]))
-        graph.remove(rounding, safe=True)
+    insert("DequantizeLinear", stored, [scale, zero], f"{stored.name}_float", uses=readers)
+
+
+def _store_picture(graph: ir.Graph, picture: ir.Value) -> None:
+    """Apply rule 5."""
+    cast = producer(picture)
+    clip = producer(cast.inputs[0])
+    rounding = producer(clip.inputs[0])
+    moved = value = given(rounding.inputs[0])
+    while producer(value).op_type in MOVERS | {"Reshape", "Unsqueeze"}:
+        value.type = None  # it was float
+        value = given(producer(value).inputs[0])
+    constants = [
+        add_constant(graph, "picture_scale", np.array(1, np.float32)),
+        add_constant(graph, "picture_zero_point", np.array(0, np.uint8)),
+    ]
+    insert("QuantizeLinear", value, constants, f"{value.name}_stored")
+    graph.outputs[list(graph.outputs).index(picture)] = moved
+    graph.remove([cast, clip, rounding], safe=True)
+    moved.name, moved.type, moved.shape = picture.name, picture.type, picture.shape

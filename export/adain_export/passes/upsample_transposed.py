@@ -22,11 +22,12 @@ class UpsampleTransposedPass(ir.passes.InPlacePass):
     A row enlarged twice by repetition, then filtered by three taps, is the row filtered by four, their steps half a
     pixel: a transposed convolution, whose taps are sums of the three.
 
-    1. Resize to twice the size, nearest, then Pad by 1, reflecting, become Pad by 1 that repeats the edge: what the
-       enlarged picture reflects at its edge is the edge's own copy.
+    1. Resize to twice the size, nearest, then Pad, by 1 that reflects or by any number that repeats the edge, become
+       Pad by half as much that repeats the edge: what the enlarged picture reflects next to its edge is the edge's own
+       copy.
     2. The 3x3 convolution of stride 1 that reads it, weights (O, I, 3, 3), becomes a transposed one of stride 2,
-       weights (I, O, 4, 4), under their old name; the taps are summed in float64. Its own padding of 3 leaves out the
-       outputs beyond the picture.
+       weights (I, O, 4, 4), under their old name; the taps are summed in float64. Its own padding leaves out the
+       outputs that the convolution did not give.
     3. A Resize that another node reads too stays, and what reads it.
     """
 
@@ -47,6 +48,7 @@ def _reads_enlarged(convolution: ir.Node) -> bool:
     return (
         resize.op_type == "Resize"
         and resize.attributes["mode"].as_string() == "nearest"
+        and (pad.attributes["mode"].as_string() == "edge" or _beyond(pad) == 1)
         and all(len(value.uses()) == 1 and not value.is_graph_output() for value in (resize.outputs[0], pad.outputs[0]))
     )
 
@@ -54,15 +56,28 @@ def _reads_enlarged(convolution: ir.Node) -> bool:
 def _change(graph: ir.Graph, convolution: ir.Node) -> None:
     pad = producer(convolution.inputs[0])
     resize = producer(pad.inputs[0])
+    beyond = _beyond(pad)
+    before = (beyond + 1) // _FACTOR  # of it, in the picture
     pad.replace_input_with(0, resize.inputs[0])
+    sides = add_constant(graph, f"{pad.outputs[0].name}_sides", np.array([0, 0, before, before] * 2, np.int64))
+    pad.replace_input_with(1, sides)
     pad.attributes["mode"] = ir.AttrString("mode", "edge")
     graph.remove(resize, safe=True)
 
     read, old, bias = convolution.inputs
     weight = add_constant(graph, str(given(old).name), _transposed(constant(old)))
-    attributes = {"kernel_shape": [_FACTOR * 2] * 2, "strides": [_FACTOR] * 2, "pads": [3] * 4}
+    attributes = {
+        "kernel_shape": [_FACTOR * 2] * 2,
+        "strides": [_FACTOR] * 2,
+        "pads": [_FACTOR * (before + 1) - beyond] * 4,
+    }
     transposed = ir.node("ConvTranspose", [read, weight, bias], attributes, name=convolution.name)
     replace(convolution, transposed)
+
+
+def _beyond(pad: ir.Node) -> int:
+    """Return by how much a picture is padded, the same on every side."""
+    return int(constant(pad.inputs[1])[-1])
 
 
 def _transposed(weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -159,6 +159,8 @@ def command(
         raise AdainError("--device cuda: PyTorch finds no CUDA device here")
     if not resume and (output / training.STATE_NAME).exists():
         raise AdainError(f"{output}: holds a run already; go on with --resume, or name another directory")
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")  # of covariances, whose errors are averaged over positions
     unlimited = steps is None and minutes is not None
     settings = training.Settings(
         steps or (sys.maxsize if unlimited else _STEPS), batch, size, rate, seed, fresh, minutes or math.inf
