@@ -15,7 +15,6 @@ from adain_bench.floor import Floor, Peaks, floor, measure_cpu, measure_cuda
 from adain_bench.record import Result
 from adain_export.engine_graph import engine_graph
 from adain_models import store
-from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.backends import BACKENDS
 from adain_rt.backends.onnxruntime import graph_path
@@ -54,8 +53,9 @@ def with_floor(results: Iterable[Result], peaks: Mapping[str, Peaks], models: Se
         directory = directories[str(params["model"])]
         try:
             floors = [floor(graph_costs(directory, graph, *run_as), peaks[device]) for graph in graphs]
-        except AdainError as error:  # such as a precision that no rate was measured of
-            yield replace(result, extra_info={**result.extra_info, "no_floor": str(error)})
+        except Exception as error:  # such as a precision that no rate was measured of, or a graph that has no fp16
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            yield replace(result, extra_info={**result.extra_info, "no_floor": why})
             continue
         least = sum(each.seconds for each in floors)
         share = least / float(np.median((result.gpu_times or result.times).flat))

@@ -82,7 +82,7 @@ def steps(backends: Sequence[str], folder: Path, *, rehearse: bool) -> Iterator[
     rest = 10 if rehearse else 90  # of what takes minutes on a processor, the beginning
     narrow = ("8",) if rehearse else ()
     yield Step("network", 50 * patience, (sys.executable, "-m", "adain_bench.paper", str(folder), *narrow))
-    yield Step("tests", 110 * patience, (*pytest, "-k", "not compiled", junit))
+    yield Step("tests", 150 * patience, (*pytest, "-k", "not compiled", junit))
     yield Step("exactness", 30 * patience, (*_COMMAND, "exactness", *models, *chosen, "--size", size))
     yield Step("latency", 60 * patience, (*_COMMAND, "latency", *models, *chosen, "--size", size, "--floor", *timing))
     yield Step("throughput", 30 * patience, (*_COMMAND, "throughput", *chosen, "--size", size, *timing))

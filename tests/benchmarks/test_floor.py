@@ -7,9 +7,11 @@ import time
 import pytest
 import torch
 
+from adain_bench import against_floor
 from adain_bench import floor as module
 from adain_bench.costs import Costs, Group, Layer, count_file
 from adain_bench.floor import Peak, Peaks, floor, measure_cpu, measure_cuda, rates
+from adain_bench.record import Result, Times
 from adain_models import store
 from adain_models.errors import AdainError
 
@@ -126,6 +128,17 @@ def test_rates_on_a_gpu_are_of_random_numbers(monkeypatch):
     assert peaks.copy.rate == 2048
     assert len(seen) == 11
     assert all(tensor.float().std() > 0.5 for tensor in seen)
+
+
+def test_a_floor_that_cannot_be_counted_leaves_the_times_and_says_why(monkeypatch):
+    def fails(*_: object) -> Costs:
+        raise ValueError("no such operator\nat all")
+
+    monkeypatch.setattr(against_floor, "graph_costs", fails)
+    params = {"model": "lite", "backend": "onnxruntime", "precision": "fp32", "size": 64, "batch": 1}
+    result = Result("latency", "a", {**params, "style_encoding": "excluded"}, Times(((0.1,),)))
+    (kept,) = against_floor.with_floor([result], {"cpu": PEAKS}, ["lite"])
+    assert (kept.times, kept.extra_info) == (result.times, {"no_floor": "no such operator"})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -7,6 +7,7 @@ channels. Halves in, float32 sums, halves out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import triton
@@ -19,6 +20,8 @@ from adain_rt.pytorch.maps import CHANNELS
 
 __all__ = ["Direct", "convolve", "convolve_out"]
 
+_STAGES = 4  # of blocks that are on their way
+_HOPPERS = 226 << 10
 _PROGRAMS = 128  # fewer leave multiprocessors idle: smaller blocks then
 
 _MODES = {"none": 0, "reflect": 1, "replicate": 2}
@@ -153,19 +156,28 @@ def _launch(
     x: Tensor, by: Direct, y: Tensor, size: tuple[int, int], out: tuple[int, int], doubled: bool, skip: Tensor | None
 ) -> None:
     _, inputs, outputs = by.weight.shape
-    picture = y.dtype == torch.uint8
     pixels = out[0] * out[1]
     block_k = next(each for each in (64, 32, 16) if inputs % each == 0)
     block_n = next(each for each in (128, 64, 32, 16) if outputs % each == 0)
     block_m = 128
     if triton.cdiv(pixels, block_m) * (outputs // block_n) * x.shape[0] < _PROGRAMS:
         block_m, block_n = 64, min(block_n, 64)
+    halves = block_k * (block_m + block_n)  # of a stage
     grid = (triton.cdiv(pixels, block_m), outputs // block_n, x.shape[0])
     other = x if skip is None else skip
     _convolve[grid](
         x, by.weight, by.bias, other, y, *out, *size, *_strides(x)[:2], *_strides(other), XC=x.stride(3),
-        VALID=by.valid, I=inputs, O=outputs,
-        DOWN=by.kernel[0], ACROSS=by.kernel[1], STRIDE=by.stride, PADDING=by.padding, MODE=_MODES[by.mode],
-        DOUBLE=doubled, RELU=by.relu, SKIP=skip is not None, PICTURE=picture, MOST=LARGEST,
-        BM=block_m, BN=block_n, BK=block_k, num_warps=8 if block_m * block_n >= 128 * 128 else 4, num_stages=4,
+        VALID=by.valid, I=inputs, O=outputs, DOWN=by.kernel[0], ACROSS=by.kernel[1], STRIDE=by.stride,
+        PADDING=by.padding, MODE=_MODES[by.mode], DOUBLE=doubled, RELU=by.relu, SKIP=skip is not None,
+        PICTURE=y.dtype == torch.uint8, MOST=LARGEST, BM=block_m, BN=block_n, BK=block_k,
+        num_warps=8 if block_m * block_n >= 128 * 128 else 4,
+        num_stages=max(1, min(_STAGES, _shared_bytes(x.device.type) // (2 * halves))),
     )  # fmt: skip
+
+
+@cache
+def _shared_bytes(device: str) -> int:
+    """Return how much shared memory a program may have, but for a little."""
+    if device != "cuda":
+        return _HOPPERS
+    return int(triton.runtime.driver.active.utils.get_device_properties(0)["max_shared_mem"]) - 2048
