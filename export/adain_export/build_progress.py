@@ -67,23 +67,27 @@ def build_progress(trt: Any, label: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _signals_noted() -> Iterator[list[int]]:
+def _signals_noted() -> Iterator[list[signal.Signals]]:
     """Keep signals to end for the end of the block, in the list: what they raise is lost in the library's callbacks."""
-    noted: list[int] = []
+    noted: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():  # which alone may say what signals do
         yield noted
         return
-    before = {number: signal.signal(number, lambda number, _: noted.append(number)) for number in _SIGNALS}
+    before = {
+        number: signal.signal(number, lambda number, _: noted.append(signal.Signals(number))) for number in _SIGNALS
+    }
     try:
         yield noted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if noted:
+        if noted and callable(handler := before[noted[0]]):
+            handler(noted[0], None)  # at once: a raised signal may be answered some instructions later
+        elif noted:
             signal.raise_signal(noted[0])
 
 
-def _monitor(trt: Any, bar: Any, noted: list[int]) -> Any:
+def _monitor(trt: Any, bar: Any, noted: list[signal.Signals]) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the base is known at run time
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)  # as its binding asks

@@ -20,13 +20,12 @@ from adain_rt.pytorch.maps import Map, Restyle
 
 pytestmark = pytest.mark.gpu
 
-triton = pytest.importorskip("triton")
-
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _gpu() -> None:
+    pytest.importorskip("triton")
     if not INTERPRETED and not torch.cuda.is_available():
         pytest.skip("this PyTorch sees no GPU")
 

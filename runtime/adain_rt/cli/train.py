@@ -155,12 +155,9 @@ def command(
         from adain_models import checkpoint, training
     if size % 16:
         raise AdainError(f"--size {size}: must be a multiple of 16")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise AdainError("--device cuda: PyTorch finds no CUDA device here")
     if not resume and (output / training.STATE_NAME).exists():
         raise AdainError(f"{output}: holds a run already; go on with --resume, or name another directory")
-    if device == "cuda":
-        torch.set_float32_matmul_precision("high")  # of covariances, whose errors are averaged over positions
+    _prepare(device)
     unlimited = steps is None and minutes is not None
     settings = training.Settings(
         steps or (sys.maxsize if unlimited else _STEPS), batch, size, rate, seed, fresh, minutes or math.inf
@@ -194,6 +191,21 @@ def command(
     if run.step % every:
         keep()
     click.echo(f"{output / store.WEIGHTS_NAME}: {run.step} steps")
+
+
+def _prepare(device: str) -> None:
+    """Make PyTorch ready for a device.
+
+    Raises:
+        AdainError: it is not there.
+
+    """
+    import torch
+
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise AdainError("--device cuda: PyTorch finds no CUDA device here")
+        torch.set_float32_matmul_precision("high")  # of covariances, whose errors are averaged over positions
 
 
 def _recipe(network: Network, teacher: Path | None, device: str, weights: dict[str, float]) -> Recipe:
