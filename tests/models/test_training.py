@@ -160,7 +160,7 @@ def test_a_ghost_is_a_colour_that_spreads_from_an_edge(terms_of):
     ghost = photo.clone()
     ghost[0, :, 32:40] = 0.5  # a red band is missing beside the edge
     strokes = photo + 0.3 * (torch.arange(64) // 8 % 2)
-    assert terms_of(photo, photo)["ghosts"] == 0
+    assert terms_of(photo, photo)["ghosts"] < 1e-9
     assert terms_of(ghost, photo)["ghosts"] > 0.005
     assert terms_of(strokes, photo)["ghosts"] < 1e-6  # of light alone
     assert terms_of(ghost, ghost)["ghosts"] < 1e-3
@@ -176,7 +176,7 @@ def test_what_spoils_a_photo_is_not_to_be_seen(narrow_teacher, china, flower):
         return recipe.terms(network, Photos(clean, seen, recipe.features(clean)), [style])["noise"].item()
 
     assert term(clean) < 1e-5
-    assert term(clean + noise) > 1.5 * term(clean + noise / 2) > 0
+    assert term(clean + noise) > 1.2 * term(clean + noise / 2) > 0  # it is kept down, and not in proportion
 
 
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(joint, tmp_path):
