@@ -89,12 +89,12 @@ _LOGGED = 50  # steps between two lines of the log
 @click.option(
     "--style-weight",
     type=click.FloatRange(min=0),
-    help="Of means and deviations in the loss; content has 1.  [default: 50 with a teacher, 10 without]",
+    help="Of means and deviations in the loss; content has 1.  [default: 18 with a teacher, 10 without]",
 )
 @click.option(
     "--texture-weight",
     type=click.FloatRange(min=0),
-    help="Of the correlations between channels in the loss; with a teacher only.  [default: 10]",
+    help="Of the correlations between channels in the loss; with a teacher only.  [default: 9]",
 )
 @click.option(
     "--unrest-weight",
