@@ -46,15 +46,15 @@ def crop(picture: Pixels, side: int, generator: np.random.Generator, permuted: f
     shorter = min(picture.shape[:2])
     largest = min(LARGEST, shorter)
     angle = generator.uniform(0, 2 * math.pi)
-    room = side * (abs(math.cos(angle)) + abs(math.sin(angle)))  # of the upright square around the turned one
-    if generator.random() >= turned or room > largest:
-        angle, room = 0, side
+    upright = side * (abs(math.cos(angle)) + abs(math.sin(angle)))  # the side of the square around the turned one
+    margin = math.ceil((upright - side) / 2) + 1  # and a pixel, which the interpolation at the corners reads
+    if generator.random() >= turned or side + 2 * margin > largest:
+        angle = margin = 0
+    room = side + 2 * margin
     scale = math.exp(generator.uniform(math.log(room), math.log(max(largest, room))))
     cut = min(1, room / scale) * shorter  # side of the upright square in the picture's own pixels
-    size = round(room)
-    pixels = _resized(picture, (cut, cut), (size, size), generator)
+    pixels = _resized(picture, (cut, cut), (room, room), generator)
     if angle:
-        margin = (size - side) // 2
         around = Image.fromarray(pixels).rotate(math.degrees(angle), Image.Resampling.BICUBIC)
         pixels = np.asarray(around)[margin : margin + side, margin : margin + side]
     return _varied(pixels, generator, permuted)
