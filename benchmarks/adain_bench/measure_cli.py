@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -41,13 +40,6 @@ def _several(option: str, name: str, kind: Any, default: Sequence[Any], metavar:
         callback=lambda ctx, param, values: tuple(dict.fromkeys(values)),  # noqa: ARG005 - click's interface
         help=text,
     )
-
-
-def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """Refuse nan, which click's FloatRange lets through."""
-    if math.isnan(value):
-        raise click.BadParameter("nan is no number.", ctx, param)
-    return value
 
 
 _models = _several(
@@ -95,7 +87,7 @@ def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[.
     """
 
     @click.option(
-        "--seconds", type=click.FloatRange(0.01, 3600), callback=_finite, default=seconds, show_default=True,
+        "--seconds", type=click.FloatRange(0.01, 3600), callback=options.finite, default=seconds, show_default=True,
         metavar="S", help="Time each case for so long, after it has warmed up.",
     )  # fmt: skip
     @click.option(
@@ -216,7 +208,7 @@ def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
 
 @click.command("gpu")
 @click.option(
-    "--minutes", type=click.FloatRange(0.1, 60), callback=_finite, default=6, show_default=True, metavar="M",
+    "--minutes", type=click.FloatRange(0.1, 60), callback=options.finite, default=6, show_default=True, metavar="M",
     help="All of it ends by then.",
 )  # fmt: skip
 @click.option("--rehearse", is_flag=True, help="Short and small, and without a GPU too: to see that each step works.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
@@ -88,6 +89,13 @@ def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, stylizer=Stylizer(model, backend, precision, settings), **kwargs)
 
     return wrapped
+
+
+def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse nan, which click's FloatRange lets through, and infinity."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value:g} is no number.", ctx, param)
+    return value
 
 
 def share(ctx: click.Context, param: click.Parameter, value: float) -> float:

@@ -73,6 +73,7 @@ _LOGGED = 50  # steps between two lines of the log
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
+    callback=options.finite,
     help="When the run is over, by the clock; the rate falls over them.",
 )
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs of pictures in a step.")
@@ -85,20 +86,30 @@ _LOGGED = 50  # steps between two lines of the log
     help="Side of a photograph's crop in pixels, a multiple of 16; a style is whole, its shorter side that, 512, or "
     "half way between.",
 )
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1e-4, show_default=True, help="Adam's.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=options.finite,
+    default=1e-4,
+    show_default=True,
+    help="Adam's.",
+)
 @click.option(
     "--style-weight",
     type=click.FloatRange(min=0),
+    callback=options.finite,
     help="Of means and deviations in the loss; content has 1.  [default: 18 with a teacher, 10 without]",
 )
 @click.option(
     "--texture-weight",
     type=click.FloatRange(min=0),
+    callback=options.finite,
     help="Of the correlations between channels in the loss; with a teacher only.  [default: 9]",
 )
 @click.option(
     "--unrest-weight",
     type=click.FloatRange(min=0),
+    callback=options.finite,
     help="Of what disturbs regions that are flat in the photograph; with a teacher only.  [default: 50]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What chance comes from.")
