@@ -114,9 +114,9 @@ class FixedEncoder(Recipe):
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content and style."""
-        times = len(photos.clean) // len(styles)
+        count = len(photos.clean)
         wanted = [
-            torch.cat([torch.stack(codes)] * times) for codes in zip(*(style.codes for style in styles), strict=True)
+            _in_turns(torch.stack(codes), count) for codes in zip(*(style.codes for style in styles), strict=True)
         ]
         mean, std = wanted[-1].chunk(2, 1)
         target = adain(photos.features.float(), mean, std)
@@ -182,15 +182,15 @@ class Joint(Recipe):
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content, style, texture, identity, noise, unrest, lattice, grid, ghosts and excess."""
-        few = max(1, len(photos.clean) // 4)
+        count = len(photos.clean)
+        few = max(1, count // 4)
         paintings = torch.stack([style.picture for style in styles]) / 255
         encoded = network.encoder(torch.cat([photos.seen, photos.clean[:few]]))
-        turns = torch.arange(len(photos.seen), device=encoded.device) % len(styles)
-        turns = torch.cat([turns, turns[:few]])
-        mean, std = (each[turns] for each in channel_statistics(network.encoder(paintings).float()))
+        codes = (_in_turns(each, count) for each in channel_statistics(network.encoder(paintings).float()))
+        mean, std = (torch.cat([each, each[:few]]) for each in codes)
         stylized = adain(encoded.float(), mean, std).to(encoded.dtype)
         decoded = network.decoder(torch.cat([stylized, encoded[:few]])).float()
-        pictures, undisturbed, same = decoded.split([len(photos.seen), few, few])
+        pictures, undisturbed, same = decoded.split([count, few, few])
         excess = pictures - pictures.clamp(0, 1)
         seen = pictures - (1 - _LEAK) * excess
         flat = _flatness(photos.clean)
@@ -214,11 +214,10 @@ class Joint(Recipe):
             styles: M of them; M divides N, and the styles take turns.
 
         """
-        times = len(pictures) // len(styles)
         layers, measured = self._measured(pictures)
         with torch.autocast(pictures.device.type, enabled=False):  # which does not join float16 on a CPU
             codes, textures = (
-                [torch.cat([torch.stack(each).float()] * times) for each in zip(*parts, strict=True)]
+                [_in_turns(torch.stack(each).float(), len(pictures)) for each in zip(*parts, strict=True)]
                 for parts in ([style.codes for style in styles], [style.correlations for style in styles])
             )
         style = [relative_distance(ours, theirs) for (ours, _), theirs in zip(measured, codes, strict=True)]
@@ -234,6 +233,11 @@ class Joint(Recipe):
         layers = self._teacher(pictures)
         halved = self._teacher(nn.functional.avg_pool2d(pictures, 2))
         return layers, [statistics(features) for features in [*layers, *halved]]
+
+
+def _in_turns(each: Tensor, count: int) -> Tensor:
+    """Return what M styles have, (M, ...), for so many photos, (count, ...): the styles take turns, M divides count."""
+    return torch.cat([each] * (count // len(each)))
 
 
 def _flatness(photos: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -88,20 +89,35 @@ class Progress:
     live: dict[str, float] | None
 
 
-Key = TypeVar("Key", bound=Hashable)
-Kept = TypeVar("Kept")
+_Key = TypeVar("_Key", bound=Hashable)
+_Kept = TypeVar("_Kept")
 
 
-def _by_form(styles: Sequence[tuple[Sequence[Pixels], float]]) -> list[list[tuple[tuple[int, int], float]]]:
-    """Return the styles of each form: the number of the group, the number in it, and how often it is drawn."""
+@dataclass(frozen=True)
+class _Form:
+    """The styles of one form: the number of the group and that in it, and how often each is drawn, relative to all."""
+
+    styles: list[tuple[int, int]]
+    shares: NDArray[np.float64]
+
+
+def _by_form(styles: Sequence[tuple[Sequence[Pixels], float]]) -> list[_Form]:
     forms: dict[tuple[float, float], list[tuple[tuple[int, int], float]]] = {}
     for group, (pictures, share) in enumerate(styles):
         for index, picture in enumerate(pictures):
             forms.setdefault(form(picture), []).append(((group, index), share / len(pictures)))
-    return list(forms.values())
+    return [_Form([place for place, _ in each], np.array([share for _, share in each])) for each in forms.values()]
 
 
-def _remembered(kept: dict[Key, Kept], keys: Sequence[Key], make: Callable[[Sequence[Key]], list[Kept]]) -> list[Kept]:
+def _drawn(generator: np.random.Generator, shares: NDArray[np.float64], count: int) -> list[int]:
+    """Return so many places, drawn by their shares."""
+    places: list[int] = generator.choice(len(shares), count, p=shares / shares.sum()).tolist()
+    return places
+
+
+def _remembered(
+    kept: dict[_Key, _Kept], keys: Sequence[_Key], make: Callable[[Sequence[_Key]], list[_Kept]]
+) -> list[_Kept]:
     """Return what belongs to keys; what is new is made, and kept while there is room."""
     missing = [key for key in dict.fromkeys(keys) if key not in kept]
     made = dict(zip(missing, make(missing), strict=True))
@@ -145,6 +161,7 @@ class Training:
         self.step = 0
         self._recipe, self._contents, self._styles = recipe, contents, styles
         self._forms = _by_form(styles)
+        self._form_shares = np.array([each.shares.sum() for each in self._forms])
         self._settings, self._device = settings, device
         self._trained = [tensor for tensor in recipe.trained(network).parameters() if tensor.requires_grad]
         self._optimizer = torch.optim.Adam(self._trained, lr=settings.rate, fused=True)
@@ -201,13 +218,12 @@ class Training:
         generator = np.random.default_rng((self._settings.seed, self.step))
         crops = generator.integers(_CROPS, size=count).tolist()
         photos = generator.integers(len(self._contents), size=count).tolist()
-        shares = np.array([sum(share for _, share in styles) for styles in self._forms])
-        styles = self._forms[generator.choice(len(shares), p=shares / shares.sum())]
-        shares = np.array([share for _, share in styles])
-        paintings = generator.choice(len(shares), count // math.gcd(count, 2), p=shares / shares.sum()).tolist()
+        (place,) = _drawn(generator, self._form_shares, 1)
+        styles = self._forms[place].styles
+        paintings = _drawn(generator, self._forms[place].shares, count // math.gcd(count, 2))
         side = int(generator.choice(sides(self._settings.crop)))
         drawn = _remembered(self._photos, list(zip(photos, crops, strict=True)), self._photos_anew)
-        targets = _remembered(self._targets, [(*styles[place][0], side) for place in paintings], self._targets_anew)
+        targets = _remembered(self._targets, [(*styles[place], side) for place in paintings], self._targets_anew)
         clean = torch.stack([photo.picture for photo in drawn]) / 255
         seen = torch.stack([photo.seen for photo in drawn]) / 255
         grain = torch.Generator(self._device).manual_seed(int(generator.integers(1 << 62)))
