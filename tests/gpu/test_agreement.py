@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import torch
+from tests.agreement import check, expected
 
-from adain_models import checkpoint, reference, store
+from adain_models import checkpoint, store
 from adain_rt.contract import GRAPHS
 
 pytestmark = pytest.mark.gpu
@@ -21,37 +20,6 @@ BEYOND = (1, 1080, 1920)
 @pytest.fixture(scope="module")
 def network():
     return checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME).double()
-
-
-def expected(network, graph: str, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """What the reference makes of a graph's inputs."""
-
-    def tensors(*names: str) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.from_numpy(inputs[name]).double() for name in names)
-
-    pictures = torch.from_numpy(inputs["image"])
-    if graph == "encode":
-        return tuple(code.numpy() for code in reference.encode(network, pictures))
-    style, (strength,) = tensors("style_mean", "style_std"), tensors("strength")
-    if graph == "stylize_regions":
-        masks = torch.from_numpy(inputs["masks"])
-        return (reference.stylize_regions(network, pictures, style, masks, strength).numpy(),)
-    content = (tensors("content_mean", "content_std"),) if graph == "stylize_fixed" else ()
-    return (reference.stylize(network, pictures, style, strength, *content).numpy(),)
-
-
-def check(
-    graph: str, precision: str, made: tuple[np.ndarray, ...], wanted: tuple[np.ndarray, ...], decibels: float = 45
-) -> None:
-    for one, other in zip(made, wanted, strict=True):
-        assert one.shape == other.shape
-        difference = np.abs(one.astype(float) - other.astype(float))
-        if graph == "encode":
-            assert difference.max() <= (1e-4 if precision == "fp32" else 1e-2) * np.abs(other).max()
-        elif precision == "fp32":
-            assert difference.max() <= 1
-        else:
-            assert 20 * np.log10(255 / np.sqrt((difference**2).mean() + 1e-12)) >= decibels
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tests.agreement import check, expected
 from torch import nn
 
-from adain_models import checkpoint, reference, store
+from adain_models import checkpoint, store
 from adain_models.errors import AdainError
 from adain_models.networks import Network
 from adain_rt.backends import BACKENDS, Settings, open_backend
@@ -90,32 +91,6 @@ def inputs_of(graph: str, image: np.ndarray, channels: int = 128, seed: int = 0)
     if "masks" in made:
         made["masks"][:, 0, :, : image.shape[2] // 2], made["masks"][:, 1, 8:] = 255, 130
     return made | {"image": image}
-
-
-def expected(network: Network, graph: str, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """What the reference makes of a graph's inputs."""
-    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-    doubles = {name: tensor.double() for name, tensor in tensors.items()}
-    if graph == "encode":
-        return tuple(code.numpy() for code in reference.encode(network, tensors["image"]))
-    style = doubles["style_mean"], doubles["style_std"]
-    if graph == "stylize_regions":
-        made = reference.stylize_regions(network, tensors["image"], style, tensors["masks"], doubles["strength"])
-        return (made.numpy(),)
-    content = [(doubles["content_mean"], doubles["content_std"])] if graph == "stylize_fixed" else []
-    return (reference.stylize(network, tensors["image"], style, doubles["strength"], *content).numpy(),)
-
-
-def check(graph: str, precision: str, made: tuple[np.ndarray, ...], wanted: tuple[np.ndarray, ...]) -> None:
-    for one, other in zip(made, wanted, strict=True):
-        assert one.shape == other.shape
-        difference = np.abs(one.astype(float) - other.astype(float))
-        if graph == "encode":
-            assert difference.max() <= (1e-4 if precision == "fp32" else 1e-2) * np.abs(other).max()
-        elif precision == "fp32":
-            assert difference.max() <= 1
-        else:
-            assert 20 * np.log10(255 / np.sqrt((difference**2).mean() + 1e-12)) >= 45
 
 
 @pytest.fixture
