@@ -100,7 +100,8 @@ def test_folding_the_ends_changes_nothing(name, request):
         )
 
 
-def test_lites_doublings_are_bilinear(lite):
+@pytest.mark.parametrize("training", [False, True])  # which blurs by sums in place of poolings
+def test_lites_doublings_are_bilinear(lite, training):
     """The convolutions read what is doubled by interpolation, and beyond its edge the last pixel again."""
 
     def doubled(features: Tensor, layer: nn.Conv2d, beyond: int) -> Tensor:
@@ -108,7 +109,7 @@ def test_lites_doublings_are_bilinear(lite):
         padded = nn.functional.pad(large, (beyond,) * 4, mode="replicate")
         return nn.functional.conv2d(padded, layer.weight, layer.bias).relu()
 
-    decoder = deepcopy(lite).double().decoder
+    decoder = deepcopy(lite).double().train(training).decoder
     features = torch.rand(2, 128, 3, 4).double()
     with torch.no_grad():
         half = decoder.res4(doubled(decoder.res3(decoder.res2(decoder.res1(features))), decoder.up1, 1))
