@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from adain_models import reference
-from adain_models.networks import Network
+from adain_models.networks.base import Network
 
 
 def expected(network: Network, graph: str, inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:

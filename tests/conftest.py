@@ -12,10 +12,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from adain_export.export import export_model
-from adain_models import checkpoint, store
-from adain_models.networks import Network
-from adain_models.vgg19 import Vgg19
+from adain_export.torch.export import export_model
+from adain_models.networks.base import Network
+from adain_models.networks.vgg19 import Vgg19
+from adain_models.weights import checkpoint, store
 from adain_rt.contract import Pixels
 from adain_rt.stylizer import Stylizer
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import click
 
-from adain_bench import machine, record, report
-from adain_bench.record import Result, Run
-from adain_bench.sections import Request
+from adain_bench.measure.sections import Request
+from adain_bench.record import machine, record
+from adain_bench.record.record import Result, Run
+from adain_bench.show import report
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_rt.cli.terminal import complain
@@ -103,7 +104,7 @@ def write_report(run: Run, folder: Path) -> None:
     if find_spec("matplotlib") is None:
         complain("matplotlib is missing, and plots are left out: pip install 'adain-rt[bench]'")
     else:
-        from adain_bench.plots import draw
+        from adain_bench.show.plots import draw
 
         drawn = [path.name for path in draw(run, folder) if path.suffix == ".png"]
     figures = "".join(f"\n![{Path(name).stem.capitalize()}]({name})\n" for name in drawn)

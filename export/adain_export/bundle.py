@@ -13,14 +13,14 @@ from pathlib import Path
 
 import click
 
-from adain_export.calibration import Calibration
-from adain_export.export import export_model
-from adain_export.quantize import CALIBRATION_NAME, quantize_model
-from adain_models import spec, store
+from adain_export.int8.calibration import Calibration
+from adain_export.int8.quantize import CALIBRATION_NAME, quantize_model
+from adain_export.torch.export import export_model
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
+from adain_models.weights import spec, store
 from adain_rt import contract
-from adain_rt.pictures import frame, read_picture
+from adain_rt.media.pictures import frame, read_picture
 from adain_rt.stylizer import Stylizer
 
 __all__ = ["make_presets"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from adain_models import adain
-from adain_models.networks import Network
+from adain_models.networks.base import Network
 
 __all__ = ["Code", "encode", "stylize", "stylize_regions"]
 

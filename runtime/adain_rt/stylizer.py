@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adain_models import spec, store
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
+from adain_models.weights import spec, store
 from adain_rt import backends, contract
 from adain_rt.backends import BACKENDS, Settings
-from adain_rt.backends._common import UnusableBackend, too_large
+from adain_rt.backends.base import UnusableBackend, too_large
 from adain_rt.contract import Pixels
-from adain_rt.cpu import INT8_INSTRUCTIONS, instructions
-from adain_rt.memory import available_bytes
+from adain_rt.machine.cpu import INT8_INSTRUCTIONS, instructions
+from adain_rt.machine.memory import available_bytes
 from adain_rt.style import Style
 
 __all__ = ["AUTO", "Stylizer", "pad"]

@@ -10,7 +10,7 @@ import numpy as np
 from adain_models.errors import AdainError
 from adain_rt import color
 from adain_rt.contract import Pixels
-from adain_rt.pictures import Picture
+from adain_rt.media.pictures import Picture
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adain_models import store
+from adain_models.weights import store
 from adain_rt import cuda
 from adain_rt.backends import BACKENDS, Backend, Settings, open_backend
-from adain_rt.backends._common import UnusableBackend
+from adain_rt.backends.base import UnusableBackend
+from adain_rt.backends.tensorrt.flavors import FLAVORS
 from adain_rt.contract import GRAPHS
-from adain_rt.tensorrt.flavors import FLAVORS
 
 LITE = store.model_dir("lite")
 

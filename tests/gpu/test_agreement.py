@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.agreement import check, expected
 
-from adain_models import checkpoint, store
+from adain_models.weights import checkpoint, store
 from adain_rt.contract import GRAPHS
 
 pytestmark = pytest.mark.gpu

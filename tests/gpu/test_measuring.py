@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from adain_bench.cases import cases
-from adain_bench.contenders import ours
-from adain_bench.floor import measure_cuda
-from adain_bench.peers import peers
-from adain_bench.start import time_starts
-from adain_bench.timing import Plan, time_cases
+from adain_bench.contenders.base import ours
+from adain_bench.contenders.peers import peers
+from adain_bench.cost.floor import measure_cuda
+from adain_bench.measure.cases import cases
+from adain_bench.measure.start import time_starts
+from adain_bench.measure.timing import Plan, time_cases
 from adain_rt.backends import Settings
 
 pytestmark = pytest.mark.gpu

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from adain_models.half import LARGEST
-from adain_rt.pytorch import plain
-from adain_rt.pytorch.maps import Map, Restyle
+from adain_rt.backends.torch import plain
+from adain_rt.backends.torch.maps import Map, Restyle
 
 pytestmark = pytest.mark.gpu
 
@@ -32,14 +32,14 @@ def _gpu() -> None:
 
 @pytest.fixture(scope="module")
 def kernels():
-    from adain_rt.pytorch import kernels
+    from adain_rt.backends.torch import kernels
 
     return kernels
 
 
 @pytest.fixture(scope="module")
 def direct():
-    from adain_rt.pytorch import direct
+    from adain_rt.backends.torch import direct
 
     return direct
 

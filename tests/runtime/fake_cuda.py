@@ -266,7 +266,7 @@ class _EngineFile:
 
 
 class FakeEngines:
-    """In the place of ``adain_rt.tensorrt.engines.Engines``: an engine of each graph, with two profiles."""
+    """In the place of ``adain_rt.backends.tensorrt.engines.Engines``: an engine of each graph, with two profiles."""
 
     profiles = (Profile((1, 16, 16), (4, 64, 64)), Profile((1, 16, 16), (1, 512, 512)))
     weights = "included"

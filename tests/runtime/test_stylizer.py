@@ -15,11 +15,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adain_models import checkpoint, reference, store
+from adain_models import reference
 from adain_models.errors import AdainError
+from adain_models.weights import checkpoint, store
 from adain_rt import Stylizer, backends
-from adain_rt.backends import onnxruntime as onnxruntime_backend
 from adain_rt.backends import open_backend
+from adain_rt.backends.onnxruntime import cpu as onnxruntime_backend
 from adain_rt.style import Style
 from adain_rt.stylizer import pad
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_rt.backends import _hindrances
+from adain_rt.backends import hindrances as _hindrances
 
 __all__ = [
     "AUTO",
@@ -118,7 +118,7 @@ _ON_GPU = {"fp16": 0.0, "fp32": 0.0}
 
 BACKENDS = {
     "tensorrt": BackendSpec(
-        module="adain_rt.backends.tensorrt",
+        module="adain_rt.backends.tensorrt.backend",
         backend="TensorRtBackend",
         summary="NVIDIA GPUs, engines built for the GPU at hand",
         hindrance=partial(_hindrances.tensorrt, "tensorrt"),
@@ -126,7 +126,7 @@ BACKENDS = {
         on_device=True,
     ),
     "tensorrt-rtx": BackendSpec(
-        module="adain_rt.backends.tensorrt",
+        module="adain_rt.backends.tensorrt.backend",
         backend="TensorRtRtxBackend",
         summary="NVIDIA GPUs, engines built anywhere",
         hindrance=partial(_hindrances.tensorrt, "tensorrt-rtx"),
@@ -134,14 +134,14 @@ BACKENDS = {
         on_device=True,
     ),
     "onnxruntime-cuda": BackendSpec(
-        module="adain_rt.backends.onnxruntime_cuda",
+        module="adain_rt.backends.onnxruntime.cuda",
         backend="OnnxRuntimeCudaBackend",
         summary="NVIDIA GPUs, no engines",
         hindrance=partial(_hindrances.onnxruntime_gpu, "CUDAExecutionProvider"),
         waste=_ON_GPU,
     ),
     "torch": BackendSpec(
-        module="adain_rt.backends.pytorch",
+        module="adain_rt.backends.torch.backend",
         backend="TorchBackend",
         summary="NVIDIA GPUs, PyTorch's convolutions and our kernels between",
         hindrance=_hindrances.pytorch,
@@ -149,7 +149,7 @@ BACKENDS = {
         on_device=True,
     ),
     "onnxruntime-tensorrt": BackendSpec(
-        module="adain_rt.backends.onnxruntime_cuda",
+        module="adain_rt.backends.onnxruntime.cuda",
         backend="OnnxRuntimeTensorRtBackend",
         summary="ONNX Runtime's own TensorRT provider",
         hindrance=partial(_hindrances.onnxruntime_gpu, "TensorrtExecutionProvider"),
@@ -157,7 +157,7 @@ BACKENDS = {
         auto=False,
     ),
     "onnxruntime-tensorrt-rtx": BackendSpec(
-        module="adain_rt.backends.onnxruntime_cuda",
+        module="adain_rt.backends.onnxruntime.cuda",
         backend="OnnxRuntimeTensorRtRtxBackend",
         summary="ONNX Runtime's own TensorRT-RTX provider",
         hindrance=_hindrances.onnxruntime_rtx,
@@ -172,7 +172,7 @@ BACKENDS = {
         waste={"fp32": 1.7, "bf16": 1.7, "int8": 1.4},
     ),
     "onnxruntime": BackendSpec(
-        module="adain_rt.backends.onnxruntime",
+        module="adain_rt.backends.onnxruntime.cpu",
         backend="OnnxRuntimeBackend",
         summary="runs on any CPU",
         hindrance=partial(_hindrances.package, "onnxruntime", "pip install onnxruntime"),

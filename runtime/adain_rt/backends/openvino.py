@@ -13,11 +13,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from adain_models import store
 from adain_models.errors import AdainError
 from adain_models.files import replacing
+from adain_models.weights import store
 from adain_rt.backends import Settings
-from adain_rt.backends._common import check_ends, check_there, failure
+from adain_rt.backends.base import check_ends, check_there, failure
 from adain_rt.contract import GRAPHS, graph_file
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else the import itself reports to Intel

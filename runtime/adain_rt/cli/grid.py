@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from adain_models.errors import AdainError
-from adain_rt import outputs, style_arguments
 from adain_rt.cli import options
 from adain_rt.cli.terminal import progress
-from adain_rt.contents import expand, read_content
 from adain_rt.contract import Pixels
-from adain_rt.pictures import Picture, check_writable, write_picture
-from adain_rt.sheet import Cell, draw
+from adain_rt.jobs import outputs
+from adain_rt.jobs import styles as style_arguments
+from adain_rt.jobs.inputs import expand, read_content
+from adain_rt.media.pictures import Picture, check_writable, write_picture
+from adain_rt.media.sheet import Cell, draw
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, StyleSource, Transfer
 

@@ -8,10 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from adain_models import spec, store
 from adain_models.errors import AdainError
-from adain_rt import contract, cpu, cuda, memory
+from adain_models.weights import spec, store
+from adain_rt import contract, cuda
 from adain_rt.backends import BACKENDS, candidates, choose
+from adain_rt.machine import cpu, memory
 
 __all__ = ["command", "versions"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from adain_models import spec
+from adain_models.weights import spec
 from adain_rt import backends, contract, transfer
 from adain_rt.backends import Settings
 from adain_rt.stylizer import Stylizer

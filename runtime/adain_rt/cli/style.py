@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from adain_models import spec
 from adain_models.errors import AdainError
-from adain_rt import outputs, style_arguments
+from adain_models.weights import spec
 from adain_rt.cli import options
+from adain_rt.jobs import outputs
+from adain_rt.jobs import styles as style_arguments
 from adain_rt.style import SUFFIX, Style
 from adain_rt.stylizer import Stylizer
 

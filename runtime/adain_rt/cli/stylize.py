@@ -13,13 +13,14 @@ import click
 import numpy as np
 
 from adain_models.errors import AdainError
-from adain_rt import outputs, style_arguments
 from adain_rt.cli import options
 from adain_rt.cli.terminal import complain, progress
-from adain_rt.contents import expand, read_content
 from adain_rt.contract import Pixels
-from adain_rt.pictures import Picture, encode_picture, frame, read_mask, write_picture
-from adain_rt.style_arguments import StyleArgument
+from adain_rt.jobs import outputs
+from adain_rt.jobs import styles as style_arguments
+from adain_rt.jobs.inputs import expand, read_content
+from adain_rt.jobs.styles import StyleArgument
+from adain_rt.media.pictures import Picture, encode_picture, frame, read_mask, write_picture
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, StyleSource, Transfer
 

@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from adain_models import store
 from adain_models.errors import AdainError
+from adain_models.weights import store
 from adain_rt.cli import options
 from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
-from adain_rt.contents import pictures_in
 from adain_rt.contract import Pixels
-from adain_rt.pictures import Picture, frame, read_picture, write_picture
-from adain_rt.sheet import Cell, draw
+from adain_rt.jobs.inputs import pictures_in
+from adain_rt.media.pictures import Picture, frame, read_picture, write_picture
+from adain_rt.media.sheet import Cell, draw
 
 if TYPE_CHECKING:
-    from adain_models.losses import Recipe
-    from adain_models.networks import Network
-    from adain_models.training import Progress
+    from adain_models.networks.base import Network
+    from adain_models.training.loop import Progress
+    from adain_models.training.losses import Recipe
 
 __all__ = ["command"]
 
@@ -163,7 +163,8 @@ def command(
     with needing("train", "train"):
         import torch
 
-        from adain_models import checkpoint, training
+        from adain_models.training import loop as training
+        from adain_models.weights import checkpoint
     if size % 16:
         raise AdainError(f"--size {size}: must be a multiple of 16")
     if not resume and (output / training.STATE_NAME).exists():
@@ -226,8 +227,8 @@ def _recipe(network: Network, teacher: Path | None, device: str, weights: dict[s
         AdainError: the teacher cannot be read, or there is none and the network or a weight needs one.
 
     """
-    from adain_models.losses import FixedEncoder, Joint
-    from adain_models.teacher import Teacher
+    from adain_models.training.losses import FixedEncoder, Joint
+    from adain_models.training.teacher import Teacher
 
     if teacher:
         return Joint(Teacher(teacher).to(device), **weights)
@@ -257,7 +258,7 @@ def _read(directory: Path) -> tuple[list[Pixels], list[Pixels]]:
         AdainError: there are none to train on, or one cannot be read.
 
     """
-    from adain_models.crops import LARGEST, held_out
+    from adain_models.training.crops import LARGEST, held_out
 
     trained: list[Pixels] = []
     kept: list[Pixels] = []

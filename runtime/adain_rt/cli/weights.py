@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from adain_models import spec, store
 from adain_models.errors import AdainError
-from adain_models.fetch import Report, UnreachableError, fetch
-from adain_models.spec import ModelSpec
+from adain_models.weights import spec, store
+from adain_models.weights.fetch import Report, UnreachableError, fetch
+from adain_models.weights.spec import ModelSpec
 from adain_rt import contract
 
 __all__ = ["command"]
@@ -113,7 +113,7 @@ def _target(model: str | None, output: Path | None) -> tuple[Path, str | None]:
 def _import(files: Sequence[Path], directory: Path, architecture: str | None) -> None:
     """Import, and so load PyTorch, which only this needs."""
     try:
-        from adain_models.importing import import_weights
+        from adain_models.weights.importing import import_weights
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -1,0 +1,33 @@
+"""``adain-rt bench``."""
+
+from __future__ import annotations
+
+import click
+
+from adain_bench.cli import measure as measure_cli
+from adain_bench.cli import profile as profile_cli
+from adain_bench.cli import quality as quality_cli
+from adain_bench.cli import record as record_cli
+
+__all__ = ["command"]
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure how long pictures take, and how good they are."""
+
+
+for each in (
+    measure_cli.everything,
+    measure_cli.gpu,
+    measure_cli.paper,
+    measure_cli.latency,
+    measure_cli.exactness,
+    measure_cli.throughput,
+    measure_cli.start,
+    profile_cli.command,
+    quality_cli.command,
+    record_cli.compare,
+    record_cli.report,
+):
+    command.add_command(each)

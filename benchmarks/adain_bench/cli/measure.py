@@ -1,0 +1,229 @@
+"""``adain-rt bench latency``, ``throughput``, ``start``, ``paper`` and ``all``: what takes time."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adain_bench.measure import gpu_day, sections
+from adain_bench.measure.gpu_day import Day
+from adain_bench.measure.sections import Request
+from adain_bench.measure.timing import Plan
+from adain_bench.runs import measured
+from adain_models.weights import spec
+from adain_rt import backends, contract
+from adain_rt.backends import Settings
+from adain_rt.cli import options
+
+__all__ = ["everything", "exactness", "gpu", "latency", "paper", "start", "throughput"]
+
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _several(option: str, name: str, kind: Any, default: Sequence[Any], metavar: str | None, text: str) -> _Decorator:
+    """Return an option that may be given again; what is given twice counts once."""
+    return click.option(
+        option,
+        name,
+        type=kind,
+        multiple=True,
+        default=default,
+        show_default=bool(default),
+        metavar=metavar,
+        callback=lambda ctx, param, values: tuple(dict.fromkeys(values)),  # noqa: ARG005 - click's interface
+        help=text,
+    )
+
+
+_models = _several(
+    "--model", "models", str, (spec.DEFAULT_MODEL,), "NAME|DIR", "A named model or a model directory; may be repeated."
+)
+_backends = _several(
+    "--backend",
+    "names",
+    click.Choice(list(backends.BACKENDS)),
+    (),
+    None,
+    "Of ours; may be repeated.  [default: all]",
+)
+_precisions = _several(
+    "--precision", "precisions", click.Choice(contract.PRECISIONS), (), None, "May be repeated.  [default: all]"
+)
+_sizes = _several(
+    "--size", "sizes", click.IntRange(16, 8192), (256, 512), "N", "Side of a square picture in pixels; may be repeated."
+)
+_size = click.option(
+    "--size", type=click.IntRange(16, 8192), default=512, show_default=True, metavar="N",
+    help="Side of a square picture in pixels.",
+)  # fmt: skip
+_output = click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Write the record (run.json), the report and the plots into this folder.",
+)  # fmt: skip
+_as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print the record, with every time, in place of tables."
+)
+_peers = click.option("--peers", is_flag=True, help="PyTorch, compiled and not, and other packages as well.")
+_iterations = click.option(
+    "--iterations", type=click.IntRange(2, 500), default=3, show_default=True, metavar="N",
+    help="Iterations of Gatys et al.'s optimisation to time; their time is scaled to 500.",
+)  # fmt: skip
+
+
+def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[..., Any]:
+    """Give a command the options of all that takes time: ``plan``, ``settings``, ``output`` and ``as_json``.
+
+    Args:
+        function: the command.
+        seconds: the default for each case.
+
+    """
+
+    @click.option(
+        "--seconds", type=click.FloatRange(0.01, 3600), callback=options.finite, default=seconds, show_default=True,
+        metavar="S", help="Time each case for so long, after it has warmed up.",
+    )  # fmt: skip
+    @click.option(
+        "--repeats", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
+        help="Turns among which that time is split, all cases in each; what is between them is the noise.",
+    )  # fmt: skip
+    @options.threads
+    @options.engines
+    @options.trust_engines
+    @_output
+    @_as_json
+    @wraps(function)
+    def wrapped(*args: Any, seconds: float, repeats: int, **kwargs: Any) -> Any:
+        settings = Settings(**{name: kwargs.pop(name) for name in ("threads", "engines", "trust_engines")})
+        return function(*args, plan=Plan(repeats, seconds), settings=settings, **kwargs)
+
+    return wrapped
+
+
+@click.command("latency")
+@_models
+@_backends
+@_precisions
+@_sizes
+@_several("--batch", "batches", click.IntRange(1, 256), (1,), "N", "Pictures in a call; may be repeated.")
+@_peers
+@click.option(
+    "--floor", is_flag=True, help="Measure what this machine could do at best, and give each as a share of it."
+)
+@_measuring
+def latency(names: Sequence[str], output: Path | None, as_json: bool, **asked: Any) -> None:
+    """Time whole calls, from pixels to pixels, with the style's code known and with the style encoded too.
+
+    Every backend that can run here, in every precision; on a GPU, what of the time is the GPU's stands beside it.
+    """
+    measured([(sections.latency, Request(backends=names, **asked))], output, as_json)
+
+
+@click.command("exactness")
+@_models
+@_backends
+@_precisions
+@_sizes
+@options.engines
+@options.trust_engines
+@_output
+@_as_json
+def exactness(
+    names: Sequence[str], output: Path | None, as_json: bool, engines: Path | None, trust_engines: bool, **asked: Any
+) -> None:
+    """Tell how far each backend's pictures are from PyTorch's in float64, their styles encoded by the same path."""
+    settings = Settings(engines=engines, trust_engines=trust_engines)
+    request = Request(backends=names, settings=settings, plan=Plan(1, 0), **asked)
+    measured([(sections.exactness, request)], output, as_json)
+
+
+@click.command("throughput")
+@_models
+@_backends
+@_precisions
+@_size
+@_several("--batch", "batches", click.IntRange(1, 256), (1, 2, 4, 8), "N", "Pictures in a call; may be repeated.")
+@_several("--streams", "streams", click.IntRange(1, 64), (2, 4), "N", "Threads that call at once; may be repeated.")
+@_measuring
+def throughput(names: Sequence[str], size: int, output: Path | None, as_json: bool, **asked: Any) -> None:
+    """Count pictures a second, in batches and with several threads that share one Stylizer."""
+    measured([(sections.throughput, Request(backends=names, sizes=(size,), **asked))], output, as_json)
+
+
+@click.command("start")
+@_models
+@_backends
+@_precisions
+@_size
+@_peers
+@_measuring
+def start(names: Sequence[str], size: int, output: Path | None, as_json: bool, **asked: Any) -> None:
+    """Time processes from their start to the first picture, and tell the memory that they take.
+
+    With an empty cache directory, as at the first start on a machine, and with what that leaves there. At most three
+    starts of each.
+    """
+    measured([(sections.start, Request(backends=names, sizes=(size,), **asked))], output, as_json)
+
+
+@click.command("paper")
+@_iterations
+@_measuring
+def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
+    """Time the methods of the paper's Table 1 on this machine, beside the paper's figures.
+
+    The four that it compares AdaIN with, in PyTorch; AdaIN in PyTorch and through every backend here, with the paper's
+    network and the bundled one; at 256 and 512 pixels. Without the paper's weights they are random: times are the same.
+    """
+    measured([(sections.paper, Request((spec.DEFAULT_MODEL,), **asked))], output, as_json)
+
+
+@click.command("all")
+@_models
+@_iterations
+@partial(_measuring, seconds=1.2)  # so that all of it ends within ten minutes
+def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
+    """Measure all of it: Table 1, latency beside everything else that is installed, throughput, start.
+
+    What is not ours at 512 pixels only. On two cores it takes less than ten minutes.
+    """
+    of_ours = Request(**asked)
+    beside_others = replace(of_ours, sizes=(512,), peers=True, floor=True)
+    parts = [
+        (sections.paper, of_ours),
+        (sections.latency, beside_others),
+        (sections.latency, replace(of_ours, sizes=(256, 1024))),
+        (sections.throughput, replace(of_ours, batches=(1, 2, 4), streams=(2,))),
+        (sections.start, beside_others),
+    ]
+    measured(parts, output, as_json)
+
+
+@click.command("gpu")
+@click.option(
+    "--minutes", type=click.FloatRange(0.1, 60), callback=options.finite, default=6, show_default=True, metavar="M",
+    help="All of it ends by then.",
+)  # fmt: skip
+@click.option("--rehearse", is_flag=True, help="Short and small, and without a GPU too: to see that each step works.")
+@_output
+@_as_json
+def gpu(minutes: float, rehearse: bool, output: Path | None, as_json: bool) -> None:
+    """Find out about a GPU in minutes: tests, exactness, latency beside the floor, throughput, Table 1, PyTorch.
+
+    Each step is a process with a limit of its own; one that fails is a line in the report. The tests are those of a
+    checkout.
+    """
+    backends_here = ["onnxruntime"] if rehearse else gpu_day.backends_on_gpu()
+    with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
+        day = Day(Path(folder), time.monotonic() + 60 * minutes)
+        request = Request((spec.DEFAULT_MODEL,), Plan(1, 0), Settings())
+        found = gpu_day.steps(backends_here, Path(folder), rehearse=rehearse)
+        parts = [(lambda _, step=step: day.results(step), request) for step in found]
+        measured(parts, output, as_json)

@@ -1,0 +1,56 @@
+"""``adain-rt bench compare`` and ``report``: what is made of records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from adain_bench import runs
+from adain_bench.record import compare as comparison
+from adain_bench.record import record
+from adain_rt.cli import options
+
+__all__ = ["compare", "report"]
+
+_record = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("compare")
+@click.argument("before", type=_record)
+@click.argument("after", type=_record)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    callback=options.share,
+    default=0.02,
+    show_default=True,
+    metavar="SHARE",
+    help="A difference that does not matter: 0.02 is two per cent.",
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="As Markdown.")
+def compare(before: Path, after: Path, tolerance: float, as_markdown: bool) -> int:
+    """Say what became slower or faster from one record to another, beyond the noise.
+
+    The exit status is 1 if anything became slower, for a check that is to fail then.
+    """
+    found = comparison.compare(record.read(before), record.read(after), tolerance)
+    click.echo(comparison.markdown(found) if as_markdown else "\n".join(comparison.lines(found)))
+    return 1 if found.any_slower else 0
+
+
+@click.command("report")
+@click.argument("file", type=_record, metavar="RECORD")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder to write the report and the plots into.",
+)
+def report(file: Path, output: Path) -> None:
+    """Write a record's report and plots again."""
+    run = record.read(file)
+    output.mkdir(parents=True, exist_ok=True)
+    runs.write_report(run, output)

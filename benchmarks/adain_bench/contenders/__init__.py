@@ -1,0 +1,1 @@
+"""What is timed: this toolkit, its peers and the paper's methods."""

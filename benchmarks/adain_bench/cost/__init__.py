@@ -1,0 +1,1 @@
+"""What the arithmetic must cost, and what it does cost."""

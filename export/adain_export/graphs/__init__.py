@@ -1,0 +1,1 @@
+"""Work on ONNX graphs, without PyTorch."""

@@ -1,0 +1,68 @@
+"""Graphs on disk: read where they should be; written aside, to take their places once all of them are right."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from safetensors import SafetensorError
+
+from adain_export.graphs.footprint import bytes_per_pixel
+from adain_models.errors import AdainError
+from adain_models.files import explain
+from adain_rt import contract
+
+__all__ = ["finish", "note_memory", "read_graph", "staged"]
+
+
+@contextmanager
+def staged(destination: Path) -> Iterator[Path]:
+    """Yield a new directory inside another; what it holds moves there if the block succeeds.
+
+    Raises:
+        AdainError: the system refuses to write.
+
+    """
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=destination) as aside:
+            yield Path(aside)
+            for path in Path(aside).iterdir():
+                path.replace(destination / path.name)
+    except (OSError, SafetensorError) as error:
+        raise AdainError(f"{destination}: cannot be written ({explain(error)})") from error
+
+
+def finish(path: Path) -> None:
+    """Hold a written graph against the ONNX standard, types and shapes inferred, and note what memory it takes."""
+    onnx.checker.check_model(path, full_check=True)
+    model = onnx.load(path, load_external_data=False)
+    note_memory(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def note_memory(model: onnx.ModelProto) -> None:
+    """Put the memory that a graph takes for a pixel into its metadata."""
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    onnx.helper.set_model_props(model, metadata | {"bytes_per_pixel": str(bytes_per_pixel(model))})
+
+
+def read_graph(directory: Path, graph: str) -> ir.Model:
+    """Return a graph of a model directory.
+
+    Raises:
+        AdainError: it is missing or damaged.
+
+    """
+    path = directory / contract.graph_file(graph)
+    try:
+        return ir.load(path)
+    except FileNotFoundError:
+        raise AdainError(f"{path}: there is no such graph; write it with `adain-rt export`") from None
+    except (OSError, DecodeError) as error:
+        raise AdainError(f"{path}: the graph cannot be loaded ({explain(error)}); export it again") from None

@@ -1,0 +1,1 @@
+"""Quantisation of graphs to int8."""

@@ -1,0 +1,45 @@
+"""Measured times of kernels, kept for the next build: it is faster, and chooses the same kernels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adain_models.files import replacing
+from adain_models.weights.store import cache_dir
+
+if TYPE_CHECKING:
+    import tensorrt
+
+__all__ = ["timing_cache"]
+
+
+@contextmanager
+def timing_cache(trt: Any, config: tensorrt.IBuilderConfig, gpu: str) -> Iterator[None]:
+    """Give a builder the times measured on a GPU before, and keep those of the block.
+
+    A cache that cannot be read or written costs time only.
+
+    Args:
+        trt: the library.
+        config: of the builder.
+        gpu: what it builds on; empty where nothing is timed, and nothing is done.
+
+    """
+    if not gpu:
+        yield
+        return
+    path = cache_dir() / "timing" / f"{re.sub('[^A-Za-z0-9.]+', '-', f'{trt.__version__}-{gpu}')}.cache"
+    config.set_timing_cache(config.create_timing_cache(_read(path)), ignore_mismatch=False)
+    yield
+    with suppress(Exception), replacing(path) as aside:
+        aside.write_bytes(bytes(config.get_timing_cache().serialize()))
+
+
+def _read(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""

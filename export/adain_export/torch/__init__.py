@@ -1,0 +1,1 @@
+"""PyTorch to ONNX: the only part of the export that imports PyTorch."""

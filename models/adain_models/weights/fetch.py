@@ -1,0 +1,217 @@
+"""Fetching a file that somebody else publishes: verified, resumed and retried. Imports no torch.
+
+Proxies come from the environment (``https_proxy``, ``http_proxy``, ``no_proxy``), as urllib reads it.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+
+from filelock import FileLock
+
+from adain_models.errors import AdainError
+from adain_models.files import explain, sha256_of
+from adain_models.weights import store
+from adain_models.weights.spec import WeightsFile
+
+__all__ = ["Report", "UnreachableError", "fetch"]
+
+Report = Callable[[int, "int | None"], None]
+"""What is told of a download: the bytes that are there, and how many it will be if the server says so."""
+
+_DELAYS_S = (1.0, 2.0, 4.0, 8.0)  # before the second try, the third, ...
+_SILENCE_S = 30.0  # a server that sends nothing for so long has dropped the connection
+_BLOCK_BYTES = 1 << 18
+_LIMIT_BYTES = 1 << 30  # far above any file that is published: no server may fill the disk
+
+_OK, _PARTIAL_CONTENT, _RANGE_NOT_SATISFIABLE = 200, 206, 416
+_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_PASSING_ERRORS = (
+    TimeoutError,
+    ConnectionResetError,
+    ConnectionAbortedError,
+    BrokenPipeError,
+    HTTPException,  # an answer that ends too early, or is no HTTP
+    ssl.SSLEOFError,
+)
+
+
+class UnreachableError(AdainError):
+    """Files cannot be had from where they are published; ``reason`` says why, without the way out."""
+
+    def __init__(self, reason: str, files: Sequence[WeightsFile], directory: Path) -> None:
+        self.reason = reason
+        urls = " and ".join(file.url for file in files)
+        super().__init__(f"{reason}: download {urls} by hand into {directory}, then run this again")
+
+
+class _FailedError(Exception):
+    """The download cannot succeed, and another try would not change that."""
+
+
+class _DroppedError(_FailedError):
+    """The download stopped, and another try may go further."""
+
+
+def _silent(_done: int, _total: int | None) -> None:
+    pass
+
+
+def fetch(file: WeightsFile, directory: Path, report: Report = _silent) -> Path:
+    """Return the path of ``file`` in ``directory``, after downloading it unless it is there already.
+
+    The file is there only with the SHA-256 that it must have; one of that name with another is replaced.
+    What an interrupted download leaves, ``<name>.part``, is resumed by the next one. Of several processes
+    that fetch the same file at once, one downloads and the others wait for it.
+
+    Raises:
+        UnreachableError: the server cannot be reached, refuses, or sends another file.
+        AdainError: the directory cannot be written.
+
+    """
+    path = directory / file.name
+    try:
+        if _is_there(path, file):  # asked before locking: a directory that holds it may be read-only
+            return path
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(directory / f"{file.name}.lock"):
+            if not _is_there(path, file):
+                part = directory / f"{file.name}.part"
+                _download_verified(file, part, report)
+                part.replace(path)
+    except _FailedError as error:
+        found = "; the one that lies there has the wrong SHA-256" if path.exists() else ""
+        reason = f"{file.name} cannot be fetched ({error}{found})"
+        raise UnreachableError(reason, (file,), directory) from error
+    except OSError as error:
+        raise AdainError(
+            f"{directory}: cannot be written ({explain(error)}): mend that, or set {store.CACHE_VARIABLE} "
+            "to another directory"
+        ) from error
+    return path
+
+
+def _is_there(path: Path, file: WeightsFile) -> bool:
+    return path.is_file() and sha256_of(path) == file.sha256
+
+
+def _download_verified(file: WeightsFile, part: Path, report: Report) -> None:
+    """Fill ``part`` with the right bytes; what was pieced together wrongly is downloaded anew, once."""
+    for _ in range(2):
+        pieced = _download(file.url, part, report)
+        found = sha256_of(part)
+        if found == file.sha256:
+            return
+        part.unlink()
+        if not pieced:
+            break
+    raise _FailedError(f"what the server sends has SHA-256 {found}, not {file.sha256}")
+
+
+def _download(url: str, part: Path, report: Report) -> bool:
+    """Fill ``part`` in as many tries as it takes; return whether it may be of several pieces."""
+    pieced = part.exists()
+    for delay_s in _DELAYS_S:
+        try:
+            _transfer(url, part, report)
+        except _DroppedError:
+            time.sleep(delay_s)
+            pieced = True
+        else:
+            return pieced
+    _transfer(url, part, report)
+    return pieced
+
+
+def _transfer(url: str, part: Path, report: Report) -> None:
+    """Ask once for what ``part`` lacks, and write what comes."""
+    done = part.stat().st_size if part.exists() else 0
+    with _ask(url, done) as response:
+        if response.status == _RANGE_NOT_SATISFIABLE:
+            return  # nothing is lacking; whether it is right, the checksum says
+        _check_status(response.status)
+        if response.status == _OK:
+            done = 0  # the whole file comes, whatever was asked for
+        total = None if response.length is None else done + response.length
+        with part.open("ab" if response.status == _PARTIAL_CONTENT else "wb") as out:
+            report(done, total)
+            for block in _blocks(response):
+                done += len(block)
+                if max(done, total or 0) > _LIMIT_BYTES:
+                    out.truncate(0)
+                    raise _FailedError(f"the server sends more than {_LIMIT_BYTES >> 20} MiB")
+                out.write(block)
+                report(done, total)
+    if total is not None and done < total:
+        raise _DroppedError(f"the connection ended after {done} of {total} bytes")
+
+
+def _ask(url: str, start: int) -> HTTPResponse | HTTPError:
+    """Send a request for the bytes from ``start`` on; return the answer, whatever its status."""
+    request = urllib.request.Request(url, headers={"User-Agent": "adain-rt"})  # noqa: S310 - see _opener
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    with _sorting_failures():
+        try:
+            response: HTTPResponse = _opener().open(request, timeout=_SILENCE_S)
+        except HTTPError as error:
+            return error
+        return response
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return an opener of http and https addresses only: urllib's own would follow a redirection to ftp."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def _check_status(status: int | None) -> None:
+    if status in _PASSING_STATUSES:
+        raise _DroppedError(f"the server answers HTTP {status}")
+    if status not in (_OK, _PARTIAL_CONTENT):
+        raise _FailedError(f"the server answers HTTP {status}")
+
+
+def _blocks(response: HTTPResponse | HTTPError) -> Iterator[bytes]:
+    while True:
+        with _sorting_failures():
+            block = response.read1(_BLOCK_BYTES)  # read() would lose what came before the connection broke
+        if not block:
+            return
+        yield block
+
+
+@contextmanager
+def _sorting_failures() -> Iterator[None]:
+    """Raise what the network raises as dropped or failed, so that it is told from what the disk raises."""
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        cause = error.reason if isinstance(error, URLError) else error
+        kind = _DroppedError if isinstance(cause, _PASSING_ERRORS) else _FailedError
+        raise kind(_describe(cause)) from error
+
+
+def _describe(cause: str | BaseException) -> str:
+    if isinstance(cause, OSError):
+        return explain(cause)
+    if isinstance(cause, HTTPException):  # its own text may quote the server, control characters and all
+        return "the server's answer is cut short, or is not HTTP"
+    return str(cause)

@@ -1,0 +1,149 @@
+"""Bringing weights into a model directory: from the public PyTorch files, or one file of our own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from adain_models.errors import AdainError
+from adain_models.files import explain
+from adain_models.networks import NETWORKS, vgg19
+from adain_models.networks.base import Network
+from adain_models.networks.vgg19 import Vgg19
+from adain_models.weights import checkpoint
+from adain_models.weights.store import WEIGHTS_NAME
+
+__all__ = ["import_weights"]
+
+_LIMIT_BYTES = 1 << 30  # far above any weights of these networks: what is larger is not opened
+
+
+def import_weights(files: Sequence[Path], directory: Path, architecture: str | None = None) -> Path:
+    """Write ``weights.safetensors`` into a model directory from weights in another form; return its path.
+
+    ``files`` are the two of the public PyTorch implementation, ``vgg_normalised.pth`` and ``decoder.pth``, in
+    either order; or one file, ``.safetensors`` or PyTorch's, with this project's tensor names. What each is,
+    its tensors tell. A PyTorch file is read as tensors only: code in it is never run.
+
+    Args:
+        files: one or two files.
+        directory: made if it is missing; weights that are there are replaced.
+        architecture: the one that the weights must be of; any if None.
+
+    Raises:
+        AdainError: a file is missing, damaged, or of another network; the directory cannot be written.
+
+    """
+    network = _network(files)
+    if architecture not in (None, network.architecture):
+        raise AdainError(f"{_named(files)}: the weights of {network.architecture}, not of {architecture}")
+    path = directory / WEIGHTS_NAME
+    checkpoint.save(network, path)
+    return path
+
+
+def _network(files: Sequence[Path]) -> Network:
+    """Return the network whose weights the files hold, whichever way they hold them."""
+    states = [_tensors(path) for path in files]
+    kinds = [_kind(path, tensors) for path, tensors in zip(files, states, strict=True)]
+    if sorted(kinds) == ["decoder", "encoder"]:
+        return _from_public(files, states[kinds.index("encoder")], states[kinds.index("decoder")])
+    if kinds == ["whole"]:
+        return _from_whole(files[0], states[0])
+    raise AdainError(
+        f"{_named(files)}: not one whole network; give vgg_normalised.pth and decoder.pth together, "
+        "or one file with the weights of both encoder and decoder"
+    )
+
+
+def _from_public(files: Sequence[Path], encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> Network:
+    try:
+        tensors = vgg19.from_public(encoder, decoder)
+    except AdainError as error:
+        raise AdainError(f"{_named(files)}: {error}") from None
+    return checkpoint.assemble(Vgg19.architecture, tensors, _named(files))
+
+
+def _from_whole(path: Path, tensors: Mapping[str, Tensor]) -> Network:
+    """Return the network that these tensors, under this project's names, are most like."""
+    with torch.device("meta"):  # for their names alone
+        names = {name: network().state_dict().keys() for name, network in NETWORKS.items()}
+    likest = max(names, key=lambda name: len(names[name] & tensors.keys()))
+    return checkpoint.assemble(likest, tensors, path)
+
+
+def _kind(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Tell a ``whole`` network of ours from the public ``encoder`` and ``decoder``, by names."""
+    if any(name.startswith(("encoder.", "decoder.")) for name in tensors):
+        return "whole"
+    if {"0.weight", "2.weight"} <= tensors.keys():
+        return "encoder"
+    if {"1.weight", "5.weight"} <= tensors.keys():  # padding comes first
+        return "decoder"
+    raise AdainError(
+        f"{path}: holds the tensors of another network: expected encoder.conv1_1.weight, 0.weight, 1.weight "
+        f"or the like, found {_quoted(tensors)}"
+    )
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """Read a file's tensors by name."""
+    if not path.is_file():
+        raise AdainError(f"{path}: there is no such file")
+    try:
+        if path.stat().st_size > _LIMIT_BYTES:
+            raise AdainError(f"{path}: is larger than {_LIMIT_BYTES >> 20} MiB, more than any weights")
+        loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    except OSError as error:
+        raise AdainError(f"{path}: cannot be read ({explain(error)})") from error
+    tensors = {
+        name: value
+        for name, value in loaded.items()
+        if isinstance(name, str) and isinstance(value, Tensor) and _holds_floats(value)
+    }
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > _LIMIT_BYTES:
+        raise AdainError(f"{path}: its tensors are larger than {_LIMIT_BYTES >> 20} MiB, more than any weights")
+    if not tensors:
+        raise AdainError(f"{path}: holds no tensors by name; save a network's state_dict()")
+    return tensors
+
+
+def _safetensors(path: Path) -> Mapping[str, object]:
+    try:
+        return safetensors.torch.load_file(path)
+    except SafetensorError:
+        raise AdainError(f"{path}: is not a safetensors file, or is damaged") from None
+
+
+def _torch(path: Path) -> Mapping[object, object]:
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a remark on how it was pickled helps nobody
+        try:
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file, read as a pickle, can raise anything
+            if "unsupported global" in str(error).lower():
+                raise AdainError(
+                    f"{path}: refused, since it holds more than tensors and opening it could run code; "
+                    "save the network's state_dict() instead"
+                ) from None
+            raise AdainError(f"{path}: is not a PyTorch file, or is damaged") from None
+    return loaded if isinstance(loaded, Mapping) else {}
+
+
+def _holds_floats(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
+
+
+def _quoted(names: Iterable[str]) -> str:
+    """Return the first names for one line of text, whatever characters a file put into them."""
+    return ", ".join(repr(name[:60]) for name in sorted(names)[:3])
+
+
+def _named(files: Sequence[Path]) -> str:
+    return " and ".join(map(str, files))

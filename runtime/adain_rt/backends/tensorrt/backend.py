@@ -1,0 +1,180 @@
+"""TensorRT on NVIDIA GPUs, in its two libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from adain_models.errors import AdainError
+from adain_rt.backends import Settings
+from adain_rt.backends.base import UnusableBackend, check_ends
+from adain_rt.backends.lanes import LaneBackend
+from adain_rt.backends.plans import Capturing, Request
+from adain_rt.backends.tensorrt import flavors
+from adain_rt.backends.tensorrt.engines import EngineFile, Engines
+from adain_rt.backends.tensorrt.plans import EngineLane, EnginePlan, OpenedEngine
+from adain_rt.backends.tensorrt.refit import refit
+from adain_rt.backends.tensorrt.runtime_cache import RuntimeCache
+from adain_rt.contract import GRAPHS
+from adain_rt.cuda import Cuda, open_cuda
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+__all__ = ["TensorRtBackend", "TensorRtRtxBackend"]
+
+
+class TensorRtBackend(LaneBackend[EngineLane]):
+    """The full library. One loaded engine for each file.
+
+    Args:
+        directory: the folder of the model's graphs, of which engines are made.
+        precision: ``fp32`` or ``fp16``.
+        settings: of which the engines and the CUDA graph count.
+
+    Raises:
+        UnusableBackend: the library cannot be loaded, or there is no GPU.
+
+    """
+
+    flavor = "tensorrt"
+    captures = True
+    """Whether CUDA graphs are ours to capture; the other library does it itself."""
+
+    def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
+        self._library, cuda = _opened(self.flavor)
+        super().__init__(self.flavor, cuda, Capturing(cuda, wanted=settings.cuda_graph and self.captures))
+        self._directory = directory
+        self._cuda_graph = settings.cuda_graph
+        self._engines = Engines(
+            directory, precision, self.flavor, self._cuda.gpu, settings.engines, settings.trust_engines
+        )
+        self._opened: dict[EngineFile, OpenedEngine] = {}
+        self._opening = Lock()
+
+    def metadata(self, graph: str) -> Mapping[str, str]:
+        """Return a graph's metadata, as the protocol says.
+
+        Raises:
+            UnusableBackend: the library does not run its engines on this GPU.
+
+        """
+        file = self._engines.first(graph)
+        with self._cuda.current():
+            self._open(file, graph)  # to find out whether it runs here
+        metadata: Mapping[str, str] = file.manifest.origin.metadata
+        return metadata
+
+    def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
+        """Return a new context of an engine; its memory is the lane's."""
+        return engine.create_execution_context(self._library.ExecutionContextAllocationStrategy.USER_MANAGED)
+
+    def _refusal(self, runtime: trt.Runtime, content: bytes) -> str | None:
+        """Say why the library refuses an engine here, if it does before it loads it."""
+        del runtime, content
+        return None
+
+    def _new_lane(self) -> EngineLane:
+        return EngineLane(self._cuda)
+
+    def _plan(self, lane: EngineLane, request: Request) -> EnginePlan:
+        plan = lane.find(request)
+        if plan is None:
+            spec = GRAPHS[request.graph]
+            letters = {
+                letter: size
+                for tensor, shape in zip(spec.inputs, request.shapes, strict=True)
+                for letter, size in zip(tensor.shape, shape, strict=True)
+                if isinstance(letter, str) and letter != "C"
+            }
+            file, profile = self._engines.find(request.graph, letters)
+            with self._opening:  # contexts of an engine are made one after another
+                plan = lane.prepare(request, self._open_locked(file, request.graph), profile)
+        return plan
+
+    def _open(self, file: EngineFile, graph: str) -> OpenedEngine:
+        with self._opening:
+            return self._open_locked(file, graph)
+
+    def _open_locked(self, file: EngineFile, graph: str) -> OpenedEngine:
+        if file not in self._opened:
+            self._opened[file] = self._load(file, graph)
+        return self._opened[file]
+
+    def _load(self, file: EngineFile, graph: str) -> OpenedEngine:
+        content = file.read()
+        runtime: trt.Runtime = self._library.Runtime(flavors.logger(self.flavor))
+        runtime.engine_host_code_allowed = file.manifest.recipe.version_compatible  # which brings a library of its own
+        refusal = self._refusal(runtime, content)
+        engine: trt.ICudaEngine | None = None if refusal else runtime.deserialize_cuda_engine(content)
+        if engine is None and not refusal and self._cuda.free_bytes() < len(content):
+            raise AdainError(f"{file.path}: the GPU has too little memory left for the engine")
+        if engine is None:
+            gpu = self._cuda.gpu
+            raise UnusableBackend(
+                f"{file.path}: {self.flavor} does not run this engine on {gpu.name}, of compute capability "
+                f"{gpu.compute_capability} ({refusal or 'the log has what it said'})"
+            )
+        if file.manifest.recipe.weights == "stripped":
+            refit(engine, file, self._directory)
+        names = [engine.get_tensor_name(place) for place in range(engine.num_io_tensors)]
+        spec = GRAPHS[graph]
+        check_ends(file.path, graph, sorted(names, key=[tensor.name for tensor in (*spec.inputs, *spec.outputs)].index))
+        return OpenedEngine(self.flavor, file, engine, partial(self._context_of, engine))
+
+
+class TensorRtRtxBackend(TensorRtBackend):
+    """TensorRT-RTX: its engines are finished on the GPU that they run on, and what that gives is kept on disk.
+
+    CUDA graphs are left to it: kernels for a size are compiled while a general one runs already, and it alone knows
+    when a captured graph is to be captured again with them.
+    """
+
+    flavor = "tensorrt-rtx"
+    captures = False
+
+    def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
+        super().__init__(directory, precision, settings)
+        self._check_gpu()
+        self._cache = RuntimeCache(self._library.__version__, self._cuda.gpu)
+
+    def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
+        library = self._library
+        config: Any = engine.create_runtime_config()  # of which the full library's has less
+        config.set_execution_context_allocation_strategy(library.ExecutionContextAllocationStrategy.USER_MANAGED)
+        config.dynamic_shapes_kernel_specialization_strategy = library.DynamicShapesKernelSpecializationStrategy.LAZY
+        strategies = library.CudaGraphStrategy
+        config.cuda_graph_strategy = strategies.WHOLE_GRAPH_CAPTURE if self._cuda_graph else strategies.DISABLED
+        self._cache.use_in(config)
+        context = engine.create_execution_context(config)
+        self._cache.save()  # the kernels for any size, which take longest
+        return context
+
+    def _check_gpu(self) -> None:
+        """Refuse a GPU that the library has no engines for, before one is built in vain."""
+        gpu, known = self._cuda.gpu, flavors.compute_capabilities(self.flavor)
+        if gpu.compute_capability not in known:
+            raise UnusableBackend(
+                f"{self.flavor} {self._library.__version__} has no engines for {gpu.name}, of compute capability "
+                f"{gpu.compute_capability}: there are {', '.join(known)}"
+            )
+
+    def _refusal(self, runtime: Any, content: bytes) -> str | None:
+        library = self._library
+        validity, diagnostics = runtime.get_engine_validity(content)
+        if validity != library.EngineValidity.INVALID:
+            return None
+        members = library.EngineInvalidityDiagnostics.__members__
+        told = [name for name, member in members.items() if int(diagnostics) & int(member)]
+        return ", ".join(told).lower().replace("_", " ") or "it says that it is not valid here"
+
+
+def _opened(flavor: str) -> tuple[Any, Cuda]:
+    """Return the library and the GPU, without which there is no use in the backend."""
+    try:
+        return flavors.library(flavor), open_cuda()
+    except AdainError as error:
+        raise UnusableBackend(str(error)) from None

@@ -1,0 +1,232 @@
+"""The same as ``plain`` in one Triton kernel each: a map is read once and written once.
+
+Arithmetic is float32. A program writes some pixels, all of their channels; offsets of pixels are of 64 bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from adain_models.adain import EPSILON
+from adain_models.half import LARGEST
+from adain_rt.backends.torch.maps import CHANNELS, MIDDLE, Map
+
+__all__ = ["between", "enter", "leave", "measure"]
+
+_ELEMENTS = 2048  # of a program
+_POSITIONS = 1024  # that a program measures at once
+_MEASURED = 8  # channels of a program that measures: 16 bytes of halves
+
+
+@triton.jit
+def _mirrored(place, length, REFLECT: tl.constexpr):
+    """Return where a place that may lie outside of 0 .. length - 1 is read."""
+    if REFLECT:
+        place = tl.abs(place)
+        return tl.where(place >= length, 2 * length - 2 - place, place)
+    return tl.minimum(tl.maximum(place, 0), length - 1)
+
+
+@triton.jit
+def _enter(image, y, rows, columns, PADDING: tl.constexpr, REFLECT: tl.constexpr, MIDDLE: tl.constexpr,
+           C: tl.constexpr, PIXELS: tl.constexpr):  # fmt: skip
+    n = tl.program_id(1).to(tl.int64)
+    wide, high = columns + 2 * PADDING, rows + 2 * PADDING
+    pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    inside = pixel < wide * high
+    i = _mirrored(pixel // wide - PADDING, rows, REFLECT)
+    j = _mirrored(pixel % wide - PADDING, columns, REFLECT)
+    c = tl.arange(0, C)
+    source = (n * rows + i) * columns + j
+    there = inside[:, None] & (c < 3)[None, :]
+    value = tl.load(image + source[:, None] * 3 + c[None, :], mask=there, other=MIDDLE).to(tl.float32) - MIDDLE
+    target = n * wide * high + pixel
+    tl.store(y + target[:, None] * C + c[None, :], value, mask=inside[:, None])
+
+
+@triton.jit
+def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, c, there,
+          C: tl.constexpr, PHASES: tl.constexpr, BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr,
+          SKIP: tl.constexpr, RELU: tl.constexpr):  # fmt: skip
+    """Return the values of pixels (PIXELS, C), with all done but the resizing."""
+    if PHASES:
+        at = (i // 2 + i % 2).to(tl.int64) * xr + (j // 2 + j % 2) * xc + (2 * (i % 2) + j % 2) * C
+    else:
+        at = i.to(tl.int64) * xr + j * xc
+    value = tl.load(x + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
+    if BLUR:
+        value *= 1 / 16
+        for tap in tl.static_range(1, 9):
+            beside = at + tap // 3 * xr + tap % 3 * xc
+            other = tl.load(x + beside[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
+            value += other * ((1 + tap // 3 % 2) * (1 + tap % 3 % 2) / 16)  # [1 2 1] times [1 2 1]
+    if BIAS:
+        value += bias[None, :]
+    if RESTYLE:
+        value = (value - mean[None, :]) * scale[None, :] + shift[None, :]
+    if SKIP:
+        at = i.to(tl.int64) * sr + j * sc
+        value += tl.load(skip + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
+    if RELU:
+        value = tl.maximum(value, 0.0)
+    return value
+
+
+@triton.jit
+def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows, columns, xn, xr, xc, sn, sr, sc,
+             C: tl.constexpr, LANES: tl.constexpr, PIXELS: tl.constexpr, PADDING: tl.constexpr, REFLECT: tl.constexpr,
+             PHASES: tl.constexpr, BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr,
+             RELU: tl.constexpr, RESIZE: tl.constexpr, MOST: tl.constexpr):  # fmt: skip
+    """Write y (N, rows + 2p, columns + 2p, C); strides are of x's and skip's pictures, rows and pixels."""
+    n = tl.program_id(1).to(tl.int64)
+    wide, high = columns + 2 * PADDING, rows + 2 * PADDING
+    pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    i = _mirrored(pixel // wide - PADDING, rows, REFLECT)
+    j = _mirrored(pixel % wide - PADDING, columns, REFLECT)
+    c = tl.arange(0, LANES)
+    there = (pixel < wide * high)[:, None] & (c < C)[None, :]
+    x += n * xn
+    skip += n * sn
+    add = tl.zeros([LANES], tl.float32)
+    if BIAS:
+        add = tl.load(bias + c, mask=c < C, other=0)
+    middle, scale, shift = add, add, add
+    if RESTYLE:
+        at = n * C + c
+        alpha = tl.load(strength + n)
+        middle = tl.load(mean + at, mask=c < C, other=0)
+        scale = 1 + alpha * (tl.load(style_std + at, mask=c < C, other=1) / tl.load(std + at, mask=c < C, other=1) - 1)
+        shift = middle + alpha * (tl.load(style_mean + at, mask=c < C, other=0) - middle)
+    if RESIZE < 0:
+        value = _read(x, 2 * i, 2 * j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there,
+                      C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
+        for place in tl.static_range(1, 4):
+            other = _read(x, 2 * i + place // 2, 2 * j + place % 2, xr, xc, add, middle, scale, shift, skip, sr, sc,
+                          c, there, C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
+            value = tl.maximum(value, other)
+    else:
+        if RESIZE > 0:
+            i, j = i // 2, j // 2
+        value = _read(x, i, j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there,
+                      C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
+    value = tl.minimum(tl.maximum(value, -MOST), MOST)
+    target = n * wide * high + pixel
+    tl.store(y + target[:, None] * C + c[None, :], value, mask=there)
+
+
+@triton.jit
+def _measure(x, mean, std, positions, columns, xn, xr, xc, epsilon,
+             C: tl.constexpr, MEASURED: tl.constexpr, POSITIONS: tl.constexpr):  # fmt: skip
+    """Write each channel's mean and deviation: the mean first, then the squares of what is less it."""
+    n = tl.program_id(1).to(tl.int64)
+    c = tl.program_id(0) * MEASURED + tl.arange(0, MEASURED)
+    x += n * xn
+    total = tl.zeros([POSITIONS, MEASURED], tl.float32)
+    for begin in range(0, positions, POSITIONS):
+        place = begin + tl.arange(0, POSITIONS)
+        at = (place // columns).to(tl.int64) * xr + place % columns * xc
+        there = (place < positions)[:, None] & (c < C)[None, :]
+        total += tl.load(x + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
+    middle = tl.sum(total, 0) / positions
+    total = tl.zeros([POSITIONS, MEASURED], tl.float32)
+    for begin in range(0, positions, POSITIONS):
+        place = begin + tl.arange(0, POSITIONS)
+        at = (place // columns).to(tl.int64) * xr + place % columns * xc
+        there = (place < positions)[:, None] & (c < C)[None, :]
+        value = tl.load(x + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32) - middle[None, :]
+        total += tl.where(there, value * value, 0.0)
+    spread = tl.sqrt(tl.sum(total, 0) / (positions - 1) + epsilon)
+    tl.store(mean + n * C + c, middle, mask=c < C)
+    tl.store(std + n * C + c, spread, mask=c < C)
+
+
+@triton.jit
+def _leave(x, bias, y, pixels, columns, xn, xr, xc, BIAS: tl.constexpr, PIXELS: tl.constexpr):
+    n = tl.program_id(1).to(tl.int64)
+    pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    c = tl.arange(0, 4)
+    there = (pixel < pixels)[:, None] & (c < 3)[None, :]
+    at = n * xn + (pixel // columns).to(tl.int64) * xr + pixel % columns * xc
+    value = tl.load(x + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
+    if BIAS:
+        value += tl.load(bias + c, mask=c < 3, other=0)[None, :]
+    value = tl.minimum(tl.maximum(value, 0.0), 255.0)
+    value = (value + 8388608.0) - 8388608.0  # 2^23: what is left of a sum there is a whole number, halves made even
+    tl.store(y + (n * pixels + pixel)[:, None] * 3 + c[None, :], value.to(tl.uint8), mask=there)
+
+
+def enter(image: Tensor, padding: int, mode: str, dtype: torch.dtype) -> Tensor:
+    """Return what ``plain.enter`` does."""
+    count, rows, columns, _ = image.shape
+    y = _new(count, CHANNELS, rows + 2 * padding, columns + 2 * padding, dtype, image)
+    pixels = _ELEMENTS // CHANNELS
+    grid = (triton.cdiv(y.shape[2] * y.shape[3], pixels), count)
+    _enter[grid](image, y, rows, columns, padding, mode == "reflect", float(MIDDLE), CHANNELS, pixels)
+    return y
+
+
+def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
+    """Return what ``plain.between`` does."""
+    count, channels = len(x.tensor), x.channels
+    rows, columns = x.size
+    y = _new(count, channels, rows + 2 * padding, columns + 2 * padding, x.tensor.dtype, x.tensor)
+    skip = x.tensor if x.skip is None else x.skip
+    restyle: Any = x.restyle
+    codes = [y] * 5 if restyle is None else [
+        restyle.mean, restyle.std, restyle.style_mean, restyle.style_std, restyle.strength
+    ]  # fmt: skip
+    lanes = triton.next_power_of_2(channels)
+    pixels = max(1, _ELEMENTS // lanes)
+    _between[triton.cdiv(y.shape[2] * y.shape[3], pixels), count](
+        x.tensor, y if x.bias is None else x.bias, *codes, skip, y, rows, columns, *_strides(x.tensor), *_strides(skip),
+        C=channels, LANES=lanes, PIXELS=pixels, PADDING=padding, REFLECT=mode == "reflect",
+        PHASES=x.phases, BIAS=x.bias is not None, BLUR=x.blur, RESTYLE=restyle is not None, SKIP=x.skip is not None,
+        RELU=x.relu, RESIZE=x.resize,
+        MOST=LARGEST if y.dtype == torch.float16 else torch.finfo(torch.float32).max,
+    )  # fmt: skip
+    return y
+
+
+def measure(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what ``plain.measure`` does."""
+    count, channels, rows, columns = features.shape
+    mean, std = (torch.empty(count, channels, device=features.device) for _ in range(2))
+    grid = (triton.cdiv(channels, _MEASURED), count)
+    _measure[grid](
+        features,
+        mean,
+        std,
+        rows * columns,
+        columns,
+        *_strides(features),
+        EPSILON,
+        channels,
+        _MEASURED,
+        _POSITIONS,
+        num_warps=8,
+    )
+    return mean, std
+
+
+def leave(x: Map, out: Tensor) -> None:
+    """Do what ``plain.leave`` does."""
+    count, rows, columns, _ = out.shape
+    pixels = _ELEMENTS // 4
+    bias = out if x.bias is None else x.bias
+    grid = (triton.cdiv(rows * columns, pixels), count)
+    _leave[grid](x.tensor, bias, out, rows * columns, columns, *_strides(x.tensor), x.bias is not None, pixels)
+
+
+def _new(count: int, channels: int, rows: int, columns: int, dtype: torch.dtype, like: Tensor) -> Tensor:
+    shape = (count, channels, rows, columns)
+    return torch.empty(shape, dtype=dtype, device=like.device, memory_format=torch.channels_last)
+
+
+def _strides(x: Tensor) -> tuple[int, int, int]:
+    """Return how far apart pictures, rows and pixels lie."""
+    return x.stride(0), x.stride(2), x.stride(3)

@@ -1,0 +1,106 @@
+"""The GPU's day, rehearsed on a processor: each step a process with a limit, and a failure a line."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from adain_bench.cli import command
+from adain_bench.contenders.base import ours
+from adain_bench.measure.exactness import exactness
+from adain_bench.measure.gpu_day import Day, Step, backends_on_gpu
+from adain_bench.record import record as records
+from adain_models.errors import AdainError
+from adain_rt import cuda
+
+PYTHON = (sys.executable, "-c")
+
+
+@pytest.fixture
+def day(tmp_path) -> Day:
+    return Day(tmp_path, time.monotonic() + 600)
+
+
+def test_the_whole_day_is_rehearsed_but_for_what_takes_minutes_on_a_processor(tmp_path):
+    """The paper's table and PyTorch compiled are begun, and their limits end them."""
+    done = CliRunner().invoke(command, ["gpu", "--rehearse", "--minutes", "30", "-o", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    run = records.read(tmp_path / "run.json")
+    ended = {each.name: each.skipped for each in run.results if each.group == "steps"}
+    assert list(ended) == ["network", "tests", "exactness", "latency", "throughput", "paper", "peers"]
+    assert {name: why for name, why in ended.items() if why} == dict.fromkeys(
+        ("paper", "peers"), "it was ended after 5 s"
+    )
+    assert {each.group for each in run.results} == {"steps", "tests", "exactness", "latency", "peaks", "throughput"}
+    assert {each.params["model"] for each in run.results if each.group == "latency" and each.times} == {"lite", "vgg19"}
+    report = (tmp_path / "report.md").read_text("utf-8")
+    assert "## Exactness" in report
+    assert "- paper, peers: it was ended after 5 s" in report
+
+
+def test_a_step_that_fails_is_a_line_with_the_last_that_it_said(day):
+    (result,) = day.results(Step("broken", 30, (*PYTHON, "print('before'); raise ValueError('no\\tsuch kernel')")))
+    assert (result.group, result.name, result.skipped) == ("steps", "broken", "ValueError: no such kernel")
+
+
+def test_a_step_that_hangs_is_ended_with_all_that_it_started(day, tmp_path):
+    mark = tmp_path / "mark"
+    hangs = f"""
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import pathlib, time; time.sleep(12); pathlib.Path({str(mark)!r}).touch()"])
+time.sleep(60)
+"""
+    begun = time.monotonic()
+    (result,) = day.results(Step("hangs", 6, (*PYTHON, hangs)))
+    assert result.skipped == "it was ended after 1 s"
+    assert 5 < time.monotonic() - begun < 30
+    time.sleep(10)
+    assert not mark.exists()
+
+
+def test_no_step_begins_when_the_time_is_up(tmp_path):
+    (result,) = Day(tmp_path, time.monotonic() + 4).results(Step("late", 30, (*PYTHON, "raise SystemExit(1)")))
+    assert result.skipped == "no time was left"
+
+
+def test_tests_that_fail_are_named_and_the_others_counted(day):
+    junit = """<testsuites><testsuite>
+      <testcase classname="tests.gpu.test_running" name="test_a"/>
+      <testcase classname="tests.gpu.test_running" name="test_b">
+        <failure message="assert 3 &lt;= 2&#10;more"/></testcase>
+      <testcase classname="tests.gpu.test_running" name="test_c"><skipped message="not installed"/></testcase>
+    </testsuite></testsuites>"""
+    (day.folder / "tests.xml").write_text(junit, "utf-8")
+    failed, whole, step = day.results(Step("tests", 30, (*PYTHON, "print('1 failed, 1 passed'); raise SystemExit(1)")))
+    assert (failed.name, failed.skipped) == ("test_running test_b", "assert 3 <= 2")
+    assert whole.extra_info == {"passed": 1, "failed": 1, "skipped": 1}
+    assert step.skipped == "1 failed, 1 passed"
+
+
+def test_nothing_is_told_twice(day):
+    again = Step("tests", 30, (*PYTHON, ""))
+    (day.folder / "tests.xml").write_text("<testsuite><testcase name='a'/></testsuite>", "utf-8")
+    assert [each.group for each in day.results(again)] == ["tests", "steps"]
+    assert [each.group for each in day.results(again)] == ["steps"]
+
+
+@pytest.mark.skipif(cuda.hindrance() is None, reason="a GPU is here")
+def test_without_a_gpu_every_backend_says_why():
+    with pytest.raises(AdainError, match=r"no backend can run on a GPU here: tensorrt: .*; torch: ") as caught:
+        backends_on_gpu()
+    assert "\n" not in str(caught.value)
+
+
+def test_exactness_is_of_each_backend_and_what_fails_says_why(vgg19_dir, monkeypatch):
+    models = [str(vgg19_dir)]
+    (found,) = exactness(ours(models, ["onnxruntime"], ["fp32"]), models, [32])
+    assert found.extra_info["largest_difference"] <= 1
+    assert found.extra_info["within_one_level"] == 1
+    assert found.extra_info["psnr_db"] == "the same" or found.extra_info["psnr_db"] > 60
+    monkeypatch.setattr("adain_bench.measure.exactness.picture", lambda *_: None)
+    (failed,) = exactness(ours(models, ["onnxruntime"], ["fp32"]), models, [32])
+    assert failed.skipped

@@ -1,0 +1,362 @@
+"""Training, on problems of a few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adain_models.adain import adain, channel_statistics
+from adain_models.errors import AdainError
+from adain_models.networks.lite import Lite
+from adain_models.networks.vgg19 import Vgg19
+from adain_models.training import loop as training
+from adain_models.training.crops import LARGEST, crop, held_out, sides, spoiled, whole
+from adain_models.training.liveness import Watch
+from adain_models.training.loop import STATE_NAME, Settings, Training
+from adain_models.training.losses import FixedEncoder, Joint, Photos
+from adain_models.training.teacher import Teacher
+from adain_models.weights import checkpoint, store
+from adain_rt.media.pictures import frame
+
+SETTINGS = Settings(steps=6, batch=2, crop=64, rate=1e-3)
+
+
+@pytest.fixture
+def joint(narrow_teacher, china, flower):
+    """Make a training of ``lite`` as a teacher has it."""
+
+    def joint(settings: Settings = SETTINGS) -> Training:
+        network = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
+        return Training(network, Joint(Teacher(narrow_teacher)), [china], [([flower], 1)], settings)
+
+    return joint
+
+
+def test_a_decoder_learns_behind_an_encoder_that_stays(china, flower):
+    torch.manual_seed(0)
+    network = Vgg19(width=4)
+    encoder = {name: tensor.clone() for name, tensor in network.encoder.state_dict().items()}
+    settings = replace(SETTINGS, steps=60, rate=5e-3)
+    run = Training(network, FixedEncoder(network), [china], [([flower], 1)], settings)
+    losses = [done.terms["content"] + 10 * done.terms["style"] for done in run.run()]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    for name, tensor in run.averaged().encoder.state_dict().items():
+        assert tensor.equal(encoder[name])
+
+
+def test_encoder_and_decoder_learn_from_a_teacher(joint):
+    run = joint(replace(SETTINGS, steps=40))
+    encoder = run.network.encoder.conv1.weight.detach().clone()
+    losses = [done.terms["style"] + done.terms["texture"] for done in run.run()]
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
+    assert not run.network.encoder.conv1.weight.equal(encoder)
+
+
+def test_the_rate_rises_at_first(joint):
+    run = joint(replace(SETTINGS, steps=1000))
+    before = run.network.encoder.conv1.weight.detach().clone()
+    next(run.run())
+    moved = (run.network.encoder.conv1.weight.detach() - before).abs().max().item()
+    assert moved == pytest.approx(SETTINGS.rate / 20, rel=0.01)  # Adam's first step is the rate, the warm-up 20 steps
+
+
+def test_where_weights_are_random_a_style_weighs_a_tenth_at_first(narrow_teacher, china, flower):
+    def gradient(settings: Settings, **weights: float) -> torch.Tensor:
+        network = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
+        recipe = Joint(Teacher(narrow_teacher), **weights)
+        list(Training(network, recipe, [china], [([flower], 1)], settings).run())
+        return network.decoder.out.weight.grad
+
+    one = replace(SETTINGS, steps=1)
+    fresh = gradient(replace(one, fresh=True), style=30, texture=8)
+    assert torch.allclose(fresh, gradient(one, style=3, texture=0.8), rtol=1e-4, atol=1e-7)
+    assert not torch.allclose(fresh, gradient(one, style=30, texture=8), rtol=0.1)
+
+
+def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
+    network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
+    contents, styles = (torch.tensor(picture[:64, :64]).permute(2, 0, 1) for picture in (china, flower))
+    contents, styles = contents[None] / 255, [recipe.target(styles)]
+    features = recipe.features(contents)
+    network.decoder.out.bias.data += 1.5
+    terms = recipe.terms(network, Photos(contents, contents, features), styles)
+    code = channel_statistics(network.encoder(styles[0].picture[None] / 255))
+    bright = network.decoder(adain(network.encoder(contents), *code))
+    shown, raw = (recipe.judged(picture, features, styles) for picture in (bright.clamp(0, 1), bright))
+    assert terms["excess"].item() == pytest.approx((bright - bright.clamp(0, 1)).abs().mean().item(), rel=1e-4)
+    assert terms["excess"] > 0.1
+    assert abs(terms["style"] - shown["style"]) < 0.2 * abs(raw["style"] - shown["style"])
+    assert torch.autograd.grad(terms["style"], network.decoder.out.bias)[0].any()
+
+
+class Drawn(torch.nn.Module):
+    """A network that draws one picture, (3, H, W), whatever it sees."""
+
+    def __init__(self, picture):
+        super().__init__()
+        self.picture = picture
+
+    def encoder(self, pictures):
+        return torch.nn.functional.avg_pool2d(pictures, 8)
+
+    def decoder(self, features):
+        return self.picture.expand(len(features), -1, -1, -1)
+
+
+@pytest.fixture
+def terms_of(narrow_teacher, flower):
+    """Judge a picture of a photo, both (3, 64, 64)."""
+    recipe = Joint(Teacher(narrow_teacher))
+    style = recipe.target(torch.tensor(flower[:64, :64]).permute(2, 0, 1))
+
+    def terms_of(picture, photo):
+        photos = Photos(photo[None], photo[None], recipe.features(photo[None]))
+        terms = recipe.terms(Drawn(picture), photos, [style])
+        return {name: term.item() for name, term in terms.items()}
+
+    return terms_of
+
+
+def test_a_mesh_is_told_from_drawing_that_is_as_strong(terms_of):
+    grey = torch.full((3, 64, 64), 0.5)
+    mesh = grey + 0.1 * (1 - 2 * (torch.arange(64) % 2))
+    noise = grey + 0.1 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0)).sign()
+    assert terms_of(mesh, grey)["lattice"] == pytest.approx(0.1, rel=1e-3)
+    assert terms_of(mesh.mT, grey)["lattice"] == pytest.approx(0.1, rel=1e-3)
+    assert terms_of(noise, grey)["lattice"] < 0.02
+    slope = torch.linspace(0, 1, 64).expand(3, 64, 64)
+    assert terms_of(slope, grey)["lattice"] < 1e-6
+
+
+def test_unrest_is_grain_where_the_photo_is_flat(terms_of):
+    flat = torch.full((3, 64, 64), 0.5)
+    grain = flat + 0.1 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert terms_of(flat, flat)["unrest"] == 0
+    assert terms_of(grain, flat)["unrest"] > 0.1
+    assert terms_of(grain, grain)["unrest"] < 0.05
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_what_lies_in_the_grid_of_features_is_told_from_drawing_that_is_as_strong(terms_of, period):
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(3, 64, 64, generator=generator)
+    stripes = (torch.arange(64) % period == 0).float() * torch.randn(3, 64, 1, generator=generator)
+    flat = torch.full((3, 64, 64), 0.5)
+    off = (torch.arange(64) % 7 == 0).float() * torch.randn(3, 64, 1, generator=generator)
+    expected = {2: 0, 4: 0.5, 8: 1.5}[period]  # all the energy in two differences of `period`, across; none down
+    assert terms_of(flat + 0.1 * stripes, flat)["grid"] == pytest.approx(expected, abs=0.1)
+    assert terms_of((flat + 0.1 * stripes).mT, flat)["grid"] == pytest.approx(expected, abs=0.1)
+    assert terms_of(flat + 0.1 * noise, flat)["grid"] < 0.01
+    assert terms_of(flat + 0.1 * off, flat)["grid"] < 0.1
+    assert terms_of(flat, flat)["grid"] == 0
+
+
+def test_a_ghost_is_a_colour_that_spreads_from_an_edge(terms_of):
+    photo = torch.full((3, 64, 64), 0.2)
+    photo[:, :, 32:] = 0.8
+    ghost = photo.clone()
+    ghost[0, :, 32:40] = 0.5  # a red band is missing beside the edge
+    strokes = photo + 0.3 * (torch.arange(64) // 8 % 2)
+    assert terms_of(photo, photo)["ghosts"] < 1e-9
+    assert terms_of(ghost, photo)["ghosts"] > 0.005
+    assert terms_of(strokes, photo)["ghosts"] < 1e-6  # of light alone
+    assert terms_of(ghost, ghost)["ghosts"] < 1e-3
+
+
+def test_what_spoils_a_photo_is_not_to_be_seen(narrow_teacher, china, flower):
+    network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
+    clean = torch.tensor(china[:64, :64]).permute(2, 0, 1)[None] / 255
+    style = recipe.target(torch.tensor(flower[:64, :64]).permute(2, 0, 1))
+    noise = 2 / 255 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+
+    def term(seen):
+        return recipe.terms(network, Photos(clean, seen, recipe.features(clean)), [style])["noise"].item()
+
+    assert term(clean) < 1e-5
+    assert term(clean + noise) > 1.2 * term(clean + noise / 2) > 0  # it is kept down, and not in proportion
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(joint, tmp_path):
+    whole = joint()
+    list(whole.run())
+    stopped = joint()
+    steps = stopped.run()
+    for _ in range(3):
+        next(steps)
+    stopped.save(tmp_path)
+    resumed = joint()
+    resumed.resume(tmp_path)
+    assert [done.step for done in resumed.run()] == [4, 5, 6]
+    for name, tensor in whole.network.state_dict().items():
+        assert tensor.equal(resumed.network.state_dict()[name])
+        assert whole.mean[name].equal(resumed.mean[name])
+
+
+def test_a_checkpoint_is_whole_or_the_one_before(joint, tmp_path, monkeypatch):
+    run = joint()
+    run.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    next(run.run())
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(AdainError, match="No space left on device"):
+        run.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_only_a_whole_checkpoint_of_the_same_crops_is_resumed(joint, tmp_path):
+    with pytest.raises(AdainError, match="nothing to resume"):
+        joint().resume(tmp_path)
+    joint().save(tmp_path)
+    with pytest.raises(AdainError, match=r"run with seed 0, not 1"):
+        joint(replace(SETTINGS, seed=1)).resume(tmp_path)
+    with pytest.raises(AdainError, match=r"run with fresh False, not True"):
+        joint(replace(SETTINGS, fresh=True)).resume(tmp_path)
+    (tmp_path / STATE_NAME).write_bytes((tmp_path / STATE_NAME).read_bytes()[:-1000])
+    with pytest.raises(AdainError, match="damaged"):
+        joint().resume(tmp_path)
+
+
+def test_dead_channels_are_counted(lite):
+    network = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
+    with torch.no_grad():
+        network.encoder.conv1.bias[:4] = -1e4
+    watch = Watch(network)
+    network.encoder(torch.rand(2, 3, 64, 64))
+    assert watch.shares()["encoder.conv1"] <= 0.75
+    watch.restart()
+    assert watch.shares()["encoder.conv1"] == 0
+
+
+def test_a_channel_that_its_blur_leaves_below_0_everywhere_is_dead():
+    """Single outputs of the convolution above 0 do not make it alive: the ReLU reads the blurred ones."""
+    network = Lite()
+    features = torch.zeros(1, 128, 4, 4)
+    with torch.no_grad():
+        for layer in (network.decoder.up1, network.decoder.res3.b):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        network.decoder.up1.weight[:, 0, 1, 1] = 1
+        network.decoder.up1.bias[:] = torch.linspace(-0.9, 0.9, 64)
+        watch = Watch(network)
+        features[:, 0, 2, 2] = 1
+        for residual in (network.decoder.res1, network.decoder.res2):
+            residual.b.weight.zero_()
+            residual.b.bias.zero_()
+        network.decoder(features)
+    peak = 9 / 16  # of the blurred square of 2x2 ones
+    assert watch.shares()["decoder.up1"] == pytest.approx(np.mean(np.linspace(-0.9, 0.9, 64) > -peak))
+
+
+def test_a_revived_channel_changes_nothing_at_first_and_learns_then():
+    torch.manual_seed(0)
+    network, picture = Lite(), torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        network.encoder.res1.a.bias[:10] = -1e4
+    adam = torch.optim.Adam(network.parameters(), lr=1e-3)
+    watch = Watch(network)
+    before = network.encoder(picture)
+    before.square().mean().backward()
+    adam.step()
+    assert not network.encoder.res1.a.weight.grad[:10].any()
+    after_step = network.encoder(picture)
+    assert watch.revive(adam, torch.Generator().manual_seed(0)) >= 10
+    assert torch.allclose(network.encoder(picture), after_step, atol=1e-6)
+    for _ in range(2):
+        adam.zero_grad()
+        network.encoder(picture).square().mean().backward()
+        adam.step()
+    assert network.encoder.res1.a.weight.grad[:10].any(3).any(2).any(1).sum() >= 5
+
+
+def test_dead_channels_come_to_life_in_training(joint, monkeypatch):
+    monkeypatch.setattr(training, "_REVIVING", 10)
+    run = joint(replace(SETTINGS, steps=20))
+    run.network.decoder.res1.a.bias.data[:64] = -1e4
+    live = [done.live for done in run.run() if done.live]
+    assert len(live) == 2
+    assert live[1]["decoder.res1.a"] > live[0]["decoder.res1.a"] + 0.3
+
+
+def test_a_tenth_of_the_pictures_is_held_out_by_name():
+    names = [Path(f"{number:05}.jpg") for number in range(2000)]
+    assert 160 < sum(map(held_out, names)) < 240
+    assert all(held_out(name) == held_out(Path("elsewhere") / f"{name.stem}.png") for name in names)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (90, 300), (700, 520)])
+def test_a_crop_is_a_square_of_its_size_at_any_scale(shape):
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1]).astype(np.uint8)[None, :, None], (*shape, 3))
+    spans = set()
+    for seed in range(20):
+        square = crop(np.ascontiguousarray(ramp), 64, np.random.default_rng(seed), turned=0.5)
+        assert square.shape == (64, 64, 3)
+        spans.add(int(np.ptp(square)))
+    assert len(spans) > 5 or shape == (64, 64)  # which is the crop itself, with no room to turn
+
+
+def test_a_turned_crop_is_the_picture_at_an_angle():
+    ramp = np.broadcast_to(np.linspace(0, 255, 200).astype(np.uint8)[None, :, None], (200, 200, 3))
+    angles = set()
+    for seed in range(20):
+        square = crop(np.ascontiguousarray(ramp), 64, np.random.default_rng(seed), turned=1)[..., 0].astype(float)
+        across, down = np.diff(square, axis=1).mean(), np.diff(square, axis=0).mean()
+        angles.add(round(np.degrees(np.arctan2(down, across)) / 20))
+    assert len(angles) > 8
+    white = np.full((200, 200, 3), 255, np.uint8)
+    for seed in range(40):
+        assert crop(white, 64, np.random.default_rng(seed), turned=1).min() == 255  # no corner of it lies outside
+
+
+def test_a_crop_is_enlarged_only_where_the_picture_is_smaller():
+    fine = np.zeros((128, 128, 3), np.uint8)
+    fine[:, ::2] = 255  # what any enlargement would blur
+    for seed in range(5):
+        assert np.ptp(crop(fine, 128, np.random.default_rng(seed))) == 255
+    assert crop(fine, 256, np.random.default_rng(0)).shape == (256, 256, 3)
+
+
+def test_every_other_photo_is_spoiled(china):
+    picture = np.ascontiguousarray(china[:64, :64])
+    made = [spoiled(picture, np.random.default_rng(seed)) for seed in range(200)]
+    assert 70 < sum(each is picture for each in made) < 130
+    assert all(each.shape == picture.shape and np.abs(each.astype(int) - picture).mean() < 20 for each in made)
+
+
+def test_a_crop_of_the_largest_scale_is_the_largest_square(china):
+    square = crop(china, LARGEST, np.random.default_rng(0))
+    assert square.shape == (LARGEST, LARGEST, 3)
+    enlarged = frame(china, LARGEST, crop=False).astype(float)
+    assert abs(square.std() - enlarged.std()) < 0.1 * enlarged.std()
+
+
+@pytest.mark.parametrize(
+    ("shape", "made"),
+    [
+        ((300, 450), (96, 144)),
+        ((450, 300), (144, 96)),
+        ((200, 200), (96, 96)),
+        ((100, 900), (96, 192)),
+        ((420, 300), (128, 96)),
+    ],
+)
+def test_a_whole_picture_has_one_of_a_few_forms_at_most_two_to_one(shape, made):
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1]).astype(np.uint8)[None, :, None], (*shape, 3))
+    for seed in range(20):
+        picture = whole(np.ascontiguousarray(ramp), 96, np.random.default_rng(seed))
+        assert picture.shape == (*made, 3)
+        assert np.ptp(picture) > (240 if shape != (100, 900) else 50)
+
+
+def test_styles_have_three_sizes_beside_a_crop():
+    assert sides(256) == (256, 384, 512)
+    assert sides(512) == (512,)
+    assert all(side % 16 == 0 for side in sides(80))
