@@ -6,7 +6,8 @@ N pictures of H x W pixels, R regions, C feature channels. H and W are multiples
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "MULTIPLE",
     "PRECISIONS",
     "VERSION",
+    "GraphFacts",
     "GraphSpec",
     "Pixels",
     "TensorSpec",
@@ -51,6 +53,10 @@ class TensorSpec:
     dtype: str
     shape: tuple[str | int, ...]
 
+    def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape in numbers, given the size of each of its letters."""
+        return tuple(sizes[axis] if isinstance(axis, str) else axis for axis in self.shape)
+
 
 @dataclass(frozen=True)
 class GraphSpec:
@@ -58,6 +64,73 @@ class GraphSpec:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    def sizes_of(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+        """Return the size of each letter, given the shapes of inputs by name.
+
+        Raises:
+            ValueError: an input is missing, or a shape has other axes, or two shapes give one letter two sizes.
+
+        """
+        sizes: dict[str, int] = {}
+        for tensor in self.inputs:
+            shape = tuple(shapes.get(tensor.name, ()))
+            if len(shape) == len(tensor.shape):
+                named = {axis: size for axis, size in zip(tensor.shape, shape, strict=True) if isinstance(axis, str)}
+                sizes = named | sizes
+            if len(shape) != len(tensor.shape) or tensor.sized(sizes) != shape:
+                raise ValueError(f"{tensor.name} has the shape {shape}, where {tensor.shape} is wanted")
+        return sizes
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """What a graph's metadata says of it.
+
+    Attributes:
+        model: the name of the model that it was exported from.
+        weights_sha256: the SHA-256 of the model's weights file.
+        contract: the version of the engine contract that it keeps.
+        channels: C, the feature channels.
+        precision: what its convolutions compute in.
+        bytes_per_pixel: the most bytes of its tensors that are alive at once, for each pixel of a picture; ``None``
+            until it has been counted.
+        int8_weights_sha256: for int8 only, the SHA-256 of the weights file that it multiplies by.
+
+    """
+
+    model: str
+    weights_sha256: str
+    contract: int
+    channels: int
+    precision: str
+    bytes_per_pixel: int | None = None
+    int8_weights_sha256: str | None = None
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> GraphFacts:
+        """Return the facts that a graph's metadata holds.
+
+        Raises:
+            ValueError: a fact is missing, or is not a number where one is wanted.
+
+        """
+        try:
+            return cls(
+                model=metadata["model"],
+                weights_sha256=metadata["weights_sha256"],
+                contract=int(metadata["contract"]),
+                channels=int(metadata["channels"]),
+                precision=metadata["precision"],
+                bytes_per_pixel=int(metadata["bytes_per_pixel"]) if "bytes_per_pixel" in metadata else None,
+                int8_weights_sha256=metadata.get("int8_weights_sha256"),
+            )
+        except KeyError as error:
+            raise ValueError(f"the graph's metadata has no {error.args[0]}") from None
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the facts as a graph's metadata."""
+        return {each.name: str(value) for each in fields(self) if (value := getattr(self, each.name)) is not None}
 
 
 _IMAGE = TensorSpec("image", "uint8", ("N", "H", "W", 3))
