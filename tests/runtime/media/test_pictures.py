@@ -485,7 +485,7 @@ def test_a_picture_that_does_not_fit_in_memory_is_refused(monkeypatch: pytest.Mo
         raise MemoryError
 
     monkeypatch.setattr(Image.Image, "getexif", fail)
-    monkeypatch.setattr("adain_rt.media.pictures._alpha", fail)
+    monkeypatch.setattr("adain_rt.media.pictures.source.read_alpha", fail)
     assert refusal(encoded(Image.fromarray(photograph()), "PNG")).endswith("use a smaller picture")
 
 
