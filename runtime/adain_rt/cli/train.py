@@ -151,7 +151,7 @@ def command(
     resume: bool,
     output: Path,
 ) -> None:
-    """Train a network on pictures of yours.
+    """Train a network on your own pictures.
 
     A tenth of the pictures, by a rule on their names, is never trained on; the samples are of these.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -137,9 +137,11 @@ class PictureSource:
 
     @cached_property
     def _orientation(self) -> int:
+        if self._image.format == "TIFF":  # Pillow turns it upright as it decodes it, and gives the upright size before
+            return 1
         with _explaining(self.name):
-            orientation = self._exif.get(ExifTags.Base.Orientation)
-            return orientation if orientation in range(1, 9) else 1
+            orientation: Any = self._exif.get(ExifTags.Base.Orientation)
+            return int(orientation) if orientation in range(1, 9) else 1
 
 
 def _open_file(source: Path | BinaryIO, name: str, opened: ExitStack) -> BinaryIO:
