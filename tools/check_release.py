@@ -38,7 +38,7 @@ IN_SDIST = (
     "CONTRIBUTING.md",
     "Makefile",
     "pyproject.toml",
-    "docs/architecture.md",
+    "docs/images/grid.webp",
     "examples/stylize.py",
     "tests/conftest.py",
     "tests/constraints.txt",
