@@ -59,7 +59,7 @@ stylizer = adain_rt.Stylizer()
 painted = stylizer.stylize(photo, stylizer.encode(photo[::-1]))
 assert painted.shape == photo.shape
 assert painted.std() > 10, "the picture is flat"
-print(adain_rt.__version__)
+print(f"adain-rt {adain_rt.__version__} paints")
 """
 
 
@@ -127,7 +127,7 @@ def main() -> None:
         if python is None:
             print(f"Python {version}: not on this machine, not tried")
             continue
-        print(f"Python {version}: ", end="", flush=True)
+        print(f"Python {version}, {python}:", flush=True)
         paint(python, wheel.resolve(), photo)
 
 
