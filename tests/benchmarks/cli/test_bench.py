@@ -122,7 +122,9 @@ def test_a_profile_lists_the_costliest_layers_with_their_operations():
     assert head == "stylize of lite in fp32, onnxruntime, 64x64, batch 1"
     assert costs.startswith("0.4 GFLOP")
     assert len(layers) == 3
-    assert all("Conv" in layer for layer in layers)
+    times = [float(layer.split()[0]) for layer in layers]
+    assert times == sorted(times, reverse=True)
+    assert any(layer.endswith("(Conv)") for layer in layers)  # which of them is costliest differs between releases
 
 
 @pytest.fixture
