@@ -55,6 +55,7 @@ def test_json_is_the_record_and_nothing_else():
     assert (excluded["params"]["batch"], included["params"]["style_encoding"]) == (2, "included")
 
 
+@pytest.mark.slow
 def test_floors_stand_beside_times_and_the_rates_that_they_come_from():
     options = ["--backend", "onnxruntime", "--precision", "fp32", "--floor", "--threads", 1]
     rows = json.loads(_run("latency", *_QUICK, *options, "--json").stdout)

@@ -65,6 +65,7 @@ def test_the_costliest_comes_first_with_its_share():
     assert made[0].floor_share == pytest.approx(4.00001e-5 / 5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "precision"), [(b, p) for b, each in PRECISIONS.items() for p in each])
 def test_every_convolution_of_the_bundled_model_is_found_once(backend, precision):
     costs = costs_of(precision, backend)
@@ -80,6 +81,7 @@ def test_every_convolution_of_the_bundled_model_is_found_once(backend, precision
     assert len([row for row in made if row.floor]) <= len(groups)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", PROFILERS)
 @pytest.mark.parametrize("graph", contract.GRAPHS)
 def test_every_graph_is_profiled(backend, graph):

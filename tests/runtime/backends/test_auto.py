@@ -95,6 +95,7 @@ def test_auto_takes_a_gpu_in_fp16(stand_in, china):
     assert stylizer.stylize(china[:50, :70], style).shape == (50, 70, 3)
 
 
+@pytest.mark.slow
 def test_auto_goes_on_with_the_next_backend_and_says_so_once(stand_in, china, caplog):
     stand_in("tensorrt", Refuses)
     stand_in("tensorrt-rtx", Refuses)
@@ -116,6 +117,7 @@ def test_auto_goes_on_where_a_backend_does_not_open(stand_in, china):
     assert stylizer.backend == "tensorrt-rtx"
 
 
+@pytest.mark.slow
 def test_auto_goes_on_in_the_precision_that_is_asked_for(stand_in, china):
     stand_in("tensorrt", Refuses)
     stylizer = Stylizer(precision="fp32")

@@ -14,8 +14,6 @@ import pytest
 from PIL import Image
 
 from adain_models.errors import AdainError
-from adain_models.networks.vgg19 import Vgg19
-from adain_models.weights import checkpoint
 from adain_rt.cli import cli
 from adain_rt.media.pictures import resize_to
 from adain_rt.media.sheet import Cell, draw
@@ -184,7 +182,11 @@ def test_export_refuses_to_write_into_the_package_unasked(run):
     run("export", "--model", "lite").refused("-o")
 
 
+@pytest.mark.slow
 def test_an_exported_model_paints_and_a_failed_export_leaves_the_one_that_was_there(run, desk, monkeypatch):
+    from adain_models.networks.vgg19 import Vgg19
+    from adain_models.weights import checkpoint
+
     checkpoint.save(Vgg19(width=4), desk / "mine" / "weights.safetensors")
     result = run("export", "--model", "mine")
     assert (result.status, result.err) == (0, "")

@@ -147,6 +147,7 @@ def test_a_preset_and_a_saved_style_paint_the_same(run, desk, stylizer):
     np.testing.assert_array_equal(pixels("one.png"), pixels("two.png"))
 
 
+@pytest.mark.slow
 def test_json_says_what_was_done(run, desk):
     result = run("stylize", "photo.jpg", *STYLE, "-o", "out.png", "--json")
     said = json.loads(result.out)

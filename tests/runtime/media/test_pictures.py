@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
-from sklearn.datasets import load_sample_image
+from tests.photos import sample
 
 from adain_models.errors import AdainError
 from adain_rt.media.pictures import (
@@ -46,7 +46,7 @@ XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description dc:title="harbour"%
 
 def photograph(height: int = 60, width: int = 90) -> Pixels:
     """A smooth picture whose four corners differ."""
-    china = Image.fromarray(load_sample_image("china.jpg"))
+    china = Image.fromarray(sample("china.jpg"))
     return np.array(china.resize((width, height), Image.Resampling.LANCZOS))
 
 
