@@ -84,7 +84,7 @@ class Recipe(ABC):
 
 
 class FixedEncoder(Recipe):
-    """The paper's recipe (section 5.2, equations 11 to 13): the encoder stays as it is and judges the pictures.
+    """The paper's recipe (section 6.2, equations 11 to 13): the encoder stays as it is and judges the pictures.
 
     The content term compares a picture's features with AdaIN's output. The style term compares the means and deviations
     of the network's ``style_layers``. λ is 10, as in the public PyTorch implementation.
