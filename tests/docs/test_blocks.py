@@ -24,11 +24,15 @@ WITH_BLOCKS = [page for page in PAGES if any(block.language in RUNNABLE and not 
 
 @pytest.fixture(scope="session")
 def path(tmp_path_factory) -> str:
-    """A search path whose ``adain-rt`` is this checkout's."""
+    """A search path whose ``adain-rt`` is this checkout's and whose ``python`` has it."""
     folder = tmp_path_factory.mktemp("bin")
-    command = folder / "adain-rt"
-    command.write_text(f"#!{sys.executable}\nfrom adain_rt.cli import main\nmain()\n", "utf-8")
-    command.chmod(0o755)
+    programs = {
+        "adain-rt": f"#!{sys.executable}\nfrom adain_rt.cli import main\nmain()\n",
+        "python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
+    }
+    for name, text in programs.items():
+        (folder / name).write_text(text, "utf-8")
+        (folder / name).chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -51,6 +55,7 @@ def desk(tmp_path, monkeypatch, china, flower) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_blocks_of_a_page_run(page, desk, path, monkeypatch):
     monkeypatch.setenv("PATH", path)
