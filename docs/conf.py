@@ -42,7 +42,9 @@ def add_navigation(app: Sphinx, page: str, source: list[str]) -> None:
         return
     parts = re.split(r"^## (.+)$", source[0], flags=re.MULTILINE)[1:]
     for heading, part in zip(parts[::2], parts[1::2], strict=True):
-        entries = [f"{title} <{target}>" for title, target in re.findall(r"^- \[(.+?)\]\((.+?)\.md\)", part, re.MULTILINE)]
+        entries = [
+            f"{title} <{target}>" for title, target in re.findall(r"^- \[(.+?)\]\((.+?)\.md\)", part, re.MULTILINE)
+        ]
         source[0] += "\n".join(["", "```{toctree}", ":hidden:", f":caption: {heading}", "", *entries, "```", ""])
 
 

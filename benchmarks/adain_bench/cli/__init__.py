@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from adain_bench.cli import measure as measure_cli
+from adain_bench.cli import normalization as normalization_cli
 from adain_bench.cli import profile as profile_cli
 from adain_bench.cli import quality as quality_cli
 from adain_bench.cli import record as record_cli
@@ -27,6 +28,7 @@ for each in (
     measure_cli.start,
     profile_cli.command,
     quality_cli.command,
+    normalization_cli.command,
     record_cli.compare,
     record_cli.report,
 ):

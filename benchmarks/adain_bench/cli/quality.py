@@ -26,7 +26,8 @@ from adain_rt.jobs.inputs import expand
 from adain_rt.stylizer import Stylizer
 
 if TYPE_CHECKING:
-    from adain_bench.quality.comparison import Pair, Quality, Subject
+    from adain_bench.quality.judge import Quality
+    from adain_bench.quality.pairs import Pair, Subject
 
 __all__ = ["command"]
 
@@ -105,7 +106,8 @@ def command(
     if not styles and (held_out or not all(Path(folder).is_dir() for folder in contents)):
         raise click.UsageError("Missing option '--style'. Only folders of pairs, without --held-out, need none.")
     with needing("quality", "export"):
-        from adain_bench.quality.comparison import InPyTorch, Teachers, examine
+        from adain_bench.quality.judge import Teachers
+        from adain_bench.quality.pairs import InPyTorch, examine
         from adain_models.training.teacher import Teacher, Vgg16
     teachers = Teachers(Teacher(teacher) if teacher else None, Vgg16(vgg16) if vgg16 else None)
     subjects = _subjects(contents, styles, held_out, count)
@@ -129,7 +131,7 @@ def command(
 
 def _subjects(contents: Sequence[str], styles: Sequence[str], held_out: bool, count: int | None) -> list[Subject]:
     """Return the pairs that the arguments name, so many of them."""
-    from adain_bench.quality.comparison import Subject, subjects_in
+    from adain_bench.quality.pairs import Subject, subjects_in
 
     if not styles:
         return _drawn([subject for folder in contents for subject in subjects_in(Path(folder))], count)
