@@ -15,12 +15,12 @@ from adain_models.errors import AdainError
 from adain_models.files import explain, sha256_of
 from adain_models.weights import store
 from adain_rt import contract
-from adain_rt.backends.base import UnusableBackend
 from adain_rt.backends.tensorrt import flavors
 from adain_rt.backends.tensorrt.flavors import FLAVORS
 from adain_rt.backends.tensorrt.manifest import Manifest, Recipe, manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS
 from adain_rt.cuda import Gpu
+from adain_rt.errors import UnusableBackend
 
 __all__ = ["EngineFile", "Engines", "engines_dir", "gpu_label"]
 

@@ -15,12 +15,12 @@ from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_models.weights import store
 from adain_rt import contract
-from adain_rt.backends.base import UnusableBackend
 from adain_rt.backends.tensorrt import engines, flavors, manifest
 from adain_rt.backends.tensorrt.engines import EngineFile, Engines, gpu_label
 from adain_rt.backends.tensorrt.manifest import Manifest, Origin, Recipe, engine_stem, manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS, Profile, parse_profile, static_profile
 from adain_rt.cuda import Gpu
+from adain_rt.errors import UnusableBackend
 
 LITE = store.model_dir("lite")
 ADA = Gpu("NVIDIA L4", "8.9", "13.0", 24 << 30)
