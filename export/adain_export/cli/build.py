@@ -11,7 +11,7 @@ import click
 from adain_models.weights import store
 from adain_rt import contract
 from adain_rt.backends.tensorrt import flavors
-from adain_rt.backends.tensorrt.engines import engines_dir
+from adain_rt.backends.tensorrt.engine_file import engines_dir
 from adain_rt.backends.tensorrt.manifest import Recipe
 from adain_rt.backends.tensorrt.profiles import DEFAULTS, Profile, parse_profile, static_profile
 from adain_rt.cli import options

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from adain_models.errors import AdainError
-from adain_rt.backends.tensorrt.engines import EngineFile
+from adain_rt.backends.tensorrt.engine_file import EngineFile
 from adain_rt.backends.tensorrt.manifest import Recipe, manifest_file, read_manifest
 from adain_rt.cli.extras import needing
 from adain_rt.contract import GRAPHS

@@ -26,7 +26,7 @@ from adain_models.files import explain, replacing, sha256_of
 from adain_models.weights.store import WEIGHTS_NAME, cache_dir
 from adain_rt import contract
 from adain_rt.backends.tensorrt import flavors
-from adain_rt.backends.tensorrt.engines import EngineFile, gpu_label
+from adain_rt.backends.tensorrt.engine_file import EngineFile, gpu_label
 from adain_rt.backends.tensorrt.flavors import FLAVORS
 from adain_rt.backends.tensorrt.manifest import Manifest, Origin, Recipe, engine_stem, manifest_file, read_manifest
 from adain_rt.cuda import hindrance, open_cuda

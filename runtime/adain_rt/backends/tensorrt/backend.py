@@ -14,7 +14,8 @@ from adain_rt.backends.base import UnusableBackend, check_ends
 from adain_rt.backends.lanes import LaneBackend
 from adain_rt.backends.plans import Capturing, Request
 from adain_rt.backends.tensorrt import flavors
-from adain_rt.backends.tensorrt.engines import EngineFile, Engines
+from adain_rt.backends.tensorrt.engine_file import EngineFile
+from adain_rt.backends.tensorrt.engines import Engines
 from adain_rt.backends.tensorrt.plans import EngineLane, EnginePlan, OpenedEngine
 from adain_rt.backends.tensorrt.refit import refit
 from adain_rt.backends.tensorrt.runtime_cache import RuntimeCache

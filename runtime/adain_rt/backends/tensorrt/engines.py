@@ -5,65 +5,24 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
 
 from adain_models.errors import AdainError
-from adain_models.files import explain, sha256_of
-from adain_models.weights import store
+from adain_models.files import sha256_of
 from adain_rt import contract
 from adain_rt.backends.base import UnusableBackend
 from adain_rt.backends.tensorrt import flavors
+from adain_rt.backends.tensorrt.engine_file import EngineFile, engines_dir, gpu_label
 from adain_rt.backends.tensorrt.flavors import FLAVORS
 from adain_rt.backends.tensorrt.manifest import Manifest, Recipe, manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS
 from adain_rt.cuda import Gpu
 
-__all__ = ["EngineFile", "Engines", "engines_dir", "gpu_label"]
+__all__ = ["Engines"]
 
 _LOG = logging.getLogger("adain_rt")
-
-
-@dataclass(frozen=True)
-class EngineFile:
-    """An engine on disk, with its manifest. ``trust`` takes its bytes as they are."""
-
-    path: Path
-    manifest: Manifest
-    trust: bool
-
-    def __hash__(self) -> int:
-        """Count one file as one engine."""
-        return hash((self.path, self.manifest.engine_sha256))
-
-    def read(self) -> bytes:
-        """Return the engine.
-
-        Raises:
-            AdainError: the file is missing, or its bytes are not those of its manifest.
-
-        """
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise AdainError(f"{self.path}: the engine cannot be read ({explain(error)}); build it again") from None
-        if not self.trust and sha256(content).hexdigest() != self.manifest.engine_sha256:
-            raise AdainError(
-                f"{self.path}: is not the engine that its manifest describes; build it again, "
-                "or pass --trust-engines if you know where it comes from"
-            )
-        return content
-
-    def is_whole(self) -> bool:
-        """Whether it can be read, and its bytes are those of its manifest."""
-        try:
-            self.read()
-        except AdainError:
-            return False
-        return True
 
 
 class Engines:
@@ -213,16 +172,6 @@ def _most_regions() -> int:
 
 def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
-
-
-def engines_dir() -> Path:
-    """Return where engines are built unless told."""
-    return store.cache_dir() / "engines"
-
-
-def gpu_label(gpu: Gpu) -> str:
-    """Return how a manifest names a GPU."""
-    return f"{gpu.name} ({gpu.compute_capability})"
 
 
 def _other_gpu(manifest: Manifest, gpu: Gpu) -> str | None:

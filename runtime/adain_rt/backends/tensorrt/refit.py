@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adain_models.errors import AdainError
 from adain_rt.backends.tensorrt import flavors
-from adain_rt.backends.tensorrt.engines import EngineFile
+from adain_rt.backends.tensorrt.engine_file import EngineFile
 from adain_rt.backends.tensorrt.flavors import FLAVORS
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from adain_models.weights import store
 from adain_rt import contract
 from adain_rt.backends.base import UnusableBackend
 from adain_rt.backends.tensorrt import engines, flavors, manifest
-from adain_rt.backends.tensorrt.engines import EngineFile, Engines, gpu_label
+from adain_rt.backends.tensorrt.engine_file import EngineFile, engines_dir, gpu_label
+from adain_rt.backends.tensorrt.engines import Engines
 from adain_rt.backends.tensorrt.manifest import Manifest, Origin, Recipe, engine_stem, manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS, Profile, parse_profile, static_profile
 from adain_rt.cuda import Gpu
@@ -245,7 +246,7 @@ def test_an_engine_is_given_as_it_was_built(tmp_path):
 def test_an_engine_that_its_manifest_does_not_describe_is_not_loaded(tmp_path):
     path = put(tmp_path)
     path.write_bytes(b"malice")
-    with pytest.raises(AdainError, match=f"{path.name}: is not the engine that its manifest.*--trust-engines"):
+    with pytest.raises(AdainError, match=f"{path.name}: is not the engine that its manifest.*`trust_engines`"):
         found(tmp_path).find("stylize", sizes(1, 64, 64))[0].read()
 
 
@@ -319,7 +320,7 @@ def built(monkeypatch, tmp_path) -> list[Path]:
 
 def test_an_engine_that_lacks_is_built_once_and_said_before(built, caplog):
     first = found(None).find("stylize", sizes(1, 64, 64))[0]
-    assert first.path.parent == engines.engines_dir()
+    assert first.path.parent == engines_dir()
     assert "building the engine of stylize for NVIDIA L4" in caplog.text
     caplog.clear()
     assert found(None).find("stylize", sizes(1, 64, 64))[0] == first
@@ -327,8 +328,8 @@ def test_an_engine_that_lacks_is_built_once_and_said_before(built, caplog):
 
 
 def test_a_stale_engine_is_built_anew_with_the_reason(built, caplog):
-    engines.engines_dir().mkdir(parents=True)
-    stale = put(engines.engines_dir(), version="11.3.0")
+    engines_dir().mkdir(parents=True)
+    stale = put(engines_dir(), version="11.3.0")
     file, _ = found(None).find("stylize", sizes(1, 64, 64))
     assert [file.path] == built
     assert f"{stale.name} is built by tensorrt 11.3.0, and 11.4.0 is installed; it is built anew" in caplog.text
@@ -336,8 +337,8 @@ def test_a_stale_engine_is_built_anew_with_the_reason(built, caplog):
 
 
 def test_a_damaged_engine_in_the_cache_is_built_anew(built, caplog):
-    engines.engines_dir().mkdir(parents=True)
-    damaged = put(engines.engines_dir())
+    engines_dir().mkdir(parents=True)
+    damaged = put(engines_dir())
     damaged.write_bytes(b"half of it")
     file, _ = found(None).find("stylize", sizes(1, 64, 64))
     assert ([file.path], file.read()) == (built, b"new")
@@ -345,15 +346,15 @@ def test_a_damaged_engine_in_the_cache_is_built_anew(built, caplog):
 
 
 def test_what_cannot_be_read_in_the_cache_is_nobodys_and_not_spoken_of(built, caplog):
-    engines.engines_dir().mkdir(parents=True)
-    manifest_file(put(engines.engines_dir())).write_text("{}")
+    engines_dir().mkdir(parents=True)
+    manifest_file(put(engines_dir())).write_text("{}")
     found(None).find("stylize", sizes(1, 64, 64))
     assert (len(built), len(caplog.records)) == (1, 1)
 
 
 def test_an_engine_for_one_size_in_the_cache_leaves_the_usual_one_to_be_built_for_others(built):
-    engines.engines_dir().mkdir(parents=True)
-    static = put(engines.engines_dir(), profiles=(static_profile("1080x1920"),))
+    engines_dir().mkdir(parents=True)
+    static = put(engines_dir(), profiles=(static_profile("1080x1920"),))
     there = found(None)
     assert there.find("stylize", sizes(1, 1080, 1920))[0].path == static
     assert built == []

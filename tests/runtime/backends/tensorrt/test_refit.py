@@ -12,7 +12,7 @@ from adain_export.graphs.engine_graph import engine_graph
 from adain_models.errors import AdainError
 from adain_models.weights import store
 from adain_rt.backends.tensorrt import flavors
-from adain_rt.backends.tensorrt.engines import EngineFile
+from adain_rt.backends.tensorrt.engine_file import EngineFile
 from adain_rt.backends.tensorrt.manifest import Manifest, Origin, Recipe
 from adain_rt.backends.tensorrt.refit import refit
 
