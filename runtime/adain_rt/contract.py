@@ -26,6 +26,7 @@ __all__ = [
     "graph_dir",
     "graph_file",
     "has_graphs",
+    "source_dir",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -38,8 +39,8 @@ MULTIPLE = 8
 """A feature position stands for this many pixels of a side."""
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-"""What convolutions compute in; statistics, scale and shift stay in float32. fp16 (on GPUs) and bf16 (on CPUs) are made
-of the fp32 graphs when they are loaded."""
+"""What convolutions compute in; statistics, scale and shift stay in float32. bf16 (on CPUs) is made of the fp32 graphs
+when they are loaded, and so is fp16 (on GPUs) by backends that read no fp16 graphs or find none."""
 
 MIN_SIDE = 16
 """Two feature positions: padding by reflection needs a second one to reflect, and so does an unbiased variance."""
@@ -179,11 +180,16 @@ def graph_file(graph: str) -> str:
 
 
 def graph_dir(model_dir: Path, precision: str) -> Path:
-    """Return the directory of a model directory's graphs for one precision: itself, or one inside it."""
-    return model_dir / precision if precision == "int8" else model_dir
+    """Return the directory of a model's graphs in one precision: the model directory itself, or one inside it."""
+    return model_dir / precision if precision in {"fp16", "int8"} else model_dir
+
+
+def source_dir(model_dir: Path, precision: str) -> Path:
+    """Return the directory of the graphs that a backend starts from; it can make fp16 and bf16 of those in fp32."""
+    return graph_dir(model_dir, "int8" if precision == "int8" else "fp32")
 
 
 def has_graphs(model_dir: Path, precision: str) -> bool:
-    """Whether all graphs of one precision are in a model directory."""
-    directory = graph_dir(model_dir, precision)
+    """Whether a model directory has all graphs that a backend needs for one precision."""
+    directory = source_dir(model_dir, precision)
     return all((directory / graph_file(graph)).is_file() for graph in GRAPHS)

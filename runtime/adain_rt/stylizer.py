@@ -276,7 +276,7 @@ class Stylizer:
         backend, precision = self._asked
         self.backend = backends.choose(backend, self._unusable)
         self.precision = _best_precision(self.directory, self.backend) if precision == AUTO else precision
-        self._graph_dir = contract.graph_dir(self.directory, self.precision)
+        self._graph_dir = contract.source_dir(self.directory, self.precision)
 
     def _metadata(self, graph: str) -> Mapping[str, str]:
         """Return a graph's metadata; ``auto`` goes on to the next backend where one proves unusable."""

@@ -114,7 +114,7 @@ def profile(
     """
     if backend not in PROFILERS:
         raise AdainError(f"{backend} tells no times of kernels: only {', '.join(PROFILERS)} do")
-    opened: Any = open_backend(backend, contract.graph_dir(directory, precision), precision, settings)
+    opened: Any = open_backend(backend, contract.source_dir(directory, precision), precision, settings)
     times: dict[tuple[str, str, str], list[float]] = {}
     for key, seconds in PROFILERS[backend](opened, graph, _inputs(opened, graph, sizes), _WARM_UP_RUNS + runs):
         times.setdefault(key, []).append(seconds)
