@@ -64,7 +64,7 @@ def test_half_precision_takes_half_the_memory_for_a_pixel():
 
 def test_the_same_files_give_the_same_bytes_in_another_process():
     command = (
-        "import sys; from adain_export.graphs.engine_graph import engine_graph; from adain_models import store;"
+        "import sys; from adain_export.graphs.engine_graph import engine_graph; from adain_models.weights import store;"
         "sys.stdout.buffer.write(engine_graph(store.model_dir('lite'), 'stylize_regions', 'fp16', 'phases'))"
     )
     made = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True).stdout  # noqa: S603
@@ -73,7 +73,7 @@ def test_the_same_files_give_the_same_bytes_in_another_process():
 
 def test_making_a_graph_loads_no_torch():
     command = (
-        "import sys; from adain_export.graphs.engine_graph import engine_graph; from adain_models import store;"
+        "import sys; from adain_export.graphs.engine_graph import engine_graph; from adain_models.weights import store;"
         "engine_graph(store.model_dir('lite'), 'encode', 'fp16', 'phases');"
         "sys.exit(len({'torch', 'onnxscript', 'onnxruntime'} & set(sys.modules)))"
     )
