@@ -26,6 +26,7 @@ __all__ = [
     "graph_dir",
     "graph_file",
     "has_graphs",
+    "source_dir",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -40,7 +41,8 @@ MULTIPLE = 8
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 """What convolutions compute in; statistics, scale and shift stay in float32.
 
-fp16 (on GPUs) and bf16 (on CPUs) are made from the fp32 graphs when these are loaded.
+bf16 (on CPUs) is made from the fp32 graphs when they are loaded. So is fp16 (on GPUs) by backends that do not read fp16
+graphs, or find none.
 """
 
 MIN_SIDE = 16
@@ -187,11 +189,16 @@ def graph_file(graph: str) -> str:
 
 
 def graph_dir(model_dir: Path, precision: str) -> Path:
-    """Return the directory of a model directory's graphs for one precision: itself, or one inside it."""
-    return model_dir / precision if precision == "int8" else model_dir
+    """Return the directory of a model's graphs in one precision: the model directory itself, or one inside it."""
+    return model_dir / precision if precision in {"fp16", "int8"} else model_dir
+
+
+def source_dir(model_dir: Path, precision: str) -> Path:
+    """Return the directory of the graphs that a backend starts from; it can make fp16 and bf16 of those in fp32."""
+    return graph_dir(model_dir, "int8" if precision == "int8" else "fp32")
 
 
 def has_graphs(model_dir: Path, precision: str) -> bool:
-    """Whether all graphs of one precision are in a model directory."""
-    directory = graph_dir(model_dir, precision)
+    """Return whether a model directory has all graphs that a backend needs for one precision."""
+    directory = source_dir(model_dir, precision)
     return all((directory / graph_file(graph)).is_file() for graph in GRAPHS)

@@ -57,7 +57,7 @@ class Model:
 
         """
         self.weights_sha256  # noqa: B018 - a model without weights has no use for graphs, and this says so first
-        folder = contract.graph_dir(self.directory, precision)
+        folder = contract.source_dir(self.directory, precision)
         if not (folder / contract.graph_file(graph)).is_file():
             raise AdainError(
                 f"model {self.name} has no {precision} graphs yet in {folder}", hint=self._way_to_graphs(precision)
@@ -73,7 +73,7 @@ class Model:
             AdainError: the graph does not fit.
 
         """
-        folder = contract.graph_dir(self.directory, precision)
+        folder = contract.source_dir(self.directory, precision)
         fits = facts.weights_sha256 == self.weights_sha256 and facts.contract == contract.VERSION
         if fits and precision == "int8":
             int8_weights = self._hash(folder / store.WEIGHTS_NAME)

@@ -23,7 +23,8 @@ def check_picture(pixels: Pixels, dimensions: tuple[int, ...]) -> None:
 def count_padded(pictures: Pixels) -> int:
     """Return how many pixels pictures (N, H, W, 3) have once they are padded."""
     count, height, width = pictures.shape[:3]
-    return count * _padded(height) * _padded(width)
+    pixels: int = count * _padded(height) * _padded(width)
+    return pixels
 
 
 def pad(pictures: Pixels) -> Pixels:

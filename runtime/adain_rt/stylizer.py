@@ -282,7 +282,8 @@ def _repeat(count: int, **values: NDArray[Any]) -> dict[str, NDArray[Any]]:
 def _check_memory(opened: OpenGraph, batch: Pixels, regions: int = 1) -> None:
     """Refuse pictures that may need more memory than there is, before any of it is taken."""
     bytes_per_pixel = opened.host_bytes_per_pixel * (1 + _EXTRA_REGION * max(0, regions - 2))
-    memory.check_fits(*batch.shape[1:3], round(count_padded(batch) * bytes_per_pixel))
+    height, width = batch.shape[1:3]
+    memory.check_fits(height, width, round(count_padded(batch) * bytes_per_pixel))
 
 
 def _check_strength(strength: float) -> None:

@@ -112,7 +112,7 @@ def profile(
     able = [name for name, spec in BACKENDS.items() if spec.profiles]
     if backend not in able:
         raise AdainError(f"{backend} does not time its kernels", hint=f"use the `backend` {' or '.join(able)}")
-    opened = open_backend(backend, contract.graph_dir(directory, precision), precision, settings)
+    opened = open_backend(backend, contract.source_dir(directory, precision), precision, settings)
     assert isinstance(opened, ProfilingBackend)  # noqa: S101 - the table says so
     inputs = _make_inputs(graph, {**sizes, "C": opened.facts(graph).channels})
     times: dict[tuple[str, str, str], list[float]] = {}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from adain_models.errors import AdainError
@@ -229,10 +232,49 @@ def test_a_provider_that_does_not_come_up_makes_the_backend_unusable(monkeypatch
         OnCpu(LITE, "fp32", Settings()).open("encode")
 
 
-def test_in_half_the_graph_is_that_of_engines(monkeypatch, china):
-    made = []
-    builder = SimpleNamespace(engine_graph=lambda *what: made.append(what) or b"not a graph")
+@pytest.fixture
+def halved(monkeypatch) -> list[tuple[object, ...]]:
+    """The graphs that the builder was asked to halve; it gives what no library loads."""
+    asked: list[tuple[object, ...]] = []
+    builder = SimpleNamespace(engine_graph=lambda *what: asked.append(what) or b"not a graph")
     monkeypatch.setattr(module, "load_builder", lambda _: builder)
+    return asked
+
+
+def test_without_fp16_graphs_the_builder_makes_them(halved):
     with pytest.raises(AdainError, match=r"encode\.onnx: the graph cannot be loaded"):
         OnCpu(LITE, "fp16", Settings(cuda_graph=False)).open("encode")
-    assert made == [(LITE, "encode", "fp16")]
+    assert halved == [(LITE, "encode", "fp16")]
+
+
+@pytest.fixture
+def with_fp16_graphs(tmp_path) -> Path:
+    """A model directory whose fp16 graph is, for the test, a copy of the fp32 graph."""
+    directory = Path(shutil.copytree(LITE, tmp_path / "mine", ignore=shutil.ignore_patterns("int8", "presets")))
+    (directory / "fp16").mkdir()
+    for name in ("encode.onnx", store.WEIGHTS_NAME):
+        shutil.copy(directory / name, directory / "fp16")
+    return directory
+
+
+def test_fp16_graphs_of_the_same_weights_are_read_and_nothing_is_built(halved, with_fp16_graphs):
+    OnCpu(with_fp16_graphs, "fp16", Settings()).open("encode")
+    assert halved == []
+
+
+def test_fp16_graphs_of_other_weights_are_passed_over(halved, with_fp16_graphs):
+    path = with_fp16_graphs / "fp16" / "encode.onnx"
+    model = onnx.load(path, load_external_data=False)
+    next(entry for entry in model.metadata_props if entry.key == "weights_sha256").value = "0" * 64
+    onnx.save(model, path)
+    with pytest.raises(AdainError, match=r"encode\.onnx: the graph cannot be loaded"):
+        OnCpu(with_fp16_graphs, "fp16", Settings(cuda_graph=False)).open("encode")
+    assert len(halved) == 1
+
+
+def test_closed_it_holds_no_bound_memory_and_no_session(ids, china):
+    backend = OnCpu(LITE, "fp32", Settings())
+    backend.run("encode", {"image": china[None, :32, :32]})
+    backend.close()
+    assert not backend._bindings
+    assert not backend._sessions

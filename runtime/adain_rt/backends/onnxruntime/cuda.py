@@ -30,7 +30,7 @@ from adain_rt.backends.onnxruntime.sessions import (
     read_file_facts,
 )
 from adain_rt.backends.tensorrt.profiles import DEFAULTS
-from adain_rt.contract import GRAPHS, graph_file
+from adain_rt.contract import GRAPHS, graph_dir, graph_file
 from adain_rt.errors import UnusableBackend
 
 __all__ = ["OnnxRuntimeCudaBackend", "OnnxRuntimeTensorRtBackend", "OnnxRuntimeTensorRtRtxBackend"]
@@ -78,13 +78,22 @@ class _GpuBackend(SessionBackend):
         providers = self._providers(graph)
         if providers is not None and self.provider not in onnxruntime.get_available_providers():
             raise UnusableBackend(f"the ONNX Runtime here has no {self.provider}", hint="pip install onnxruntime-gpu")
-        model = path if self._precision == "fp32" else load_builder("fp16").engine_graph(self._directory, graph, "fp16")
+        model = path if self._precision == "fp32" else self._find_half(path, graph)
         session = open_session(path, graph, model, self._options(graph), providers)
         if self.provider not in session.get_providers():
             raise UnusableBackend(
                 f"ONNX Runtime cannot use its {self.provider} here", hint="check that CUDA and cuDNN are installed"
             )
         return session
+
+    def _find_half(self, path: Path, graph: str) -> Path | bytes:
+        """Return the exported fp16 graph if it was made from the same weights; else make one from the fp32 graph."""
+        half = graph_dir(self._directory, "fp16") / graph_file(graph)
+        if half.is_file():
+            exported, wanted = read_file_facts(half, graph), read_file_facts(path, graph)
+            if (exported.weights_sha256, exported.contract) == (wanted.weights_sha256, wanted.contract):
+                return half
+        return load_builder("fp16").engine_graph(self._directory, graph, "fp16")
 
 
 class OnnxRuntimeCudaBackend(_GpuBackend):
