@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adain_bench.contenders.base import Stylist
+from adain_bench.contenders.contender import Stylist
 from adain_bench.quality.brushwork import noise_gain
 from adain_bench.quality.judge import Judge, Quality, Teachers
 from adain_bench.quality.optimize import optimize

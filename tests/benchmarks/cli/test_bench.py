@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner, Result
 
-from adain_bench.cli import command
+from adain_bench.cli import command, sections
 from adain_bench.cli import measure as measure_cli
-from adain_bench.measure import sections
-from adain_bench.record import record as records
-from adain_bench.record.record import Times
+from adain_bench.measure.request import Request
+from adain_bench.record import run_file as records
+from adain_bench.record.run import Result as Measured
+from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 
 _QUICK = ["--repeats", "2", "--seconds", "0.02", "--size", "16"]
@@ -132,10 +133,10 @@ def fake_parts(monkeypatch):
     """The parts of ``all``, each of which finds one time, and one backend that is not here."""
 
     def fake(name: str):
-        def section(request: sections.Request) -> list[records.Result]:
+        def section(request: Request) -> list[Measured]:
             params = {"model": "lite", "size": max(request.sizes)}
-            missing = records.Result(name, "lite tensorrt", {"model": "lite"}, None, skipped="not installed")
-            return [records.Result(name, f"lite {max(request.sizes)}", params, Times(((0.1,),))), missing]
+            missing = Measured(name, "lite tensorrt", {"model": "lite"}, None, skipped="not installed")
+            return [Measured(name, f"lite {max(request.sizes)}", params, Times(((0.1,),))), missing]
 
         return section
 
@@ -200,12 +201,12 @@ def test_two_models_of_one_name_are_refused(tmp_path):
     for parent in ("a", "b"):
         (tmp_path / parent / "mine").mkdir(parents=True)
     said = _run("latency", "--model", tmp_path / "a" / "mine", "--model", tmp_path / "b" / "mine")
-    assert "two are called mine" in str(said.exception)
+    assert "two models are called mine" in str(said.exception)
 
 
 def test_all_is_every_section_and_nothing_is_timed_twice(monkeypatch):
     asked = []
-    monkeypatch.setattr(measure_cli, "measured", lambda parts, *_: asked.extend(parts))
+    monkeypatch.setattr(measure_cli, "run_and_print", lambda parts, *_: asked.extend(parts))
     assert _run("all").exit_code == 0
     assert {part for part, _ in asked} == {sections.paper, sections.latency, sections.throughput, sections.start}
     first, second = (request for part, request in asked if part is sections.latency)

@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from adain_bench.cost import against_floor
-from adain_bench.cost import floor as module
-from adain_bench.cost.costs import Costs, Group, Layer, count_file
-from adain_bench.cost.floor import Peak, Peaks, floor, measure_cpu, measure_cuda, rates
-from adain_bench.record.record import Result, Times
+from adain_bench.cost import peaks as module
+from adain_bench.cost.costs import Costs, Group, Layer
+from adain_bench.cost.counting import count_file
+from adain_bench.cost.floor import floor
+from adain_bench.cost.peaks import Peak, Peaks, measure_cpu, measure_cuda, rates
+from adain_bench.record.run import Result
+from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 from adain_models.weights import store
 

@@ -6,7 +6,8 @@ import pytest
 
 from adain_bench.cost.against_floor import graph_costs
 from adain_bench.cost.costs import Costs, Group, Layer
-from adain_bench.cost.floor import Peak, Peaks, floor
+from adain_bench.cost.floor import floor
+from adain_bench.cost.peaks import Peak, Peaks
 from adain_bench.cost.profile import Kernel, profile, rows
 from adain_export.graphs.passes.editing import CONVOLUTIONS
 from adain_models.errors import AdainError
