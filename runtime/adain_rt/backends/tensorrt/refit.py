@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adain_models.errors import AdainError
-from adain_rt.backends.builder import EngineBuilder, load_builder
+from adain_rt.backends.tensorrt.builder import EngineBuilder, load_builder
 from adain_rt.backends.tensorrt.engine_file import EngineFile
 from adain_rt.backends.tensorrt.flavors import FLAVORS
 
