@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adain_models import reference
 from adain_models.errors import AdainError
-from adain_models.weights import checkpoint, store
+from adain_models.weights import store
 from adain_rt import Stylizer, backends
 from adain_rt.backends import open_backend
 from adain_rt.backends.onnxruntime import cpu as onnxruntime_backend
@@ -47,14 +45,20 @@ def distance(one: np.ndarray, other: np.ndarray) -> int:
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
-@pytest.fixture(scope="module", params=["lite", "vgg19"])
+@pytest.fixture(scope="module", params=["lite", pytest.param("vgg19", marks=pytest.mark.slow)])
 def each(request) -> Stylizer:
     """A Stylizer for each model."""
     return exact("lite" if request.param == "lite" else str(request.getfixturevalue("vgg19_dir")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
 def test_a_photograph_of_any_size_agrees_with_the_reference_within_one_level(each, china, flower, strength):
+    import torch
+
+    from adain_models import reference
+    from adain_models.weights import checkpoint
+
     network = checkpoint.load(each.directory / store.WEIGHTS_NAME).double()
     content, style = china[ODD], flower[:128, :96]
     code = reference.encode(network, torch.from_numpy(style[None]))
@@ -65,7 +69,13 @@ def test_a_photograph_of_any_size_agrees_with_the_reference_within_one_level(eac
     assert distance(made, expected) <= 1
 
 
+@pytest.mark.slow
 def test_regions_agree_with_the_reference_within_one_level(each, china, flower):
+    import torch
+
+    from adain_models import reference
+    from adain_models.weights import checkpoint
+
     network = checkpoint.load(each.directory / store.WEIGHTS_NAME).double()
     content, styles = china[:88, 100:252], [each.encode(flower[:96, :96]), each.encode(china[200:328, :96])]
     masks = np.zeros((2, *content.shape[:2]), np.uint8)
@@ -101,8 +111,14 @@ def test_given_another_content_code_the_result_is_another(stylizer, painting, ch
     assert distance(made, stylizer.stylize(content, painting)) > 20
 
 
+@pytest.mark.slow
 def test_mixed_codes_are_the_mixture_of_features(stylizer, painting, china):
     """Mixing is linear in the code: the decoder sees the weighted sum of the two AdaIN outputs."""
+    import torch
+
+    from adain_models import reference
+    from adain_models.weights import checkpoint
+
     network, content = checkpoint.load(stylizer.directory / store.WEIGHTS_NAME).double(), china[:88, :152]
     other = stylizer.encode(china)
     image = torch.from_numpy(content[None]).permute(0, 3, 1, 2).double() / 255

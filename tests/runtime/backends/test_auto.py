@@ -197,3 +197,8 @@ def test_without_a_gpu_each_backend_says_why_and_what_would_help(name):
     assert "GPU" in why or "pip install" in why
     with pytest.raises(AdainError, match=f"backend '{name}' cannot run here"):
         choose(name)
+
+
+def test_auto_chooses_a_precision_that_the_backend_has(monkeypatch):
+    monkeypatch.setitem(BACKENDS, "onnxruntime", replace(BACKENDS["onnxruntime"], precisions=("fp32",)))
+    assert Stylizer(backend="onnxruntime").precision == "fp32"
