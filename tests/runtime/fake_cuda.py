@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime
 
 from adain_models.errors import AdainError
-from adain_rt.contract import GRAPHS, graph_file
+from adain_rt.contract import GRAPHS, GraphFacts, graph_file
 from adain_rt.cuda import Copy, Gpu, OutOfGpuMemory
 
 __all__ = ["FakeArray", "FakeCuda", "FakeEngines", "FakeTensorRt", "Profile"]
@@ -290,7 +290,9 @@ class FakeEngines:
         content = json.dumps({"onnx": str(path), "graph": graph, "profiles": profiles}).encode()
         manifest = SimpleNamespace(
             recipe=SimpleNamespace(version_compatible=self.version_compatible, weights=self.weights),
-            origin=SimpleNamespace(metadata=_session(str(path)).get_modelmeta().custom_metadata_map),
+            origin=SimpleNamespace(
+                facts=GraphFacts.from_metadata(_session(str(path)).get_modelmeta().custom_metadata_map)
+            ),
         )
         return _EngineFile(path.with_suffix(".engine"), content, manifest)
 

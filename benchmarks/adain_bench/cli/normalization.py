@@ -13,7 +13,7 @@ import numpy as np
 
 from adain_bench.show.table import format_table
 from adain_models.errors import AdainError
-from adain_models.weights import checkpoint, store
+from adain_models.weights import store
 from adain_rt import contract
 from adain_rt.cli import options
 from adain_rt.cli.extras import needing
@@ -92,6 +92,7 @@ def command(
         import torch
 
         from adain_bench.quality.normalization import compare
+        from adain_models.weights import checkpoint
     if size % contract.MULTIPLE:
         raise AdainError(f"--size {size}: must be a multiple of {contract.MULTIPLE}")
     paths = expand(contents)

@@ -12,6 +12,7 @@ from adain_models.errors import AdainError
 from adain_models.weights import spec, store
 from adain_rt import contract, cuda
 from adain_rt.backends import BACKENDS, candidates, choose
+from adain_rt.cli.terminal import word_error
 from adain_rt.machine import cpu, memory
 
 __all__ = ["command", "versions"]
@@ -87,7 +88,7 @@ def _gpu() -> str:
     try:
         gpu = cuda.open_cuda().gpu
     except AdainError as error:
-        return str(error)
+        return word_error(error)
     return f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.total_bytes / 1e9:.0f} GB, CUDA {gpu.driver}"
 
 
@@ -96,7 +97,7 @@ def _auto() -> str:
     try:
         name = choose()
     except AdainError as error:
-        return str(error)
+        return word_error(error)
     return f"{name}: the first of {', '.join(each for each, spec in BACKENDS.items() if spec.auto)} that can run here"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -53,17 +52,12 @@ def save(
       adain-rt style save @great-wave:2 @starry-night:1 -o night-sea.safetensors
     """
     if output.suffix.lower() != SUFFIX:
-        raise AdainError(f"{output}: a style is saved under a name that ends with {SUFFIX}")
+        raise AdainError(f"{output}: the name of a saved style must end with {SUFFIX}")
     arguments = [style_arguments.parse(style) for style in styles]
-    names = [name for argument in arguments for name in argument.names]
-    if len(names) != len(arguments):
-        raise AdainError("a directory's styles are not mixed: name each")
+    if any(argument.is_directory for argument in arguments):
+        raise AdainError("the styles of a directory are not mixed: name each")
     outputs.check_free([output], [file for argument in arguments for file in argument.files], overwrite)
-    sources = [style_arguments.load(name, stylizer, style_size, crop) for name in names]
-    weights = [1.0 if argument.weight is None else argument.weight for argument in arguments]
-    mixed = Style.mix([source.code for source in sources], weights)
-    label = title or " + ".join(source.label for source in sources)
-    replace(mixed, about={"title": label}).save(output)
+    style_arguments.save(arguments, stylizer, output, title=title, size=style_size, crop=crop)
 
 
 @command.command("list")

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from adain_models.errors import AdainError
 from adain_models.weights import store
@@ -23,20 +16,10 @@ from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 from adain_rt.contract import Pixels
 from adain_rt.jobs.inputs import pictures_in
-from adain_rt.media.pictures import Picture, frame, read_picture, write_picture
-from adain_rt.media.sheet import Cell, draw
-
-if TYPE_CHECKING:
-    from adain_models.networks.base import Network
-    from adain_models.training.loop import Progress
-    from adain_models.training.losses import Recipe
 
 __all__ = ["command"]
 
-_ROWS, _COLUMNS, _CELL = 4, 6, 256  # of a sheet of samples
-_LOG_NAME = "log.jsonl"
 _STEPS = 20000  # where neither steps nor minutes are given
-_LOGGED = 50  # steps between two lines of the log
 
 
 @click.command("train")
@@ -151,7 +134,7 @@ def command(
     resume: bool,
     output: Path,
 ) -> None:
-    """Train a network on pictures of yours.
+    """Train a network on your own pictures.
 
     A tenth of the pictures, by a rule on their names, is never trained on; the samples are of these.
 
@@ -163,81 +146,47 @@ def command(
     with needing("train", "train"):
         import torch
 
-        from adain_models.training import loop as training
+        from adain_models.training import loop
         from adain_models.weights import checkpoint
+        from adain_rt.jobs import training
     if size % 16:
         raise AdainError(f"--size {size}: must be a multiple of 16")
-    if not resume and (output / training.STATE_NAME).exists():
-        raise AdainError(f"{output}: holds a run already; go on with --resume, or name another directory")
-    _prepare(device)
+    if not resume and (output / loop.STATE_NAME).exists():
+        raise AdainError(f"{output}: holds a run already; continue it with --resume, or name another directory")
+    training.prepare_device(device)
     unlimited = steps is None and minutes is not None
-    settings = training.Settings(
+    settings = loop.Settings(
         steps or (sys.maxsize if unlimited else _STEPS), batch, size, rate, seed, fresh, minutes or math.inf
     )
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
-    weights = {"style": style_weight, "texture": texture_weight, "unrest": unrest_weight}
-    recipe = _recipe(network, teacher, device, {name: each for name, each in weights.items() if each is not None})
+    given = {"style": style_weight, "texture": texture_weight, "unrest": unrest_weight}
+    weights = {name: weight for name, weight in given.items() if weight is not None}
+    recipe = training.choose_recipe(network, teacher, device, weights)
     if fresh:
         torch.manual_seed(seed)
-        training.forget(recipe.trained(network))
+        loop.forget(recipe.trained(network))
     photos, kept_photos = _read(contents)
-    read = [(*_read(directory), weight) for directory, weight in map(_weighted, styles)]
-    groups = [(paintings, weight) for paintings, _, weight in read]
-    sheet_photos = _spread(kept_photos, _ROWS)
-    sheet_styles = _spread([painting for _, kept, _ in read for painting in _spread(kept, _COLUMNS)], _COLUMNS)
-    run = training.Training(network, recipe, photos, groups, settings, device)
+    groups, kept_styles = [], []
+    for directory, weight in map(_parse_weighted, styles):
+        paintings, kept = _read(directory)
+        groups.append((paintings, weight))
+        kept_styles.append(kept)
+    state = loop.Training(network, recipe, photos, groups, settings, device)
     if resume:
-        run.resume(output)
-
-    def keep() -> None:
-        run.save(output)
-        sheet = _sheet(run.averaged(), sheet_photos, sheet_styles)
-        write_picture(output / f"samples-{run.step:06d}.jpg", Picture(sheet, alpha=None, format="JPEG"))
-
-    left = None if unlimited else settings.steps - run.step
-    with _journal(output) as write, progress("Training", left, run.run()) as shown:
-        for done in shown:
-            write(done)
-            if done.step % every == 0:
-                keep()
-    if run.step % every:
-        keep()
-    click.echo(f"{output / store.WEIGHTS_NAME}: {run.step} steps")
+        state.resume(output)
+    run = training.Run(state, output, training.pick_samples(kept_photos, kept_styles), every)
+    left = None if unlimited else settings.steps - state.step
+    with progress("Training", left, run.steps(_print_line)) as shown:
+        for _ in shown:
+            pass
+    click.echo(f"{output / store.WEIGHTS_NAME}: {state.step} steps")
 
 
-def _prepare(device: str) -> None:
-    """Make PyTorch ready for a device.
-
-    Raises:
-        AdainError: it is not there.
-
-    """
-    import torch
-
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise AdainError("--device cuda: PyTorch finds no CUDA device here")
-        torch.set_float32_matmul_precision("high")  # of covariances, whose errors are averaged over positions
+def _print_line(line: Mapping[str, float]) -> None:
+    click.echo("  ".join(f"{name} {value:.4g}" for name, value in line.items()))
 
 
-def _recipe(network: Network, teacher: Path | None, device: str, weights: dict[str, float]) -> Recipe:
-    """Return how the network is trained; terms without a weight have the recipe's own.
-
-    Raises:
-        AdainError: the teacher cannot be read, or there is none and the network or a weight needs one.
-
-    """
-    from adain_models.training.losses import FixedEncoder, Joint
-    from adain_models.training.teacher import Teacher
-
-    if teacher:
-        return Joint(Teacher(teacher).to(device), **weights)
-    for name in sorted(weights.keys() - {"style"}):
-        raise AdainError(f"--{name}-weight: the loss has such a term only with --teacher")
-    return FixedEncoder(network, **weights)
-
-
-def _weighted(argument: str) -> tuple[Path, float]:
+def _parse_weighted(argument: str) -> tuple[Path, float]:
     """Return the directory that ``DIR[:W]`` names, and its weight."""
     name, colon, number = argument.rpartition(":")
     if Path(argument).is_dir() or not colon:
@@ -252,97 +201,9 @@ def _weighted(argument: str) -> tuple[Path, float]:
 
 
 def _read(directory: Path) -> tuple[list[Pixels], list[Pixels]]:
-    """Return a directory's pictures, no larger than any scale that is trained on: those to train on, and the others.
+    """Return a directory's pictures, uint8 (H, W, 3): those to train on, and those that are held out."""
+    from adain_rt.jobs import training
 
-    Raises:
-        AdainError: there are none to train on, or one cannot be read.
-
-    """
-    from adain_models.training.crops import LARGEST, held_out
-
-    trained: list[Pixels] = []
-    kept: list[Pixels] = []
     paths = pictures_in(directory)
-
-    def fitting(path: Path) -> Pixels:
-        pixels = read_picture(path).pixels
-        return frame(pixels, min(LARGEST, *pixels.shape[:2]), crop=False)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        read = zip(paths, pool.map(fitting, paths), strict=True)
-        with progress(f"Reading {directory.name}", len(paths), read) as shown:
-            for path, pixels in shown:
-                (kept if held_out(path) else trained).append(pixels)
-    if not trained:
-        raise AdainError(f"{directory}: all of its pictures are held out for validation; more are needed")
-    return trained, kept
-
-
-def _spread(pictures: Sequence[Pixels], count: int) -> list[Pixels]:
-    """Return so many pictures, evenly from all, as squares for a sheet."""
-    picked = pictures[:: math.ceil(len(pictures) / count)] if pictures else []
-    return [frame(picture, _CELL, crop=True) for picture in picked]
-
-
-def _sheet(network: Network, photos: Sequence[Pixels], styles: Sequence[Pixels]) -> Pixels:
-    """Return photos in styles, both seen for the first time."""
-    import torch
-
-    from adain_models import reference
-
-    def batch(picture: Pixels) -> torch.Tensor:
-        return torch.tensor(picture)[None]
-
-    codes = [reference.encode(network, batch(style)) for style in styles]
-    rows = [[Cell(), *(Cell(pixels=style) for style in styles)]]
-    for photo in photos:
-        made = [reference.stylize(network, batch(photo), code, torch.ones(1))[0].numpy() for code in codes]
-        rows.append([Cell(pixels=photo), *(Cell(pixels=picture) for picture in made)])
-    return draw(rows, _CELL)
-
-
-@contextmanager
-def _journal(run: Path) -> Iterator[Callable[[Progress], None]]:
-    """Yield what writes a step down: into ``log.jsonl``, to standard output, and for TensorBoard if it is installed.
-
-    A line has the terms' means, and the pace, since the line before; only then are the terms read, so that a GPU is
-    not waited for at every step.
-    """
-    import torch
-
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        board = None
-    else:
-        board = SummaryWriter(run)
-    run.mkdir(parents=True, exist_ok=True)
-    since: list[Progress] = []
-    began = time.perf_counter()
-
-    def write(done: Progress) -> None:
-        since.append(done)
-        if done.step % _LOGGED == 0:
-            tell()
-
-    def tell() -> None:
-        nonlocal began
-        if not since:
-            return
-        last = since[-1]
-        terms = {name: torch.stack([each.terms[name] for each in since]).mean().item() for name in last.terms}
-        now = time.perf_counter()
-        line = {"step": last.step, **terms, "steps_per_second": len(since) / (now - began)}
-        if last.live is not None:
-            line["live"] = float(np.mean(list(last.live.values())))
-        click.echo("  ".join(f"{name} {value:.4g}" for name, value in line.items()))
-        print(json.dumps({**line, "live_by_layer": last.live}), file=log, flush=True)
-        if board:
-            for name, value in line.items():
-                board.add_scalar(name, value, last.step)
-        since.clear()
-        began = now
-
-    with (run / _LOG_NAME).open("a", encoding="utf-8") as log:
-        yield write
-        tell()
+    with progress(f"Reading {directory.name}", len(paths), training.read_pictures(paths)) as pictures:
+        return training.split_pictures(list(pictures))

@@ -11,9 +11,11 @@ import pytest
 
 from adain_models.weights import store
 from adain_rt import contract
-from adain_rt.backends.tensorrt.engines import engines_dir
+from adain_rt.backends.tensorrt.engine_file import engines_dir
 from adain_rt.backends.tensorrt.manifest import manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS, Profile
+
+pytestmark = pytest.mark.slow  # engines are built for real
 
 LITE = store.model_dir("lite")
 QUICK = ("build", "--static", "64", "--graph", "encode", "--flavor", "tensorrt-rtx")

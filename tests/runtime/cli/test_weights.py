@@ -200,7 +200,7 @@ def test_a_terminal_shows_how_far_the_download_is() -> None:
     program = (
         "import json, sys\n"
         "sys.modules['torch'] = None\n"
-        "from adain_models import spec\n"
+        "from adain_models.weights import spec\n"
         "from adain_models.weights.spec import ModelSpec, WeightsFile\n"
         "files = tuple(WeightsFile(*file) for file in json.loads(sys.argv.pop()))\n"
         "spec.MODELS['vgg19'] = ModelSpec('vgg19', 'vgg19', '', 0, '', files)\n"
