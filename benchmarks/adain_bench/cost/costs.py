@@ -17,9 +17,6 @@ class Layer:
         output: the name of the tensor that it gives.
         precision: what it computes in: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         flops: operations.
-        read: bytes of its inputs, weights aside.
-        written: bytes of its output.
-        weights: bytes of its weights, as they are stored.
 
     """
 
@@ -28,14 +25,6 @@ class Layer:
     output: str
     precision: str
     flops: int
-    read: int
-    written: int
-    weights: int
-
-    @property
-    def bytes(self) -> int:
-        """All bytes that it moves, if nothing is fused."""
-        return self.read + self.written + self.weights
 
 
 @dataclass(frozen=True)
@@ -92,8 +81,3 @@ class Costs:
     def flops(self) -> int:
         """Operations."""
         return sum(group.flops for group in self.groups)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes that go through memory if each group runs as one."""
-        return sum(group.bytes for group in self.groups)

@@ -4,8 +4,8 @@ An operation is one addition, multiplication, division, root, rounding or compar
 type; so a multiply-add is two. Moving, copying and converting numbers is none. What depends on weights and sizes alone
 is computed once, when a graph is loaded, and counts for nothing.
 
-Bytes are counted twice. *Unfused*, each node reads its inputs and its weights and writes its output. *Fused*, the nodes
-form groups, and only what one group hands to another goes through memory:
+Bytes are those of a backend that fuses nodes. The nodes form groups, and only what one group hands to another goes
+through memory:
 
 1. A convolution starts a group, and so does a reduction (AdaIN's mean, its variance), since it needs every position
    before what follows can begin.
@@ -31,7 +31,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from adain_bench.cost.costs import Costs, Group, Layer
-from adain_bench.cost.operators import RULES, VIEWS, Node, Value
+from adain_bench.cost.operators import RULES, Node, Value
 from adain_export.graphs.footprint import with_shapes
 from adain_export.graphs.passes.editing import CONVOLUTIONS
 from adain_models.errors import AdainError
@@ -197,24 +197,16 @@ class _Counting:
         )
 
     def _layer(self, node: onnx.NodeProto) -> Layer:
-        inputs = [name for name in dict.fromkeys(node.input) if name]
-        moves = node.op_type not in VIEWS
-        constants = [name for name in inputs if name in self.constants]
-        held = frozenset().union(*(self.sources[name] for name in constants))
-        sized = Node(node, tuple(self.values[name] if name else None for name in node.input), self._output(node))
+        sized = Node(
+            node, tuple(self.values[name] if name else None for name in node.input), self.values[node.output[0]]
+        )
         return Layer(
             name=node.name,
             op_type=node.op_type,
             output=node.output[0],
             precision=self._precision(node),
             flops=RULES[node.op_type](sized),
-            read=self._bytes(set(inputs) - self.constants) if moves else 0,
-            written=self._output(node).bytes if moves else 0,
-            weights=self._bytes(held) if moves else 0,
         )
-
-    def _output(self, node: onnx.NodeProto) -> Value:
-        return self.values[node.output[0]]
 
     def _precision(self, node: onnx.NodeProto) -> str:
         """Return what a node computes in: a convolution, what its weights are stored in; others, the wider type."""

@@ -14,10 +14,7 @@ import onnx
 
 from adain_models.errors import AdainError
 
-__all__ = ["RULES", "VIEWS", "Node", "Value"]
-
-VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze"})
-"""The operators that move no bytes: they give the same numbers another shape."""
+__all__ = ["RULES", "Node", "Value"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +113,6 @@ RULES: dict[str, Callable[[Node], int]] = {
     "QuantizeLinear": _each(3),  # division, rounding, zero point
     "DequantizeLinear": _each(2),  # zero point, scale
     "Resize": _enlarged,
-    **dict.fromkeys(("Cast", "DepthToSpace", "Pad", "Shape", "Transpose", *VIEWS), _each(0)),
+    **dict.fromkeys(("Cast", "DepthToSpace", "Pad", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze"), _each(0)),
 }
 """Operations of a node, for every operator that the graphs have."""

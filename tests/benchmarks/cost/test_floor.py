@@ -22,7 +22,7 @@ PEAKS = Peaks(compute={"fp32": Peak(1e9, "a"), "int8": Peak(4e9, "c")}, copy=Pea
 
 
 def group(flops: dict[str, int], read: int, written: int = 0, weights: int = 0) -> Group:
-    layers = tuple(Layer(kind, "Conv", "y", kind, count, 0, 0, 0) for kind, count in flops.items())
+    layers = tuple(Layer(kind, "Conv", "y", kind, count) for kind, count in flops.items())
     return Group("g", layers, read, written, weights)
 
 

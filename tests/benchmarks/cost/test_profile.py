@@ -26,11 +26,11 @@ def costs_of(precision: str, backend: str) -> Costs:
 
 
 def convolution(name: str, output: str, flops: int) -> Layer:
-    return Layer(name, "Conv", output, "fp32", flops, 0, 0, 0)
+    return Layer(name, "Conv", output, "fp32", flops)
 
 
 def relu(name: str, output: str) -> Layer:
-    return Layer(name, "Relu", output, "fp32", 10, 0, 0, 0)
+    return Layer(name, "Relu", output, "fp32", 10)
 
 
 COSTS = Costs((
