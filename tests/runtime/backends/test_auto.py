@@ -58,6 +58,11 @@ class Works:
 class Refuses(Works):
     """A backend whose library turns out not to run here."""
 
+    closed = 0
+
+    def close(self):
+        type(self).closed += 1
+
     def open(self, graph):
         raise UnusableBackend("it does not run on this GPU")
 
@@ -121,6 +126,37 @@ def test_auto_goes_on_where_a_backend_does_not_open(stand_in, china):
     stylizer = Stylizer()
     stylizer.encode(china[:32, :32])
     assert stylizer.backend == "tensorrt-rtx"
+
+
+def test_auto_closes_a_backend_that_it_leaves(stand_in, china, monkeypatch):
+    monkeypatch.setattr(Refuses, "closed", 0)
+    stand_in("tensorrt", Refuses)
+    Stylizer().encode(china[:32, :32])
+    assert Refuses.closed == 1
+
+
+@pytest.mark.slow
+def test_auto_leaves_a_backend_that_cannot_run_a_later_graph_for_all_graphs(stand_in, china):
+    class RunsOneGraph(Works):
+        def open(self, graph):
+            if graph != "encode":
+                raise UnusableBackend("it has no engine of this graph")
+
+    stand_in("tensorrt", RunsOneGraph)
+    stylizer = Stylizer(precision="fp32")
+    style = stylizer.encode(china[:32, :32])
+    assert stylizer.backend == "tensorrt"
+    stylizer.stylize(china[:32, :32], style)
+    assert stylizer.backend == "openvino"
+    assert stylizer._backend.open("encode").backend_name == "openvino"
+
+
+def test_where_no_backend_is_left_auto_says_why(stand_in, china, monkeypatch):
+    for name, spec in BACKENDS.items():
+        monkeypatch.setitem(BACKENDS, name, replace(spec, hindrance=lambda: "it is not installed"))
+    stand_in("tensorrt", Refuses)
+    with pytest.raises(AdainError, match="backend 'openvino' cannot run here, it is not installed"):
+        Stylizer().encode(china[:32, :32])
 
 
 @pytest.mark.slow

@@ -234,6 +234,15 @@ def test_a_graph_without_metadata_is_refused_in_one_line(name, copied):
         open_backend(name, copied).facts("encode")
 
 
+def test_closed_it_holds_no_graph(name):
+    backend = open_backend(name, LITE)
+    backend.open("encode")
+    held = backend._sessions if name == "onnxruntime" else backend._graphs
+    assert list(held) == ["encode"]
+    backend.close()
+    assert not held
+
+
 def test_a_missing_graph_is_refused_in_one_line(name, copied, china):
     (copied / "encode.onnx").unlink()
     with pytest.raises(AdainError, match=r"^\S*encode\.onnx: there is no such graph; write it with .*`\Z"):

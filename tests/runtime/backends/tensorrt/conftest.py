@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from tests.runtime.backends.tensorrt.machine import LITE, Machine
-from tests.runtime.fake_cuda import FakeCuda, FakeEngines, FakeTensorRt
+from tests.runtime.fake_cuda import FakeCuda
+from tests.runtime.fake_tensorrt import FakeEngines, FakeTensorRt
 
 from adain_models.weights import store
 from adain_rt.backends import open_backend

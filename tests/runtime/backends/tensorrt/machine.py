@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from tests.runtime.fake_cuda import FakeArray, FakeCuda, FakeTensorRt
+from tests.runtime.fake_cuda import FakeArray, FakeCuda
+from tests.runtime.fake_tensorrt import FakeTensorRt
 
 from adain_models.weights import store
 from adain_rt.backends import Settings

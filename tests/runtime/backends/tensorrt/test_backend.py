@@ -7,9 +7,8 @@ import logging
 import numpy as np
 import pytest
 from tests.inputs import random_inputs
-from tests.runtime import fake_cuda
 from tests.runtime.backends.tensorrt.machine import LITE, assert_same
-from tests.runtime.fake_cuda import FakeEngines
+from tests.runtime.fake_tensorrt import FakeEngines, FakeRuntime
 
 from adain_models.errors import AdainError
 from adain_rt.backends import plans
@@ -116,13 +115,13 @@ def test_code_in_an_engine_is_allowed_where_it_was_built_to_bring_a_library_of_i
 ):
     monkeypatch.setattr(FakeEngines, "version_compatible", compatible)
     allowed = []
-    deserialize = fake_cuda._Runtime.deserialize_cuda_engine
+    deserialize = FakeRuntime.deserialize_cuda_engine
 
     def noted(runtime, content):
         allowed.append(runtime.engine_host_code_allowed)
         return deserialize(runtime, content)
 
-    monkeypatch.setattr(fake_cuda._Runtime, "deserialize_cuda_engine", noted)
+    monkeypatch.setattr(FakeRuntime, "deserialize_cuda_engine", noted)
     machine.open().run("stylize", random_inputs("stylize", image))
     assert allowed == [compatible]
 

@@ -225,6 +225,30 @@ def test_threads_at_once_make_what_one_makes(fake, image):
         np.testing.assert_array_equal(one, other)
 
 
+def test_closed_it_holds_nothing_on_the_gpu(fake, image):
+    backend, inputs = OnFakeGpu(fake), inputs_of("stylize", image)
+    for _ in range(2):
+        backend.run("stylize", inputs)
+    backend.close()
+    assert (fake.memory, fake.pinned, fake.events, fake.graphs) == ({}, {}, {}, {})
+    assert backend._network is None
+
+
+def test_a_run_under_way_as_it_is_closed_ends_and_frees_its_lane(fake, image, monkeypatch):
+    backend, inputs = OnFakeGpu(fake), inputs_of("stylize", image)
+    expected = backend.run("stylize", inputs)
+    settle = FakeLane.settle
+
+    def settle_late(lane: FakeLane) -> None:
+        monkeypatch.setattr(FakeLane, "settle", settle)
+        backend.close()
+        settle(lane)
+
+    monkeypatch.setattr(FakeLane, "settle", settle_late)
+    np.testing.assert_array_equal(backend.run("stylize", inputs)[0], expected[0])
+    assert (fake.memory, fake.pinned) == ({}, {})
+
+
 def test_the_facts_are_the_graphs_own(fake):
     assert OnFakeGpu(fake).facts("stylize") == open_backend("onnxruntime", LITE).facts("stylize")
 
