@@ -1,4 +1,4 @@
-"""``adain-rt info``: what a bug report needs."""
+"""``adain-rt info``: the facts that a bug report needs."""
 
 from __future__ import annotations
 
@@ -42,9 +42,12 @@ _PACKAGES = (
 
 
 @click.command("info")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show versions, devices and the backend in use."""
+    """Show versions, devices and the backend in use.
+
+    Paste this into a bug report.
+    """
     available = memory.available_bytes()
     facts = {
         "python": platform.python_version(),
@@ -72,7 +75,7 @@ def command(as_json: bool) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that matter here."""
+    """Return the version of each package that results can depend on."""
     return {package: _version(package) for package in _PACKAGES}
 
 
@@ -84,7 +87,7 @@ def _version(package: str) -> str:
 
 
 def _gpu() -> str:
-    """Describe the GPU, or say why none can be used."""
+    """Return a description of the GPU, or the reason why no GPU can be used."""
     try:
         gpu = cuda.open_cuda().gpu
     except AdainError as error:
@@ -93,7 +96,7 @@ def _gpu() -> str:
 
 
 def _auto() -> str:
-    """Say which backend ``auto`` takes, and why."""
+    """Return the backend that ``auto`` takes, and why."""
     try:
         name = choose()
     except AdainError as error:

@@ -30,7 +30,7 @@ _STEPS = 20000  # where neither steps nor minutes are given
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
-    help="Photographs.",
+    help="Directory of photographs.",
 )
 @click.option(
     "--style",
@@ -38,36 +38,33 @@ _STEPS = 20000  # where neither steps nor minutes are given
     multiple=True,
     required=True,
     metavar="DIR[:W]",
-    help="Paintings; may be given again. A directory of weight 2 is drawn twice as often as one of weight 1.",
+    help="Directory of paintings. Repeat it for more; pictures are drawn from a directory in proportion to its weight "
+    "W.",
 )
 @click.option(
     "--teacher",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="VGG-19's weights up to conv3_4 as safetensors, as Keras publishes them: encoder and decoder are trained as "
-    "one, and it judges. Without one the encoder stays, judges, and the decoder is trained.",
+    help="VGG-19 weights up to conv3_4 as safetensors, as Keras publishes them. With a teacher, encoder and decoder "
+    "are trained as one. Without one, the encoder is kept and judges, and only the decoder is trained.",
 )
-@click.option("--fresh", is_flag=True, help="Begin with random weights for what is trained, not with the model's.")
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    help="When the run is over.  [default: 20000, or when --minutes are over]",
-)
+@click.option("--fresh", is_flag=True, help="Start from random weights instead of the model's.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of steps.  [default: 20000, or --minutes]")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
     callback=options.finite,
-    help="When the run is over, by the clock; the rate falls over them.",
+    help="Training time; the learning rate falls over it.",
 )
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs of pictures in a step.")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Photographs in a step.")
 @click.option(
     "--size",
     type=click.IntRange(min=64, max=512),
     default=256,
     show_default=True,
     metavar="N",
-    help="Side of a photograph's crop in pixels, a multiple of 16; a style is whole, its shorter side that, 512, or "
-    "half way between.",
+    help="Side of the photographs' crops in pixels, a multiple of 16. Paintings are not cropped; their shorter side is "
+    "N, 512, or half way between.",
 )
 @click.option(
     "--rate",
@@ -75,28 +72,30 @@ _STEPS = 20000  # where neither steps nor minutes are given
     callback=options.finite,
     default=1e-4,
     show_default=True,
-    help="Adam's.",
+    help="Adam's learning rate.",
 )
 @click.option(
     "--style-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Of means and deviations in the loss; content has 1.  [default: 18 with a teacher, 10 without]",
+    help="Weight of the style loss; the content loss has 1.  [default: 18 with a teacher, 10 without]",
 )
 @click.option(
     "--texture-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Of the correlations between channels in the loss; with a teacher only.  [default: 9]",
+    help="Weight of the correlations between channels; needs --teacher.  [default: 9]",
 )
 @click.option(
     "--unrest-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Of what disturbs regions that are flat in the photograph; with a teacher only.  [default: 50]",
+    help="Weight of the loss that keeps flat regions of the photograph calm; needs --teacher.  [default: 50]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What chance comes from.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Device to train on."
+)
 @click.option(
     "--every",
     type=click.IntRange(min=1),
@@ -105,14 +104,14 @@ _STEPS = 20000  # where neither steps nor minutes are given
     metavar="N",
     help="Steps between checkpoints, each with a sheet of samples.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run that the directory holds.")
+@click.option("--resume", is_flag=True, help="Continue the run in the output directory.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
-    help="Where weights.safetensors, the state to resume from, sheets and the log go.",
+    help="Output directory for weights.safetensors, the state to resume from, sample sheets and the log.",
 )
 def command(
     model: str,
@@ -136,12 +135,17 @@ def command(
 ) -> None:
     """Train a network on your own pictures.
 
-    A tenth of the pictures, by a rule on their names, is never trained on; the samples are of these.
+    \b
+    Encoder and decoder, from a teacher:
+      adain-rt train --content photos/ --style paintings/ \\
+                     --teacher vgg19.safetensors -o runs/lite
 
     \b
-    Examples:
-      adain-rt train --content photos/ --style paintings/ --teacher vgg19.safetensors -o runs/lite
-      adain-rt train --content photos/ --style paintings/ --model vgg19 --fresh --size 256 --batch 8 -o runs/vgg19
+    The paper's training of the decoder alone:
+      adain-rt train --content photos/ --style paintings/ \\
+                     --model vgg19 --fresh --batch 8 -o runs/vgg19
+
+    A tenth of the pictures, chosen by their names, is held out of training; the samples show these.
     """
     with needing("train", "train"):
         import torch
