@@ -83,7 +83,7 @@ def ours(
     settings = settings or Settings()
     for model, name in product(models, names or BACKENDS):
         params = {"model": store.model_name(model), "backend": name}
-        wanted = [each for each in BACKENDS[name].waste if each in (precisions or contract.PRECISIONS)]
+        wanted = [each for each in BACKENDS[name].precisions if each in (precisions or contract.PRECISIONS)]
         hindrance = BACKENDS[name].hindrance()
         if hindrance is not None and wanted:
             yield Contender(params, partial(_opened, model, name, wanted[0], settings), hindrance)

@@ -44,7 +44,7 @@ def with_floor(results: Iterable[Result], peaks: Mapping[str, Peaks], models: Se
     for result in results:
         params = result.params
         backend = BACKENDS.get(str(params["backend"]))
-        device = "gpu" if backend and "fp16" in backend.waste else "cpu"
+        device = backend.device if backend else "cpu"
         if result.times is None or backend is None or device not in peaks:
             yield result
             continue

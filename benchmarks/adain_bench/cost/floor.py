@@ -281,8 +281,8 @@ def _picture(width: int, batch: int) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def _in_onnxruntime(model: bytes, width: int, batch: int, threads: int) -> _Work:
-    from adain_rt.backends.onnxruntime.cpu import quiet_options
     from adain_rt.backends.onnxruntime.quiet import onnxruntime
+    from adain_rt.backends.onnxruntime.sessions import quiet_options
 
     options = quiet_options()
     options.intra_op_num_threads = threads

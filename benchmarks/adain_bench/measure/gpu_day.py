@@ -54,7 +54,7 @@ def backends_on_gpu() -> list[str]:
         AdainError: none can.
 
     """
-    why = {name: spec.hindrance() for name, spec in BACKENDS.items() if "fp16" in spec.waste}
+    why = {name: spec.hindrance() for name, spec in BACKENDS.items() if spec.device == "gpu"}
     able = [name for name, hindrance in why.items() if hindrance is None]
     if not able:
         raise AdainError(

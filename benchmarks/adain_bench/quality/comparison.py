@@ -50,7 +50,8 @@ from adain_models.weights import checkpoint
 from adain_rt.contract import Pixels
 from adain_rt.jobs.inputs import pictures_in
 from adain_rt.media.pictures import frame, read_picture
-from adain_rt.stylizer import Stylizer, pad
+from adain_rt.pixels import pad
+from adain_rt.stylizer import Stylizer
 
 __all__ = ["InPyTorch", "Judge", "Pair", "Quality", "Subject", "Teachers", "examine", "subjects_in"]
 

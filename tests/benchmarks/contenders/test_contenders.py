@@ -57,7 +57,7 @@ def test_every_backend_is_there_in_each_precision_or_once_with_the_reason():
         if spec.hindrance():
             assert [each.hindrance for each in of_backend] == [spec.hindrance()]
         else:
-            assert {each.params["precision"] for each in of_backend} == set(spec.waste)
+            assert {each.params["precision"] for each in of_backend} == set(spec.precisions)
 
 
 def test_choices_narrow_them():

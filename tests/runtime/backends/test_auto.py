@@ -15,11 +15,11 @@ from adain_models.errors import AdainError
 from adain_models.weights import store
 from adain_rt import cuda
 from adain_rt.backends import BACKENDS, Settings, candidates, choose, open_backend
-from adain_rt.backends.base import UnusableBackend
+from adain_rt.errors import UnusableBackend
 from adain_rt.stylizer import Stylizer
 
 LITE = store.model_dir("lite")
-ON_GPU = [name for name, spec in BACKENDS.items() if "fp16" in spec.waste]
+ON_GPU = [name for name, spec in BACKENDS.items() if spec.device == "gpu"]
 
 
 @pytest.fixture
@@ -45,14 +45,20 @@ class Works:
     def run(self, graph, inputs):
         return self.inner.run(graph, inputs)
 
-    def metadata(self, graph):
-        return self.inner.metadata(graph)
+    def open(self, graph):
+        self.inner.open(graph)
+
+    def facts(self, graph):
+        return self.inner.facts(graph)
+
+    def close(self):
+        self.inner.close()
 
 
 class Refuses(Works):
     """A backend whose library turns out not to run here."""
 
-    def metadata(self, graph):
+    def open(self, graph):
         raise UnusableBackend("it does not run on this GPU")
 
 
@@ -66,7 +72,7 @@ class DoesNotOpen(Works):
 class Fails(Works):
     """A backend that runs, but not with what it is given."""
 
-    def metadata(self, graph):
+    def open(self, graph):
         raise AdainError("the engine is damaged")
 
 
@@ -171,13 +177,13 @@ def test_a_processor_takes_no_arrays_on_a_gpu(china):
 
 @pytest.mark.parametrize("name", ON_GPU)
 def test_a_backend_on_a_gpu_does_not_compute_in_int8(name):
-    with pytest.raises(AdainError, match=f"{name} does not compute in int8: .*--backend openvino or onnxruntime"):
+    with pytest.raises(AdainError, match=f"{name} does not compute in int8; .*`backend` openvino or onnxruntime"):
         open_backend(name, LITE, "int8")
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_a_processor_does_not_compute_in_fp16(name):
-    with pytest.raises(AdainError, match=f"{name} does not compute in fp16: .*--backend tensorrt or"):
+    with pytest.raises(AdainError, match=f"{name} does not compute in fp16; .*`backend` tensorrt or"):
         open_backend(name, LITE, "fp16")
 
 

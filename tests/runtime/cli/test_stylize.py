@@ -382,7 +382,7 @@ def test_a_style_picture_is_resized_before_it_is_encoded(run, desk, stylizer):
 
 def test_pictures_that_need_more_memory_than_there_is_are_named_and_the_others_stylised(run, desk, monkeypatch):
     Image.fromarray(pixels("photo.jpg")).resize((480, 320)).save("large.png")
-    monkeypatch.setattr("adain_rt.stylizer.available_bytes", lambda: 20_000_000)
+    monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 20_000_000)
     result = run("stylize", "large.png", "photo.jpg", *STYLE, "-o", "out")
     assert result.status == 1
     assert result.err.startswith("adain-rt: large.png: 480x320 pixels may take ")

@@ -95,7 +95,7 @@ def runtime(monkeypatch) -> Runtime:
     for name, module in (("cuda", ModuleType("cuda")), ("cuda.bindings", bindings), ("cuda.bindings.runtime", fake)):
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.delitem(sys.modules, "adain_rt.cuda.cuda_python", raising=False)
-    monkeypatch.setattr(cuda, "_installed", lambda package: package == "cuda.bindings")
+    monkeypatch.setattr(cuda, "_is_installed", lambda package: package == "cuda.bindings")
     return fake
 
 
@@ -177,12 +177,12 @@ def test_no_driver_is_one_line(runtime):
 
 
 def test_nothing_installed_is_one_line_that_installs_it(monkeypatch):
-    monkeypatch.setattr(cuda, "_installed", lambda _: False)
-    assert cuda.hindrance() == "there is no access to CUDA: pip install cuda-bindings"
+    monkeypatch.setattr(cuda, "_is_installed", lambda _: False)
+    assert cuda.hindrance() == "there is no access to CUDA; pip install cuda-bindings"
 
 
 def test_a_broken_installation_is_one_line(monkeypatch):
-    monkeypatch.setattr(cuda, "_installed", lambda package: package == "pycuda")
+    monkeypatch.setattr(cuda, "_is_installed", lambda package: package == "pycuda")
     monkeypatch.setitem(sys.modules, "pycuda", None)
     monkeypatch.delitem(sys.modules, "adain_rt.cuda.pycuda", raising=False)
     said = cuda.hindrance()
@@ -198,7 +198,7 @@ def test_on_this_machine_what_is_true_is_said():
         assert cuda.open_cuda().gpu.total_bytes > 0
     else:
         assert said.startswith(
-            ("no NVIDIA GPU is here, or its driver is missing or too old: ", "there is no access to CUDA: ")
+            ("no NVIDIA GPU is here, or its driver is missing or too old: ", "there is no access to CUDA; ")
         )
         assert "\n" not in said
         with pytest.raises(AdainError):
@@ -320,7 +320,7 @@ def driver(monkeypatch) -> Iterator[list[Any]]:
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", fake)
     monkeypatch.delitem(sys.modules, "adain_rt.cuda.pycuda", raising=False)
-    monkeypatch.setattr(cuda, "_installed", lambda package: package == "pycuda")
+    monkeypatch.setattr(cuda, "_is_installed", lambda package: package == "pycuda")
     LOG.clear()
     yield LOG
     assert Context.pushed == 0  # a thread that ends with a context pushed ends the process

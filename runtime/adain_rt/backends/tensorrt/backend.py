@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from adain_models.errors import AdainError
-from adain_rt.backends import Settings
-from adain_rt.backends.base import UnusableBackend, check_ends
+from adain_rt.backends.base import Settings, check_ends
 from adain_rt.backends.lanes import LaneBackend
 from adain_rt.backends.plans import Capturing, Request
 from adain_rt.backends.tensorrt.engine_file import EngineFile
@@ -19,8 +17,9 @@ from adain_rt.backends.tensorrt.flavors import FLAVORS, Flavor
 from adain_rt.backends.tensorrt.plans import EngineLane, EnginePlan, OpenedEngine
 from adain_rt.backends.tensorrt.refit import refit
 from adain_rt.backends.tensorrt.runtime_cache import RuntimeCache
-from adain_rt.contract import GRAPHS
+from adain_rt.contract import GRAPHS, GraphFacts
 from adain_rt.cuda import Cuda, open_cuda
+from adain_rt.errors import UnusableBackend
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -56,18 +55,25 @@ class TensorRtBackend(LaneBackend[EngineLane]):
         self._opened: dict[EngineFile, OpenedEngine] = {}
         self._opening = RLock()  # held while engines are loaded and contexts made, one after another
 
-    def metadata(self, graph: str) -> Mapping[str, str]:
-        """Return a graph's metadata, as the protocol says.
+    def open(self, graph: str) -> None:
+        """Load the first engine of a graph; see ``Backend.open``.
 
         Raises:
             UnusableBackend: the library does not run its engines on this GPU.
 
         """
-        file = self._engines.first(graph)
         with self._cuda.current():
-            self._open(file, graph)  # to find out whether it runs here
-        metadata: Mapping[str, str] = file.manifest.origin.facts.to_metadata()
-        return metadata
+            self._open(self._engines.first(graph), graph)
+
+    def facts(self, graph: str) -> GraphFacts:
+        """Return a graph's facts; see ``Backend.facts``."""
+        return self._engines.first(graph).manifest.origin.facts
+
+    def close(self) -> None:
+        """Free the lanes and the engines; see ``Backend.close``."""
+        super().close()
+        with self._opening:
+            self._opened.clear()
 
     def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
         """Return a new context of an engine; its memory is the lane's."""

@@ -11,13 +11,13 @@ from threading import Lock
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt import contract
-from adain_rt.backends.base import UnusableBackend
 from adain_rt.backends.builder import EngineBuilder, load_builder
 from adain_rt.backends.tensorrt.engine_file import EngineFile, engines_dir, gpu_label
 from adain_rt.backends.tensorrt.flavors import Flavor
 from adain_rt.backends.tensorrt.manifest import Manifest, Recipe, manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS
 from adain_rt.cuda import Gpu
+from adain_rt.errors import UnusableBackend
 
 __all__ = ["Engines"]
 

@@ -139,7 +139,7 @@ def test_no_room_for_the_output_is_one_line_and_leaves_nothing(machine, china):
     left = 160 * 160 * 100 + 1000
     machine.cuda.gpu = Gpu("Small", "8.9", "13.0", (1 << 30) - machine.cuda.free_bytes() + left)
     with pytest.raises(
-        AdainError, match=r"\A160x160 pixels may take \S+ GB of GPU memory, and 0\.0 GB are free: .*152"
+        AdainError, match=r"\A160x160 pixels may take \S+ GB of GPU memory, and 0\.0 GB are free; .*152"
     ):
         machine.open().run_on_device("stylize", arrays)
     assert len(machine.cuda.memory) == there

@@ -12,7 +12,6 @@ from tests.runtime.backends.tensorrt.engines_on_disk import ADA, FACTS, LITE, VE
 
 from adain_models.errors import AdainError
 from adain_models.weights import store
-from adain_rt.backends.base import UnusableBackend
 from adain_rt.backends.tensorrt import engines
 from adain_rt.backends.tensorrt.engine_file import EngineFile, engines_dir
 from adain_rt.backends.tensorrt.engines import Engines
@@ -20,6 +19,7 @@ from adain_rt.backends.tensorrt.flavors import FLAVORS, Flavor
 from adain_rt.backends.tensorrt.manifest import Recipe, manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import static_profile
 from adain_rt.cuda import Gpu
+from adain_rt.errors import UnusableBackend
 
 HOPPER = Gpu("NVIDIA H200", "9.0", "13.0", 141 << 30)
 
