@@ -1,4 +1,4 @@
-"""What TensorRT-RTX compiled on this GPU, kept on disk, so that the next start need not."""
+"""What TensorRT-RTX compiled on this GPU, kept on disk, so that the next start is fast."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LOG = logging.getLogger("adain_rt")
 
 
 class RuntimeCache:
-    """One runtime cache for all engines of a process. A file that does not fit is passed over and replaced.
+    """One runtime cache for all engines of a process. A file that does not fit is replaced.
 
     Args:
-        version: of the library.
-        gpu: for which it compiles.
+        version: the version of the library.
+        gpu: the GPU that it compiles for.
 
     """
 
@@ -36,31 +36,33 @@ class RuntimeCache:
         self._stored = b""
 
     def use_in(self, config: Any) -> None:
-        """Let the contexts of a runtime configuration share it."""
+        """Make the contexts of a runtime configuration share the cache."""
         with self._lock:
             if self._cache is None:
                 self._cache = config.create_runtime_cache()
                 self._load()
                 weakref.finalize(self, _store, self._cache, self._path, self._stored)  # also at exit
             if not config.set_runtime_cache(self._cache):
-                _LOG.info("TensorRT-RTX takes no runtime cache: what it compiles is compiled again at the next start")
+                _LOG.info(
+                    "TensorRT-RTX takes no runtime cache; it will compile the same kernels again at the next start"
+                )
 
     def save(self) -> None:
-        """Write it, if there is more than the last time."""
+        """Write the cache if it has more than the last time."""
         with self._lock:
             self._stored = _store(self._cache, self._path, self._stored)
 
     def _load(self) -> None:
-        with suppress(OSError):  # none is there
+        with suppress(OSError):  # there is no file yet
             content = self._path.read_bytes()
             if self._cache.deserialize(content):
                 self._stored = content
             else:
-                _LOG.info("%s: is not for this machine, and will be replaced", self._path)
+                _LOG.info("%s: is for another machine, and will be replaced", self._path)
 
 
 def _store(cache: Any, path: Path, stored: bytes) -> bytes:
-    """Write what there is more than was stored, and return it; where that fails, it costs time only."""
+    """Write a cache that has more than was stored, and return what is stored now; a failure costs time only."""
     with suppress(Exception):  # as at exit, when the GPU may be gone
         content = bytes(cache.serialize())
         if content != stored:
