@@ -16,7 +16,7 @@ from adain_export.tensorrt.progress import make_monitor, run_cancellable
 from adain_export.tensorrt.timing_cache import timing_cache
 from adain_models.errors import AdainError
 from adain_rt import contract
-from adain_rt.backends.builder import Progress
+from adain_rt.backends.tensorrt.builder import Progress
 from adain_rt.backends.tensorrt.flavors import Flavor
 from adain_rt.backends.tensorrt.manifest import Recipe
 
