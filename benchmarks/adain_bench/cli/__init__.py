@@ -14,6 +14,7 @@ _COMMANDS = {
     "exactness": "measure:exactness",
     "gpu": "measure:gpu",
     "latency": "measure:latency",
+    "normalization": "normalization:command",
     "paper": "measure:paper",
     "profile": "profile:command",
     "quality": "quality:command",

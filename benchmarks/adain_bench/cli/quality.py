@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import numpy as np
 
-from adain_bench.contenders.base import Stylist
+from adain_bench.contenders.contender import Stylist
 from adain_bench.contenders.packages import packages
-from adain_bench.show.report import table
+from adain_bench.show.table import format_table
 from adain_models.errors import AdainError
 from adain_rt.cli import options
 from adain_rt.cli.extras import needing
@@ -26,7 +26,8 @@ from adain_rt.jobs.inputs import expand
 from adain_rt.stylizer import Stylizer
 
 if TYPE_CHECKING:
-    from adain_bench.quality.comparison import Pair, Quality, Subject
+    from adain_bench.quality.judge import Quality
+    from adain_bench.quality.pairs import Pair, Subject
 
 __all__ = ["command"]
 
@@ -105,7 +106,8 @@ def command(
     if not styles and (held_out or not all(Path(folder).is_dir() for folder in contents)):
         raise click.UsageError("Missing option '--style'. Only folders of pairs, without --held-out, need none.")
     with needing("quality", "export"):
-        from adain_bench.quality.comparison import InPyTorch, Teachers, examine
+        from adain_bench.quality.judge import Teachers
+        from adain_bench.quality.pairs import InPyTorch, examine
         from adain_models.training.teacher import Teacher, Vgg16
     teachers = Teachers(Teacher(teacher) if teacher else None, Vgg16(vgg16) if vgg16 else None)
     subjects = _subjects(contents, styles, held_out, count)
@@ -129,7 +131,7 @@ def command(
 
 def _subjects(contents: Sequence[str], styles: Sequence[str], held_out: bool, count: int | None) -> list[Subject]:
     """Return the pairs that the arguments name, so many of them."""
-    from adain_bench.quality.comparison import Subject, subjects_in
+    from adain_bench.quality.pairs import Subject, subjects_in
 
     if not styles:
         return _drawn([subject for folder in contents for subject in subjects_in(Path(folder))], count)
@@ -188,7 +190,7 @@ def _print_figures(pairs: Sequence[Pair]) -> None:
     }
     rows = [[figure, *(_cell(column, key) for column in columns.values())] for figure, key in _FIGURES.items()]
     click.echo("medians, and the 10th and 90th percentiles of the pairs")
-    click.echo(table(["", *columns], [row for row in rows if any(row[1:])]))
+    click.echo(format_table(["", *columns], [row for row in rows if any(row[1:])]))
     click.echo(f"identity error: {_spread([pair.identity for pair in pairs])} of 256 levels")
     worst = min(pairs, key=lambda pair: pair.psnr)
     median = statistics.median(pair.psnr for pair in pairs)

@@ -164,6 +164,7 @@ def test_a_grid_that_cannot_be_is_refused(run, desk, arguments, said):
     assert not (desk / "g.png").exists()
 
 
+@pytest.mark.slow
 def test_info_says_which_backend_auto_takes_and_why(run):
     facts = json.loads(run("info", "--json").out)
     assert facts["auto"].startswith(
@@ -173,6 +174,7 @@ def test_info_says_which_backend_auto_takes_and_why(run):
     assert "onnxruntime" in run("info").out
 
 
+@pytest.mark.slow
 def test_export_refuses_to_write_into_the_package_unasked(run):
     run("export", "--model", "lite").refused("-o")
 
@@ -198,6 +200,7 @@ def test_an_exported_model_paints_and_a_failed_export_leaves_the_one_that_was_th
     assert {path: path.read_bytes() for path in (desk / "mine").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_export_in_int8_calibrates_on_pictures_and_needs_them(run, desk, stylizer):
     (desk / "mine").mkdir()
     (desk / "mine" / "weights.safetensors").write_bytes((stylizer.directory / "weights.safetensors").read_bytes())
