@@ -26,6 +26,7 @@ __all__ = [
     "graph_dir",
     "graph_file",
     "has_graphs",
+    "source_dir",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -38,8 +39,11 @@ MULTIPLE = 8
 """A feature position stands for this many pixels of a side."""
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-"""What convolutions compute in; statistics, scale and shift stay in float32. fp16 (on GPUs) and bf16 (on CPUs) are made
-of the fp32 graphs when they are loaded."""
+"""What convolutions compute in; statistics, scale and shift stay in float32.
+
+bf16 (on CPUs) is made from the fp32 graphs when they are loaded. So is fp16 (on GPUs) by backends that do not read fp16
+graphs, or find none.
+"""
 
 MIN_SIDE = 16
 """Two feature positions: padding by reflection needs a second one to reflect, and so does an unbiased variance."""
@@ -69,17 +73,20 @@ class GraphSpec:
         """Return the size of each letter, given the shapes of inputs by name.
 
         Raises:
-            ValueError: an input is missing, or a shape has other axes, or two shapes give one letter two sizes.
+            ValueError: an input is missing, a shape has other axes, or two shapes give one letter different sizes.
 
         """
         sizes: dict[str, int] = {}
         for tensor in self.inputs:
-            shape = tuple(shapes.get(tensor.name, ()))
+            if tensor.name not in shapes:
+                raise ValueError(f"{tensor.name} is missing")
+            shape = tuple(shapes[tensor.name])
             if len(shape) == len(tensor.shape):
                 named = {axis: size for axis, size in zip(tensor.shape, shape, strict=True) if isinstance(axis, str)}
-                sizes = named | sizes
-            if len(shape) != len(tensor.shape) or tensor.sized(sizes) != shape:
-                raise ValueError(f"{tensor.name} has the shape {shape}, where {tensor.shape} is wanted")
+                sizes = named | sizes  # the size that a letter has already stays
+            wanted = tuple(sizes.get(axis, axis) if isinstance(axis, str) else axis for axis in tensor.shape)
+            if shape != wanted:
+                raise ValueError(f"{tensor.name} must be {tensor.dtype} {wanted}, not {shape}")
         return sizes
 
 
@@ -112,21 +119,24 @@ class GraphFacts:
         """Return the facts that a graph's metadata holds.
 
         Raises:
-            ValueError: a fact is missing, or is not a number where one is wanted.
+            ValueError: a fact is missing, or is not a whole number where one is wanted.
 
         """
-        try:
-            return cls(
-                model=metadata["model"],
-                weights_sha256=metadata["weights_sha256"],
-                contract=int(metadata["contract"]),
-                channels=int(metadata["channels"]),
-                precision=metadata["precision"],
-                bytes_per_pixel=int(metadata["bytes_per_pixel"]) if "bytes_per_pixel" in metadata else None,
-                int8_weights_sha256=metadata.get("int8_weights_sha256"),
-            )
-        except KeyError as error:
-            raise ValueError(f"the graph's metadata has no {error.args[0]}") from None
+        for name in ("model", "weights_sha256", "contract", "channels", "precision"):
+            if name not in metadata:
+                raise ValueError(f"its metadata has no {name}")
+        for name in ("contract", "channels", "bytes_per_pixel"):
+            if name in metadata and not metadata[name].isdecimal():
+                raise ValueError(f"{name} is {metadata[name]!r} in its metadata, not a whole number")
+        return cls(
+            model=metadata["model"],
+            weights_sha256=metadata["weights_sha256"],
+            contract=int(metadata["contract"]),
+            channels=int(metadata["channels"]),
+            precision=metadata["precision"],
+            bytes_per_pixel=int(metadata["bytes_per_pixel"]) if "bytes_per_pixel" in metadata else None,
+            int8_weights_sha256=metadata.get("int8_weights_sha256"),
+        )
 
     def to_metadata(self) -> dict[str, str]:
         """Return the facts as a graph's metadata."""
@@ -179,11 +189,16 @@ def graph_file(graph: str) -> str:
 
 
 def graph_dir(model_dir: Path, precision: str) -> Path:
-    """Return the directory of a model directory's graphs for one precision: itself, or one inside it."""
-    return model_dir / precision if precision == "int8" else model_dir
+    """Return the directory of a model's graphs in one precision: the model directory itself, or one inside it."""
+    return model_dir / precision if precision in {"fp16", "int8"} else model_dir
+
+
+def source_dir(model_dir: Path, precision: str) -> Path:
+    """Return the directory of the graphs that a backend starts from; it can make fp16 and bf16 of those in fp32."""
+    return graph_dir(model_dir, "int8" if precision == "int8" else "fp32")
 
 
 def has_graphs(model_dir: Path, precision: str) -> bool:
-    """Whether all graphs of one precision are in a model directory."""
-    directory = graph_dir(model_dir, precision)
+    """Return whether a model directory has all graphs that a backend needs for one precision."""
+    directory = source_dir(model_dir, precision)
     return all((directory / graph_file(graph)).is_file() for graph in GRAPHS)

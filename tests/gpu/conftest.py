@@ -11,9 +11,9 @@ import pytest
 from adain_models.weights import store
 from adain_rt import cuda
 from adain_rt.backends import BACKENDS, Backend, Settings, open_backend
-from adain_rt.backends.base import UnusableBackend
 from adain_rt.backends.tensorrt.flavors import FLAVORS
 from adain_rt.contract import GRAPHS
+from adain_rt.errors import UnusableBackend
 
 LITE = store.model_dir("lite")
 
@@ -36,7 +36,7 @@ def cache(_gpu, tmp_path_factory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session", params=[name for name, spec in BACKENDS.items() if "fp16" in spec.waste])
+@pytest.fixture(scope="session", params=[name for name, spec in BACKENDS.items() if spec.device == "gpu"])
 def name(_gpu, request) -> str:
     """The name of each backend on a GPU that can run here."""
     if hindrance := BACKENDS[request.param].hindrance():
@@ -70,7 +70,7 @@ def opened() -> Open:
         if key not in kept:
             try:
                 backend = open_backend(name, directory, precision, Settings(**settings))  # type: ignore[arg-type]
-                backend.metadata("stylize")
+                backend.open("stylize")
             except UnusableBackend as error:
                 pytest.skip(str(error))
             kept[key] = backend

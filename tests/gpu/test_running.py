@@ -14,9 +14,9 @@ import pytest
 from adain_models.errors import AdainError
 from adain_rt import cuda
 from adain_rt.backends import BACKENDS, Settings, open_backend
-from adain_rt.backends.base import UnusableBackend
 from adain_rt.cuda import Copy, OutOfGpuMemory
 from adain_rt.cuda.owners import DeviceBuffer, Graph, PinnedBuffer, Stream
+from adain_rt.errors import UnusableBackend
 
 from .conftest import LITE
 

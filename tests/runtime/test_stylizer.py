@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from threading import Event
 
 import numpy as np
-import onnx
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from adain_models import reference
 from adain_models.errors import AdainError
-from adain_models.weights import checkpoint, store
+from adain_models.weights import store
 from adain_rt import Stylizer, backends
 from adain_rt.backends import open_backend
 from adain_rt.backends.onnxruntime import cpu as onnxruntime_backend
+from adain_rt.pixels import pad
 from adain_rt.style import Style
-from adain_rt.stylizer import pad
 
 ODD = (slice(3, 90), slice(101, 240))  # 87x139: multiples of nothing
 
@@ -47,14 +41,20 @@ def distance(one: np.ndarray, other: np.ndarray) -> int:
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
-@pytest.fixture(scope="module", params=["lite", "vgg19"])
+@pytest.fixture(scope="module", params=["lite", pytest.param("vgg19", marks=pytest.mark.slow)])
 def each(request) -> Stylizer:
     """A Stylizer for each model."""
     return exact("lite" if request.param == "lite" else str(request.getfixturevalue("vgg19_dir")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
 def test_a_photograph_of_any_size_agrees_with_the_reference_within_one_level(each, china, flower, strength):
+    import torch
+
+    from adain_models import reference
+    from adain_models.weights import checkpoint
+
     network = checkpoint.load(each.directory / store.WEIGHTS_NAME).double()
     content, style = china[ODD], flower[:128, :96]
     code = reference.encode(network, torch.from_numpy(style[None]))
@@ -65,7 +65,13 @@ def test_a_photograph_of_any_size_agrees_with_the_reference_within_one_level(eac
     assert distance(made, expected) <= 1
 
 
+@pytest.mark.slow
 def test_regions_agree_with_the_reference_within_one_level(each, china, flower):
+    import torch
+
+    from adain_models import reference
+    from adain_models.weights import checkpoint
+
     network = checkpoint.load(each.directory / store.WEIGHTS_NAME).double()
     content, styles = china[:88, 100:252], [each.encode(flower[:96, :96]), each.encode(china[200:328, :96])]
     masks = np.zeros((2, *content.shape[:2]), np.uint8)
@@ -101,8 +107,14 @@ def test_given_another_content_code_the_result_is_another(stylizer, painting, ch
     assert distance(made, stylizer.stylize(content, painting)) > 20
 
 
+@pytest.mark.slow
 def test_mixed_codes_are_the_mixture_of_features(stylizer, painting, china):
     """Mixing is linear in the code: the decoder sees the weighted sum of the two AdaIN outputs."""
+    import torch
+
+    from adain_models import reference
+    from adain_models.weights import checkpoint
+
     network, content = checkpoint.load(stylizer.directory / store.WEIGHTS_NAME).double(), china[:88, :152]
     other = stylizer.encode(china)
     image = torch.from_numpy(content[None]).permute(0, 3, 1, 2).double() / 255
@@ -121,21 +133,6 @@ def test_a_batch_is_its_pictures_one_by_one(stylizer, painting, china, flower):
     made = stylizer.stylize(batch, painting, strength=0.8)
     for picture, result in zip(batch, made, strict=True):
         assert distance(result, stylizer.stylize(picture, painting, strength=0.8)) <= 1
-
-
-@settings(deadline=None, max_examples=25)
-@given(st.integers(1, 40), st.integers(1, 40))
-def test_padding_keeps_the_picture_and_reflects_it(height, width):
-    picture = np.random.default_rng(height * 41 + width).integers(0, 256, (1, height, width, 3), np.uint8)
-    padded = pad(picture)
-    rows, columns = padded.shape[1:3]
-    assert rows % 8 == columns % 8 == 0
-    assert 16 <= rows < max(height + 8, 17)
-    assert 16 <= columns < max(width + 8, 17)
-    mirror = lambda i, n: 0 if n == 1 else min(i % (2 * n - 2), (2 * n - 2) - i % (2 * n - 2))  # noqa: E731
-    y = [mirror(i, height) for i in range(rows)]
-    x = [mirror(i, width) for i in range(columns)]
-    np.testing.assert_array_equal(padded, picture[:, y][:, :, x])
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (2, 3), (16, 4000), (4000, 16), (17, 9)])
@@ -200,25 +197,25 @@ def test_threads_that_start_together_open_a_graph_and_a_backend_once(monkeypatch
 
     def slowly(make):
         def made(*arguments):
-            opened.append(arguments[-1])
+            opened.append(make.__name__)
             time.sleep(0.1)
             return make(*arguments)
 
         return made
 
-    monkeypatch.setattr(onnxruntime_backend, "_open", slowly(onnxruntime_backend._open))
+    monkeypatch.setattr(onnxruntime_backend, "open_session", slowly(onnxruntime_backend.open_session))
     monkeypatch.setattr(backends, "open_backend", slowly(backends.open_backend))
     stylizer = exact("lite")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: stylizer.encode(china[:32, :32]), range(8)))
-    assert opened == [stylizer.settings, "encode"]  # how the backend runs, and the graph's name
+    assert opened == ["open_backend", "open_session"]
 
 
 def test_a_backends_own_threads_open_a_graph_once(monkeypatch, china):
     opened, backend = [], open_backend("onnxruntime", store.model_dir("lite"))
-    make = onnxruntime_backend._open
+    make = onnxruntime_backend.open_session
     monkeypatch.setattr(
-        onnxruntime_backend, "_open", lambda *arguments: opened.append(1) or time.sleep(0.1) or make(*arguments)
+        onnxruntime_backend, "open_session", lambda *arguments: opened.append(1) or time.sleep(0.1) or make(*arguments)
     )
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: backend.run("encode", {"image": china[None, :32, :32]}), range(8)))
@@ -233,7 +230,7 @@ def test_what_onnx_runtime_says_of_memory_is_said_in_one_line(monkeypatch, china
             raise RuntimeError("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer\nof size 9")
 
     monkeypatch.setattr(backend, "_session", lambda _: Full())
-    with pytest.raises(AdainError, match=r"^32x16 pixels need more memory than there is: use a smaller size$"):
+    with pytest.raises(AdainError, match=r"^32x16 pixels need more memory than there is; use a smaller size$"):
         backend.run("encode", {"image": china[None, :16, :32]})
 
 
@@ -267,62 +264,6 @@ def test_a_style_of_another_model_is_refused(stylizer, painting, china):
         stylizer.stylize(china, replace(painting, mean=painting.mean[:5], std=painting.std[:5]))
 
 
-@pytest.fixture
-def copied(tmp_path) -> Path:
-    """A model directory of one's own."""
-    return Path(shutil.copytree(store.model_dir("lite"), tmp_path / "mine"))
-
-
-def test_graphs_that_are_not_of_the_weights_beside_them_are_refused(copied, china):
-    weights = copied / store.WEIGHTS_NAME
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    with pytest.raises(AdainError, match="graph encode is not of the weights there"):
-        exact(str(copied)).encode(china)
-
-
-def test_a_graph_of_another_contract_is_refused(copied, china):
-    path = copied / "encode.onnx"
-    model = onnx.load(path, load_external_data=False)
-    next(prop for prop in model.metadata_props if prop.key == "contract").value = "0"
-    onnx.save(model, path)
-    with pytest.raises(AdainError, match="another version; run `adain-rt export"):
-        exact(str(copied)).encode(china)
-
-
-def test_missing_and_damaged_parts_of_a_model_are_named(copied, china):
-    (copied / "encode.onnx").write_bytes(b"not a graph")
-    with pytest.raises(AdainError, match=r"encode\.onnx: the graph cannot be loaded .* export it again"):
-        exact(str(copied)).encode(china)
-    (copied / "encode.onnx").unlink()
-    with pytest.raises(AdainError, match="has no fp32 graphs yet"):
-        exact(str(copied)).encode(china)
-    (copied / store.WEIGHTS_NAME).unlink()
-    with pytest.raises(AdainError, match="has no weights"):
-        exact(str(copied)).encode(china)
-
-
-def test_a_graph_in_anothers_place_is_refused(copied, china):
-    (copied / "encode.onnx").write_bytes((copied / "stylize.onnx").read_bytes())
-    with pytest.raises(AdainError, match=r"encode\.onnx: is not the graph encode"):
-        exact(str(copied)).encode(china)
-
-
-@pytest.mark.parametrize(("key", "value"), [("channels", "many"), ("bytes_per_pixel", None)])
-def test_a_graph_whose_metadata_is_damaged_is_refused(copied, china, key, value):
-    path = copied / "encode.onnx"
-    model = onnx.load(path, load_external_data=False)
-    entry = next(prop for prop in model.metadata_props if prop.key == key)
-    if value is None:
-        model.metadata_props.remove(entry)
-    else:
-        entry.value = value
-    onnx.save(model, path)
-    with pytest.raises(AdainError, match="the graph encode is damaged"):
-        exact(str(copied)).encode(china)
-
-
 def test_masks_and_a_content_code_exclude_each_other(stylizer, painting, china):
     with pytest.raises(AdainError, match="exclude each other"):
         stylizer.stylize(china, [painting], masks=np.zeros((1, 427, 640), np.uint8), content_code=painting)
@@ -333,3 +274,69 @@ def test_a_model_or_backend_that_is_not_there_is_refused_at_once():
         Stylizer("nothing")
     with pytest.raises(AdainError, match=r"backend 'abacus' is unknown: there are auto, tensorrt, .*, onnxruntime"):
         Stylizer(backend="abacus")
+
+
+def test_closed_it_refuses_every_picture_in_one_line(china, painting):
+    stylizer = exact("lite")
+    content = china[:32, :32]
+    stylizer.stylize(content, painting)
+    stylizer.close()
+    stylizer.close()
+    for use in (lambda: stylizer.encode(content), lambda: stylizer.stylize(content, painting)):
+        with pytest.raises(AdainError, match=r"\Athe Stylizer is closed; make a new one\Z"):
+            use()
+    assert stylizer.weights_sha256 == painting.weights_sha256
+
+
+def test_a_with_block_closes_it_even_after_an_error(china):
+    with pytest.raises(ZeroDivisionError), exact("lite") as stylizer:
+        assert stylizer.encode(china[:32, :32]).model == "lite"
+        raise ZeroDivisionError
+    with pytest.raises(AdainError, match="closed"):
+        stylizer.encode(china[:32, :32])
+
+
+def test_a_picture_under_way_ends_though_another_thread_closes(china, painting, monkeypatch):
+    stylizer = exact("lite")
+    opened = stylizer._backend.open("stylize")
+    run, begun, closed = opened.backend.run, Event(), Event()
+
+    def run_late(*arguments):
+        begun.set()
+        assert closed.wait(10)
+        return run(*arguments)
+
+    monkeypatch.setattr(opened.backend, "run", run_late)
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(stylizer.stylize, china[:32, :32], painting)
+        assert begun.wait(10)
+        stylizer.close()
+        closed.set()
+        assert made.result().shape == (32, 32, 3)
+
+
+def test_memory_is_checked_before_any_is_taken(monkeypatch, painting):
+    monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("adain_rt.stylizer.pad", None)
+    large, stylizer = np.zeros((101, 99, 3), np.uint8), exact("lite")
+    masks = np.full((1, 101, 99), 255, np.uint8)
+    for use in (
+        lambda: stylizer.encode(large),
+        lambda: stylizer.stylize(large, painting),
+        lambda: stylizer.stylize(large, [painting], masks=masks),
+    ):
+        with pytest.raises(
+            AdainError, match=r"\A99x101 pixels may take .* GB of memory, .*shorter side of \d+ pixels fits"
+        ):
+            use()
+
+
+def test_each_region_beyond_the_second_needs_more_memory(monkeypatch, painting):
+    asked = []
+    monkeypatch.setattr("adain_rt.machine.memory.check_fits", lambda height, width, needed: asked.append(needed))
+    content, stylizer = np.zeros((32, 32, 3), np.uint8), exact("lite")
+    for count in (1, 2, 3, 4):
+        stylizer.stylize(content, [painting] * count, masks=np.zeros((count, 32, 32), np.uint8))
+    assert asked[0] == asked[1]
+    assert asked[2] - asked[1] == pytest.approx(0.3 * asked[0], abs=1)
+    assert asked[3] - asked[2] == pytest.approx(0.3 * asked[0], abs=1)

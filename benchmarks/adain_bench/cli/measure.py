@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
-from adain_bench.measure import gpu_day, sections
+from adain_bench.cli import sections
+from adain_bench.cli.printing import run_and_print
+from adain_bench.measure import gpu_day
 from adain_bench.measure.gpu_day import Day
-from adain_bench.measure.sections import Request
+from adain_bench.measure.request import Request
 from adain_bench.measure.timing import Plan
-from adain_bench.runs import measured
 from adain_models.weights import spec
 from adain_rt import backends, contract
 from adain_rt.backends import Settings
@@ -123,7 +124,7 @@ def latency(names: Sequence[str], output: Path | None, as_json: bool, **asked: A
 
     Every backend that can run here, in every precision; on a GPU, what of the time is the GPU's stands beside it.
     """
-    measured([(sections.latency, Request(backends=names, **asked))], output, as_json)
+    run_and_print([(sections.latency, Request(backends=names, **asked))], output, as_json)
 
 
 @click.command("exactness")
@@ -141,7 +142,7 @@ def exactness(
     """Tell how far each backend's pictures are from PyTorch's in float64, their styles encoded by the same path."""
     settings = Settings(engines=engines, trust_engines=trust_engines)
     request = Request(backends=names, settings=settings, plan=Plan(1, 0), **asked)
-    measured([(sections.exactness, request)], output, as_json)
+    run_and_print([(sections.exactness, request)], output, as_json)
 
 
 @click.command("throughput")
@@ -154,7 +155,7 @@ def exactness(
 @_measuring
 def throughput(names: Sequence[str], size: int, output: Path | None, as_json: bool, **asked: Any) -> None:
     """Count pictures a second, in batches and with several threads that share one Stylizer."""
-    measured([(sections.throughput, Request(backends=names, sizes=(size,), **asked))], output, as_json)
+    run_and_print([(sections.throughput, Request(backends=names, sizes=(size,), **asked))], output, as_json)
 
 
 @click.command("start")
@@ -170,7 +171,7 @@ def start(names: Sequence[str], size: int, output: Path | None, as_json: bool, *
     With an empty cache directory, as at the first start on a machine, and with what that leaves there. At most three
     starts of each.
     """
-    measured([(sections.start, Request(backends=names, sizes=(size,), **asked))], output, as_json)
+    run_and_print([(sections.start, Request(backends=names, sizes=(size,), **asked))], output, as_json)
 
 
 @click.command("paper")
@@ -182,7 +183,7 @@ def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
     The four that it compares AdaIN with, in PyTorch; AdaIN in PyTorch and through every backend here, with the paper's
     network and the bundled one; at 256 and 512 pixels. Without the paper's weights they are random: times are the same.
     """
-    measured([(sections.paper, Request((spec.DEFAULT_MODEL,), **asked))], output, as_json)
+    run_and_print([(sections.paper, Request((spec.DEFAULT_MODEL,), **asked))], output, as_json)
 
 
 @click.command("all")
@@ -203,7 +204,7 @@ def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
         (sections.throughput, replace(of_ours, batches=(1, 2, 4), streams=(2,))),
         (sections.start, beside_others),
     ]
-    measured(parts, output, as_json)
+    run_and_print(parts, output, as_json)
 
 
 @click.command("gpu")
@@ -226,4 +227,4 @@ def gpu(minutes: float, rehearse: bool, output: Path | None, as_json: bool) -> N
         request = Request((spec.DEFAULT_MODEL,), Plan(1, 0), Settings())
         found = gpu_day.steps(backends_here, Path(folder), rehearse=rehearse)
         parts = [(lambda _, step=step: day.results(step), request) for step in found]
-        measured(parts, output, as_json)
+        run_and_print(parts, output, as_json)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from adain_bench.show.report import table
+from adain_bench.show.table import format_table
 from adain_models.errors import AdainError
 from adain_models.weights import store
 from adain_rt import contract
@@ -150,7 +150,7 @@ def _format_table(outcomes: Sequence[Outcome]) -> str:
         by = outcome.normalization
         figures = (_format_range([getattr(each, key) for each in outcome.figures]) for key in _COLUMNS.values())
         rows.append([by.name, by.removed, by.given, *figures])
-    return table(["", "statistics removed", "statistics given", *_COLUMNS], rows)
+    return format_table(["", "statistics removed", "statistics given", *_COLUMNS], rows)
 
 
 def _format_range(values: Sequence[float | None]) -> str | None:

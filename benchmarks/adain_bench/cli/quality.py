@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import numpy as np
 
-from adain_bench.contenders.base import Stylist
+from adain_bench.contenders.contender import Stylist
 from adain_bench.contenders.packages import packages
-from adain_bench.show.report import table
+from adain_bench.show.table import format_table
 from adain_models.errors import AdainError
 from adain_rt.cli import options
 from adain_rt.cli.extras import needing
@@ -190,7 +190,7 @@ def _print_figures(pairs: Sequence[Pair]) -> None:
     }
     rows = [[figure, *(_cell(column, key) for column in columns.values())] for figure, key in _FIGURES.items()]
     click.echo("medians, and the 10th and 90th percentiles of the pairs")
-    click.echo(table(["", *columns], [row for row in rows if any(row[1:])]))
+    click.echo(format_table(["", *columns], [row for row in rows if any(row[1:])]))
     click.echo(f"identity error: {_spread([pair.identity for pair in pairs])} of 256 levels")
     worst = min(pairs, key=lambda pair: pair.psnr)
     median = statistics.median(pair.psnr for pair in pairs)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from adain_bench import runs
+from adain_bench.cli.printing import write_report
 from adain_bench.record import compare as comparison
-from adain_bench.record import record
+from adain_bench.record import run_file
+from adain_bench.show.comparison import lines, markdown
 from adain_rt.cli import options
 
 __all__ = ["compare", "report"]
@@ -34,8 +35,8 @@ def compare(before: Path, after: Path, tolerance: float, as_markdown: bool) -> i
 
     The exit status is 1 if anything became slower, for a check that is to fail then.
     """
-    found = comparison.compare(record.read(before), record.read(after), tolerance)
-    click.echo(comparison.markdown(found) if as_markdown else "\n".join(comparison.lines(found)))
+    found = comparison.compare(run_file.read(before), run_file.read(after), tolerance)
+    click.echo(markdown(found) if as_markdown else "\n".join(lines(found)))
     return 1 if found.any_slower else 0
 
 
@@ -51,6 +52,6 @@ def compare(before: Path, after: Path, tolerance: float, as_markdown: bool) -> i
 )
 def report(file: Path, output: Path) -> None:
     """Write a record's report and plots again."""
-    run = record.read(file)
+    run = run_file.read(file)
     output.mkdir(parents=True, exist_ok=True)
-    runs.write_report(run, output)
+    write_report(run, output)

@@ -1,21 +1,20 @@
-"""Where the time of a graph goes: each kernel's time, by the profilers of ONNX Runtime and OpenVINO.
+"""Where the time of a graph goes: the time of each kernel, from the profilers of ONNX Runtime and OpenVINO.
 
-The graph runs under the settings that ship, with the profiler on. A kernel's time is the least of its runs after
-warm-up: what it takes where no other process interrupts it, as the rates of ``floor`` are. It is the kernel's own,
-without what lies between kernels, so the sum is somewhat less than a call takes.
+The graph runs under the default settings, with the profiler on. A kernel's time is the least of its runs after the
+warm-up: the time that it takes without interruption by other processes, like the rates of ``floor``. The time between
+kernels is not counted, so the sum is somewhat less than the time of a call.
 
-Kernels are matched with the graph's nodes by name, which both libraries derive from the node's or from the tensor's. Of
-a convolution that others were fused into, the operations are the convolution's, and the floor is the whole group's.
+Kernels are matched with the graph's nodes by name, which both libraries derive from the name of a node or of a tensor.
+For a convolution into which other nodes are fused, the operations are the convolution's, and the floor is the whole
+group's.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,11 @@ from adain_bench.cost.floor import Floor
 from adain_export.graphs.passes.editing import CONVOLUTIONS
 from adain_models.errors import AdainError
 from adain_rt import contract
-from adain_rt.backends import Settings, open_backend
+from adain_rt.backends import BACKENDS, ProfilingBackend, Settings, open_backend
 
-__all__ = ["PROFILERS", "Kernel", "Row", "profile", "rows"]
+__all__ = ["Kernel", "Row", "profile", "rows"]
 
 _WARM_UP_RUNS = 3
-
-_KERNEL_TIME = "_kernel_time"
 
 _DECORATION = re.compile(r"(_nchwc|_token_\d+|/WithoutBiases|_original)+$")
 """What the libraries add to the name of a node or tensor."""
@@ -41,16 +38,16 @@ _CONVOLUTION = re.compile(r"Conv(olution)?( |$)")
 """The kinds of kernels that convolve: Conv, QLinearConv, and OpenVINO's Convolution with its implementation."""
 
 _TRANSPOSED = "ConvolutionBackpropData"
-"""OpenVINO's transposed convolution, to which it gives a name of its own; they come in the graph's order."""
+"""OpenVINO's transposed convolutions, to which it gives names of its own; they come in the graph's order."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """What a backend runs as one.
+    """A kernel, which is what a backend runs as one.
 
     Attributes:
-        name: in the backend.
-        kind: its type, and how it is implemented where the backend tells.
+        name: its name in the backend.
+        kind: its type, with its implementation where the backend names it.
         seconds: the least of its times.
 
     """
@@ -62,13 +59,13 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Row:
-    """A kernel beside what it costs.
+    """A kernel beside its costs.
 
     Attributes:
         kernel: its name, kind and seconds.
-        share: of the sum of all kernels' times.
-        flops: operations; ``None`` where the kernel is none of the graph's nodes, such as a change of layout.
-        floor: the least seconds for it and what it is fused with; ``None`` but for what starts a group.
+        share: its share of the sum of all kernels' times.
+        flops: its operations; ``None`` where the kernel is not a node of the graph, such as a change of layout.
+        floor: the least seconds for it and the nodes fused with it; ``None`` for a kernel that does not start a group.
 
     """
 
@@ -97,38 +94,42 @@ def profile(
     settings: Settings | None = None,
     runs: int = 20,
 ) -> tuple[Kernel, ...]:
-    """Return the kernels that a backend runs for a graph, in its order, on a picture of noise.
+    """Return the kernels that a backend runs for a graph on a picture of noise, in the order of its runs.
 
     Args:
-        backend: of ``PROFILERS``, and able to run here.
-        directory: of the model.
+        backend: the name of a backend that times its kernels, and can run here.
+        directory: the model directory.
         precision: one that the backend computes in.
         graph: one of the contract's.
         sizes: N, H and W, and R where the graph has regions.
-        settings: of the backend.
+        settings: how the backend runs.
         runs: how often the graph is timed.
 
     Raises:
-        AdainError: the backend tells no times of kernels; or as the backend does.
+        AdainError: the backend does not time its kernels, or fails.
 
     """
-    if backend not in PROFILERS:
-        raise AdainError(f"{backend} tells no times of kernels: only {', '.join(PROFILERS)} do")
-    opened: Any = open_backend(backend, contract.graph_dir(directory, precision), precision, settings)
+    able = [name for name, spec in BACKENDS.items() if spec.profiles]
+    if backend not in able:
+        raise AdainError(f"{backend} does not time its kernels", hint=f"use the `backend` {' or '.join(able)}")
+    opened = open_backend(backend, contract.source_dir(directory, precision), precision, settings)
+    assert isinstance(opened, ProfilingBackend)  # noqa: S101 - the table says so
+    inputs = _make_inputs(graph, {**sizes, "C": opened.facts(graph).channels})
     times: dict[tuple[str, str, str], list[float]] = {}
-    for key, seconds in PROFILERS[backend](opened, graph, _inputs(opened, graph, sizes), _WARM_UP_RUNS + runs):
-        times.setdefault(key, []).append(seconds)
+    for run in opened.profile(graph, inputs, _WARM_UP_RUNS + runs):
+        times.setdefault((run.place, run.name, run.kind), []).append(run.seconds)
+    opened.close()
     kernels = (Kernel(name, kind, min(each[_WARM_UP_RUNS:])) for (_, name, kind), each in times.items())
     return tuple(kernel for kernel in kernels if kernel.seconds > 0)
 
 
 def rows(kernels: Sequence[Kernel], costs: Costs, floor: Floor | None = None) -> tuple[Row, ...]:
-    """Return kernels beside their costs, the one that takes longest first.
+    """Return kernels beside their costs, the slowest first.
 
     Args:
-        kernels: of a graph.
-        costs: of the same graph, for the same size.
-        floor: of these costs.
+        kernels: the kernels of a graph.
+        costs: the costs of the same graph, for the same size.
+        floor: the floor of these costs.
 
     """
     found = _Names(costs)
@@ -150,7 +151,7 @@ def rows(kernels: Sequence[Kernel], costs: Costs, floor: Floor | None = None) ->
 
 
 class _Names:
-    """Finds the layer that a kernel is."""
+    """Finds the layer that a kernel computes."""
 
     def __init__(self, costs: Costs) -> None:
         self._found: dict[str, tuple[Layer, Group]] = {}
@@ -165,7 +166,7 @@ class _Names:
         self._transposed = (each for each in transposed if each[0].op_type == "ConvTranspose")
 
     def of(self, kernel: Kernel) -> tuple[Layer, Group] | tuple[None, None]:
-        """Return a kernel's layer and its group; of a convolution, which may bear the name of its ReLU, that one."""
+        """Return a kernel's layer and its group; for a convolution that bears the name of its ReLU, the convolution."""
         if kernel.kind.startswith(_TRANSPOSED):
             return next(self._transposed, (None, None))
         found = self._found.get(_DECORATION.sub("", kernel.name))
@@ -177,61 +178,13 @@ class _Names:
         return layer, group
 
 
-def _inputs(backend: Any, graph: str, sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
-    """Return a picture of noise, and ones for whatever else a graph takes."""
-    letters = {**sizes, "C": int(backend.metadata(graph)["channels"])}
+def _make_inputs(graph: str, sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+    """Return a picture of noise, and ones for a graph's other inputs."""
     generator = np.random.default_rng(0)
     made: dict[str, NDArray[Any]] = {}
     for tensor in contract.GRAPHS[graph].inputs:
-        shape = tuple(size if isinstance(size, int) else letters[size] for size in tensor.shape)
+        shape = tensor.sized(sizes)
         made[tensor.name] = (
             generator.integers(0, 256, shape, np.uint8) if tensor.name == "image" else np.ones(shape, tensor.dtype)
         )
     return made
-
-
-_Timed = Iterator[tuple[tuple[str, str, str], float]]
-"""Each kernel of each run, in order: what tells it from the others, its name and its kind; and its seconds."""
-
-
-def _in_onnxruntime(backend: Any, graph: str, inputs: Mapping[str, NDArray[Any]], runs: int) -> _Timed:
-    """Yield what ONNX Runtime's profile tells; it is a file, of events that are named by node."""
-    from adain_rt.backends.onnxruntime.cpu import open_session
-
-    session = backend._session(graph)
-    with TemporaryDirectory() as folder:
-        options = session.get_session_options()
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        path = Path(session._model_path)
-        profiled = open_session(path, graph, path, options, session.get_providers())
-        for _ in range(runs):
-            profiled.run(None, dict(inputs))
-        events = json.loads(Path(profiled.end_profiling()).read_text("utf-8"))
-    for event in events:
-        name = event["name"]
-        if event["cat"] == "Node" and name.endswith(_KERNEL_TIME):
-            told = event["args"]
-            yield (told["node_index"], name.removesuffix(_KERNEL_TIME), told["op_name"]), event["dur"] / 1e6
-
-
-def _in_openvino(backend: Any, graph: str, inputs: Mapping[str, NDArray[Any]], runs: int) -> _Timed:
-    """Yield what an infer request of OpenVINO tells of its last run."""
-    from adain_rt.backends.openvino import CORE
-
-    path = backend._directory / contract.graph_file(graph)
-    compiled = CORE.compile_model(path, "CPU", {**backend._config, "PERF_COUNT": True})
-    request = compiled.create_infer_request()
-    given = [inputs[tensor.name] for tensor in contract.GRAPHS[graph].inputs]
-    for _ in range(runs):
-        request.infer(given)
-        for place, told in enumerate(request.get_profiling_info()):
-            kind = f"{told.node_type} {told.exec_type}"  # a node that another took in tells no time
-            yield (str(place), told.node_name, kind), told.real_time.total_seconds()
-
-
-PROFILERS: dict[str, Callable[[Any, str, Mapping[str, NDArray[Any]], int], _Timed]] = {
-    "onnxruntime": _in_onnxruntime,
-    "openvino": _in_openvino,
-}
-"""What tells the times of kernels, by backend."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adain_bench.contenders.base import Stylist
+from adain_bench.contenders.contender import Stylist
 from adain_bench.quality.brushwork import noise_gain
 from adain_bench.quality.judge import Judge, Quality, Teachers
 from adain_bench.quality.optimize import optimize
@@ -22,7 +22,8 @@ from adain_models.weights import checkpoint
 from adain_rt.contract import Pixels
 from adain_rt.jobs.inputs import pictures_in
 from adain_rt.media.pictures import frame, read_picture
-from adain_rt.stylizer import Stylizer, pad
+from adain_rt.pixels import pad
+from adain_rt.stylizer import Stylizer
 
 __all__ = ["InPyTorch", "Pair", "Subject", "examine", "subjects_in"]
 

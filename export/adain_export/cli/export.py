@@ -26,23 +26,23 @@ __all__ = ["command"]
     type=click.Choice(["fp32", "fp16", "int8"]),
     default="fp32",
     show_default=True,
-    help="Of the convolutions; fp16 and int8 are written beside fp32, and int8 needs --calibration.",
+    help="Precision of the convolutions. fp16 and int8 are written in addition to fp32; int8 needs --calibration.",
 )
 @click.option(
     "--calibration",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Photographs and styles to calibrate int8 on; `adain-rt quantize` has more to choose.",
+    help="Pictures to calibrate int8 on. `adain-rt quantize` has more options.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the graphs and the weights go.  [default: the model's own directory]",
+    help="Directory to write the graphs and the weights to.  [default: the model's own directory]",
 )
 def command(model: str, precision: str, calibration: Path | None, output: Path | None) -> None:
-    """Write a model's ONNX graphs, and check them against PyTorch.
+    """Export a model to ONNX graphs, and check them against PyTorch.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def command(model: str, precision: str, calibration: Path | None, output: Path |
       adain-rt export --model vgg19 --precision fp16
     """
     with needing("export", "export"):
-        from adain_export.torch.export import HALF_NAME, export_half, export_model
+        from adain_export.torch.export import export_half, export_model
         from adain_export.torch.verify import LEAST_PSNR
     if (precision == "int8") != (calibration is not None):
         raise AdainError("--precision int8 and --calibration DIR go together")
@@ -65,7 +65,8 @@ def command(model: str, precision: str, calibration: Path | None, output: Path |
     if precision == "fp16":
         with progress("Halving", len(contract.GRAPHS), export_half(destination)) as halved:
             count = sum(1 for _ in halved)
-        click.echo(f"{destination / HALF_NAME}: {count} graphs in fp16, {LEAST_PSNR:.0f} dB or more from PyTorch")
+        folder = contract.graph_dir(destination, "fp16")
+        click.echo(f"{folder}: {count} graphs in fp16, PSNR to PyTorch at least {LEAST_PSNR:.0f} dB")
     if calibration is not None:
         quantize = {"contents": calibration, "styles": None, "pairs": PAIRS, "output": None}
         click.get_current_context().invoke(quantize_command, model=str(destination), **quantize)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PAIRS", "command"]
 
 PAIRS = 96
-"""How many pairs a calibration takes unless told."""
+"""How many pairs a calibration takes by default."""
 
 _SIDE = 256  # of a square that a picture is cropped and resized to
 _FRESH = 16  # pairs beyond those of the calibration, to compare on
@@ -45,14 +45,14 @@ _directory = click.Path(exists=True, file_okay=False, path_type=Path)
     type=_directory,
     required=True,
     metavar="DIR",
-    help="Photographs, such as will be stylised.",
+    help="Photographs like those to be stylised.",
 )
 @click.option(
     "--style",
     "styles",
     type=_directory,
     metavar="DIR",
-    help="Pictures whose styles they get.  [default: the photographs themselves]",
+    help="Pictures to take styles from.  [default: the photographs themselves]",
 )
 @click.option(
     "--pairs",
@@ -60,20 +60,20 @@ _directory = click.Path(exists=True, file_okay=False, path_type=Path)
     default=PAIRS,
     show_default=True,
     metavar="N",
-    help="How many photographs, each with a style, to calibrate on.",
+    help="How many pairs of a photograph and a style to calibrate on.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="A model directory to make first, with the model's weights and fp32 graphs; needed for a model that ships in "
-    "the package.  [default: the model's own directory]",
+    help="New model directory to write to, with a copy of the weights and the fp32 graphs. Required for a model that "
+    "ships in the package.  [default: the model's own directory]",
 )
 def command(model: str, contents: Path, styles: Path | None, pairs: int, output: Path | None) -> None:
-    """Make a model's graphs int8, calibrated on pictures of yours.
+    """Quantize a model's graphs to int8, calibrated on your own pictures.
 
-    They go into the folder int8 of the model's directory.
+    The graphs are written to the folder int8 of the model's directory.
 
     \b
     Examples:
@@ -87,7 +87,7 @@ def command(model: str, contents: Path, styles: Path | None, pairs: int, output:
     if output is not None:
         _copy_model(directory, output)
         directory = output
-    drawn = _drawn_pairs(contents, styles or contents, pairs + _FRESH)
+    drawn = _draw_pairs(contents, styles or contents, pairs + _FRESH)
     with progress("Calibrating", pairs, islice(drawn, pairs)) as shown:
         ranges = calibration.calibrate(directory, shown)
     with progress("Quantizing", len(contract.GRAPHS), quantize.quantize_model(directory, ranges)) as graphs:
@@ -102,30 +102,30 @@ def _copy_model(source: Path, destination: Path) -> None:
     """Copy the weights and the graphs of a model directory."""
     for name in (store.WEIGHTS_NAME, *map(contract.graph_file, contract.GRAPHS)):
         if not (source / name).is_file():
-            raise AdainError(f"{source / name}: there is no such file; write it with `adain-rt export`")
+            raise AdainError(f"{source / name}: there is no such file", hint="write it with `adain-rt export`")
         with replacing(destination / name) as aside:
             shutil.copyfile(source / name, aside)
 
 
-def _drawn_pairs(contents: Path, styles: Path, count: int) -> Iterator[Pair]:
+def _draw_pairs(contents: Path, styles: Path, count: int) -> Iterator[Pair]:
     """Yield pairs of pictures drawn at random, always the same, their strengths spread over 0..1.
 
     Raises:
-        AdainError: a directory holds no pictures, or a picture cannot be read.
+        AdainError: a directory has no pictures, or a picture cannot be read.
 
     """
     generator = np.random.default_rng(0)
-    drawn = [_drawn(pictures_in(directory), count, generator) for directory in (contents, styles)]
+    drawn = [_draw(pictures_in(directory), count, generator) for directory in (contents, styles)]
     for content, style, strength in zip(*drawn, generator.permutation(np.linspace(0, 1, count)), strict=True):
-        yield _square(content), _square(style), float(strength)
+        yield _read_square(content), _read_square(style), float(strength)
 
 
-def _drawn(paths: list[Path], count: int, generator: np.random.Generator) -> list[Path]:
-    """Return so many of the paths in random order, each again only after all others."""
+def _draw(paths: list[Path], count: int, generator: np.random.Generator) -> list[Path]:
+    """Return ``count`` of the paths in random order; a path comes again only after all others."""
     rounds = -(-count // len(paths))
     order = np.concatenate([generator.permutation(len(paths)) for _ in range(rounds)])
     return [paths[index] for index in order[:count]]
 
 
-def _square(path: Path) -> Pixels:
+def _read_square(path: Path) -> Pixels:
     return frame(read_picture(path).pixels, _SIDE, crop=True)

@@ -1,4 +1,4 @@
-"""The graphs that engines are built from: in one precision, their weights inside. Imports no torch."""
+"""The graphs that engines are built from: in one precision, with their weights inside. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from adain_export.graphs.passes import HalfPrecisionPass, UpsamplePhasesPass, UpsampleSmoothPass, UpsampleTransposedPass
-from adain_export.graphs.staging import note_memory, read_graph
+from adain_export.graphs.source import SourceGraph, read_source
+from adain_export.graphs.staging import note_memory
 from adain_models.errors import AdainError
-from adain_models.files import explain, sha256_of
-from adain_models.weights.store import WEIGHTS_NAME
 
-__all__ = ["PRECISIONS", "UPSAMPLINGS", "engine_graph", "engine_model"]
+__all__ = ["PRECISIONS", "UPSAMPLINGS", "convert", "engine_graph", "engine_model"]
 
 PRECISIONS: dict[str, list[type[ir.passes.InPlacePass]]] = {"fp32": [], "fp16": [HalfPrecisionPass]}
-"""What makes a graph of each precision out of one in float32."""
+"""The passes that turn a float32 graph into one of each precision."""
 
 UPSAMPLINGS: dict[str, list[type[ir.passes.InPlacePass]]] = {
     "nearest": [],
@@ -37,8 +36,8 @@ def engine_graph(directory: Path, graph: str, precision: str, upsampling: str = 
         upsampling: of ``UPSAMPLINGS``.
 
     Raises:
-        AdainError: the graph or the weights are missing, damaged, or not of one export; no such precision or
-            upsampling; a weight is too large for float16.
+        AdainError: the graph or the weights are missing, damaged, or not of one export; the precision or the
+            upsampling is unknown; a weight is too large for float16.
 
     """
     proto = ir.to_proto(engine_model(directory, graph, precision, upsampling))
@@ -48,26 +47,23 @@ def engine_graph(directory: Path, graph: str, precision: str, upsampling: str = 
 
 
 def engine_model(directory: Path, graph: str, precision: str, upsampling: str = "nearest") -> ir.Model:
-    """Return the same as ``engine_graph``, to be changed further; its metadata tells the precision."""
+    """Return the same as ``engine_graph``, to be changed further; its memory is still that of the fp32 graph."""
+    return convert(read_source(directory, graph), precision, upsampling)
+
+
+def convert(source: SourceGraph, precision: str, upsampling: str) -> ir.Model:
+    """Return a source graph, which is changed, in a precision, with its weights in memory.
+
+    Raises:
+        AdainError: the precision or the upsampling is unknown, the weights cannot be read, or a weight is too large
+            for float16.
+
+    """
     for choice, choices in ((precision, PRECISIONS), (upsampling, UPSAMPLINGS)):
         if choice not in choices:
-            raise AdainError(f"{choice!r} is none of {', '.join(choices)}")
-    model = read_graph(directory, graph)
-    _load_weights(model, directory, graph)
+            raise AdainError(f"{choice!r} is unknown", hint=f"use {' or '.join(choices)}")
+    model = source.load_weights()
     passes = [each() for each in (*UPSAMPLINGS[upsampling], *PRECISIONS[precision])]
     ir.passes.Sequential(*passes, common.RemoveUnusedNodesPass())(model)
     model.metadata_props["precision"] = precision
     return model
-
-
-def _load_weights(model: ir.Model, directory: Path, graph: str) -> None:
-    """Bring a graph's weights into memory."""
-    weights = directory / WEIGHTS_NAME
-    try:
-        if sha256_of(weights) != model.metadata_props.get("weights_sha256"):
-            raise AdainError(f"{weights}: is not what the graph {graph} was exported from; export it again")
-        ir.external_data.load_to_model(model)
-    except FileNotFoundError:
-        raise AdainError(f"{weights}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        raise AdainError(f"{weights}: cannot be read ({explain(error)}); export the model again") from error

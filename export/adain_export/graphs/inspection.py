@@ -15,10 +15,10 @@ __all__ = ["describe"]
 
 
 def describe(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the facts of a graph file, and its nodes as ``engine_layers`` has layers.
+    """Return the facts of a graph file, and its nodes in the form of an engine's layers.
 
     Raises:
-        AdainError: the file cannot be read, or is no ONNX graph.
+        AdainError: the file cannot be read, or is not an ONNX graph.
 
     """
     try:
@@ -36,9 +36,9 @@ def describe(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "producer": f"{model.producer_name}, opset {', '.join(str(opset.version) for opset in model.opset_import)}",
         "weights": ", ".join(sorted(outside)) or "inside",
         **{prop.key.replace("_", " "): prop.value for prop in model.metadata_props},
-        "tensors": [_tensor(value) for value in (*graph.input, *graph.output)],
+        "tensors": [_write_tensor(value) for value in (*graph.input, *graph.output)],
     }
-    types = {value.name: _type(value) for value in (*graph.value_info, *graph.output)}
+    types = {value.name: _name_type(value) for value in (*graph.value_info, *graph.output)}
     nodes = [
         {"name": node.name, "type": node.op_type, "outputs": [types.get(name, "?") for name in node.output]}
         for node in graph.node
@@ -46,12 +46,12 @@ def describe(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return facts, nodes
 
 
-def _tensor(value: onnx.ValueInfoProto) -> str:
+def _write_tensor(value: onnx.ValueInfoProto) -> str:
     sizes = (dim.dim_param or str(dim.dim_value) for dim in value.type.tensor_type.shape.dim)
-    return f"{value.name} {_type(value)} [{', '.join(sizes)}]"
+    return f"{value.name} {_name_type(value)} [{', '.join(sizes)}]"
 
 
-def _type(value: onnx.ValueInfoProto) -> str:
-    """Return the type of a tensor's numbers; a sequence and the like has none."""
+def _name_type(value: onnx.ValueInfoProto) -> str:
+    """Return the type of a tensor's numbers, or a question mark for a sequence and the like."""
     kind = value.type.tensor_type.elem_type
     return str(onnx.helper.tensor_dtype_to_np_dtype(kind)) if kind else "?"

@@ -1,10 +1,11 @@
-"""Graphs on disk: read where they should be; written aside, to take their places once all of them are right."""
+"""Graphs on disk: read from a directory; written aside, and moved to their places once all of them are right."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -22,10 +23,10 @@ __all__ = ["finish", "note_memory", "read_graph", "staged"]
 
 @contextmanager
 def staged(destination: Path) -> Iterator[Path]:
-    """Yield a new directory inside another; what it holds moves there if the block succeeds.
+    """Yield a new directory inside another; if the block succeeds, its files move there.
 
     Raises:
-        AdainError: the system refuses to write.
+        AdainError: the directory cannot be written.
 
     """
     try:
@@ -39,7 +40,7 @@ def staged(destination: Path) -> Iterator[Path]:
 
 
 def finish(path: Path) -> None:
-    """Hold a written graph against the ONNX standard, types and shapes inferred, and note what memory it takes."""
+    """Check a written graph, its types and shapes inferred, against the ONNX standard; note what memory it takes."""
     onnx.checker.check_model(path, full_check=True)
     model = onnx.load(path, load_external_data=False)
     note_memory(model)
@@ -47,16 +48,17 @@ def finish(path: Path) -> None:
 
 
 def note_memory(model: onnx.ModelProto) -> None:
-    """Put the memory that a graph takes for a pixel into its metadata."""
+    """Put the memory that a graph takes for a pixel into its metadata, which holds all other facts."""
     metadata = {prop.key: prop.value for prop in model.metadata_props}
-    onnx.helper.set_model_props(model, metadata | {"bytes_per_pixel": str(bytes_per_pixel(model))})
+    facts = replace(contract.GraphFacts.from_metadata(metadata), bytes_per_pixel=bytes_per_pixel(model))
+    onnx.helper.set_model_props(model, metadata | facts.to_metadata())
 
 
 def read_graph(directory: Path, graph: str) -> ir.Model:
     """Return a graph of a model directory.
 
     Raises:
-        AdainError: it is missing or damaged.
+        AdainError: the graph is missing or damaged.
 
     """
     path = directory / contract.graph_file(graph)

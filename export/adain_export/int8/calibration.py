@@ -1,4 +1,4 @@
-"""The ranges of a model's activations, measured on pictures: what int8 needs to know."""
+"""The ranges of a model's activations, measured on pictures, from which int8 scales follow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from adain_export.graphs.passes import ReportRangesPass
-from adain_export.graphs.staging import read_graph
+from adain_export.graphs.source import read_source
 from adain_models.errors import AdainError
 from adain_models.files import read_safetensors, replacing
 from adain_rt.backends.onnxruntime.quiet import onnxruntime
@@ -46,7 +46,7 @@ class Calibration:
         """Write a safetensors file.
 
         Raises:
-            AdainError: it cannot be written.
+            AdainError: the file cannot be written.
 
         """
         with replacing(path) as aside:
@@ -54,26 +54,26 @@ class Calibration:
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
-        """Return what ``save`` wrote.
+        """Return the calibration that ``save`` wrote.
 
         Raises:
-            AdainError: the file is missing or damaged, or holds something else.
+            AdainError: the file is missing or damaged, or is not a calibration.
 
         """
         ranges, metadata = read_safetensors(path, "numpy")
         if "weights_sha256" not in metadata or not all(map(_is_range, ranges.values())):
-            raise AdainError(f"{path}: is no calibration; make one with `adain-rt quantize`")
+            raise AdainError(f"{path}: is not a calibration", hint="make one with `adain-rt quantize`")
         return cls(metadata["weights_sha256"], ranges)
 
 
 def calibrate(directory: Path, pairs: Iterable[Pair]) -> Calibration:
-    """Return the ranges of a model's activations over pairs: at either end the 0.95 quantile of each pair's extreme.
+    """Return the ranges of a model's activations over pairs: at either end the 0.95 quantile of the pairs' extremes.
 
     Each content is stylised by ``stylize``, and each style encoded by ``encode``, whose activations count as well.
 
     Args:
         directory: a model directory with graphs in fp32.
-        pairs: at least one.
+        pairs: one pair or more.
 
     Raises:
         AdainError: a graph is missing or damaged, or there are no pairs.
@@ -103,15 +103,15 @@ def calibrate(directory: Path, pairs: Iterable[Pair]) -> Calibration:
 
 
 class _Reporter:
-    """Runs a graph of a model directory in ONNX Runtime, and tells the ranges of its activations as well."""
+    """Runs a graph of a model directory in ONNX Runtime, and returns the ranges of its activations as well."""
 
     def __init__(self, directory: Path, graph: str) -> None:
-        model = read_graph(directory, graph)
-        self.weights_sha256 = model.metadata_props["weights_sha256"]
+        source = read_source(directory, graph)
+        self.weights_sha256 = source.facts.weights_sha256
+        model = source.load_weights()
         self._outputs = len(model.graph.outputs)
         ReportRangesPass()(model)
         self._names = [str(value.name) for value in model.graph.outputs[self._outputs :: 2]]
-        ir.external_data.load_to_model(model)
         self._session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString())
 
     def run(

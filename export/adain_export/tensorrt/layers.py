@@ -1,11 +1,11 @@
-"""What a builder made of a graph: the engine's layers, as TensorRT-RTX logs them and as an engine inspector tells."""
+"""What a builder made of a graph: an engine's layers, as TensorRT-RTX logs them or an engine inspector lists them."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["layers_from_inspector", "layers_from_log"]
 
@@ -18,13 +18,22 @@ _TENSOR = re.compile(r"\{ Name: (.*?), (?:Location: \w+, )?Dimensions: (\[.*?\])
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
 
 
+class _Tensor(NamedTuple):
+    """A tensor that a layer reads or writes, as the library writes it: its shape is a list in brackets."""
+
+    name: str
+    shape: str
+    dtype: str
+
+
 def layers_from_log(text: str) -> tuple[Mapping[str, Any], ...]:
     """Return the layers that a builder with detailed profiling logs."""
     return tuple(
-        _layer(
+        _describe(
             found["name"],
             found["type"],
-            *(_TENSOR.findall(found[side]) for side in ("inputs", "outputs")),
+            [_Tensor(*tensor) for tensor in _TENSOR.findall(found["inputs"])],
+            [_Tensor(*tensor) for tensor in _TENSOR.findall(found["outputs"])],
             metadata=found["metadata"],
         )
         for found in _LAYER.finditer(text)
@@ -32,48 +41,47 @@ def layers_from_log(text: str) -> tuple[Mapping[str, Any], ...]:
 
 
 def layers_from_inspector(text: str) -> tuple[Mapping[str, Any], ...]:
-    """Return the layers of ``EngineInspector.get_engine_information`` in JSON; of each, what is told."""
-    told = json.loads(text).get("Layers", [])
-    return tuple(_inspected(layer) for layer in told if isinstance(layer, dict))  # else names alone
-
-
-def _inspected(layer: Mapping[str, Any]) -> dict[str, Any]:
-    inputs, outputs = (
-        [
-            (
-                each.get("Name", ""),
-                json.dumps(each.get("Dimensions", [])),
-                each.get("Datatype") or each.get("Format/Datatype", ""),
-            )
-            for each in layer.get(side, [])
-        ]
-        for side in ("Inputs", "Outputs")
-    )
-    return _layer(
-        layer.get("Name", ""), layer.get("LayerType", ""), inputs, outputs, metadata=layer.get("Metadata", "")
+    """Return the layers of ``EngineInspector.get_engine_information`` in JSON, with what it lists of each."""
+    layers = json.loads(text).get("Layers", [])
+    return tuple(
+        _describe(
+            layer.get("Name", ""),
+            layer.get("LayerType", ""),
+            _read_tensors(layer.get("Inputs", [])),
+            _read_tensors(layer.get("Outputs", [])),
+            metadata=layer.get("Metadata", ""),
+        )
+        for layer in layers
+        if isinstance(layer, dict)  # without detailed profiling, a layer is its name alone
     )
 
 
-def _layer(
-    name: str,
-    kind: str,
-    inputs: Iterable[tuple[str, str, str]],
-    outputs: Iterable[tuple[str, str, str]],
-    *,
-    metadata: str,
+def _read_tensors(tensors: Iterable[Mapping[str, Any]]) -> list[_Tensor]:
+    """Return an inspector's tensors; older versions name the type together with the layout."""
+    return [
+        _Tensor(
+            name=each.get("Name", ""),
+            shape=json.dumps(each.get("Dimensions", [])),
+            dtype=each.get("Datatype") or each.get("Format/Datatype", ""),
+        )
+        for each in tensors
+    ]
+
+
+def _describe(
+    name: str, kind: str, inputs: Iterable[_Tensor], outputs: Iterable[_Tensor], *, metadata: str
 ) -> dict[str, Any]:
-    """Return a layer: its name and type, the tensors it reads and writes, and the graph's nodes that went into it.
-
-    A tensor is given as ``Half[1,512,64,64]``; one that is read twice counts once, weights not at all.
-    """
+    """Return a layer as a manifest has it: its name and type, its tensors, and the graph's nodes that went into it."""
     return {
         "name": name,
         "type": kind,
-        "inputs": _tensors(inputs),
-        "outputs": _tensors(outputs),
+        "inputs": _write_tensors(inputs),
+        "outputs": _write_tensors(outputs),
         "nodes": _NODE.findall(metadata),
     }
 
 
-def _tensors(tensors: Iterable[tuple[str, str, str]]) -> list[str]:
-    return [f"{kind}{shape.replace(' ', '')}" for kind, shape in {name: (t, s) for name, s, t in tensors}.values()]
+def _write_tensors(tensors: Iterable[_Tensor]) -> list[str]:
+    """Return tensors such as ``Half[1,512,64,64]``; a tensor that is read twice counts once."""
+    by_name = {tensor.name: tensor for tensor in tensors}
+    return [f"{tensor.dtype}{tensor.shape.replace(' ', '')}" for tensor in by_name.values()]

@@ -1,4 +1,4 @@
-"""What a library says while it builds: warnings go on to the user, the last error and the layers are kept."""
+"""A library's messages while it builds: warnings are passed on to the user, the last error and the layers are kept."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class BuildLog(logging.Handler):
     """Listens to the libraries' logger during one build; there may be one at a time.
 
     Attributes:
-        error: the last that was said, one line, or ``None``.
-        layers: what TensorRT-RTX says of them.
+        error: the first line of the last error, or ``None``.
+        layers: what TensorRT-RTX logs about the engine's layers.
 
     """
 
@@ -29,7 +29,7 @@ class BuildLog(logging.Handler):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take all that is said in the block."""
+        """Take all messages of the block."""
         level, propagates = LOG.level, LOG.propagate
         LOG.setLevel(logging.DEBUG)
         LOG.propagate = False

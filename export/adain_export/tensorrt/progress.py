@@ -1,20 +1,20 @@
-"""A builder's progress as a bar on the terminal, and the signals that end it."""
+"""How far a library's build is, and how it is cancelled."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from adain_rt.cli.terminal import progress
+from adain_rt.backends.tensorrt.builder import Progress
 
-__all__ = ["Progress", "build_progress"]
+__all__ = ["Phases", "make_monitor", "run_cancellable"]
 
-_STEPS = 1000  # of the bar
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_INTERVAL = 0.1
+"""Seconds between two looks at the build. A wait without an end would miss a signal that another thread received."""
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -24,7 +24,7 @@ class _Phase:
     done: int = 0
 
 
-class Progress:
+class Phases:
     """How far a builder is, from its nested phases: each phase within another fills one step of it."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Return what is done of the outermost phase, 0 to 1."""
+        """The share of the outermost phase that is done, 0 to 1."""
         return next((self._share(name) for name, phase in self._phases.items() if phase.parent is None), 1.0)
 
     def _share(self, name: str) -> float:
@@ -53,55 +53,53 @@ class Progress:
         return min(1.0, (phase.done + within) / phase.steps)
 
 
-@contextmanager
-def build_progress(trt: Any, label: str) -> Iterator[Any]:
-    """Yield a library's progress monitor that draws a bar. A signal to end lets the builder stop, then ends the block.
+def make_monitor(trt: Any) -> Any:
+    """Return a library's progress monitor.
 
-    Args:
-        trt: the library.
-        label: of the bar.
-
+    Its attribute ``share``, 0 to 1, is how far the build is. If ``cancelled`` is set, the build ends at its next step.
     """
-    with progress(label, _STEPS) as bar, _signals_noted() as noted:
-        yield _monitor(trt, bar, noted)
 
-
-@contextmanager
-def _signals_noted() -> Iterator[list[signal.Signals]]:
-    """Keep signals to end for the end of the block, in the list: what they raise is lost in the library's callbacks."""
-    noted: list[signal.Signals] = []
-    if threading.current_thread() is not threading.main_thread():  # which alone may say what signals do
-        yield noted
-        return
-    before = {
-        number: signal.signal(number, lambda number, _: noted.append(signal.Signals(number))) for number in _SIGNALS
-    }
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if noted and callable(handler := before[noted[0]]):
-            handler(noted[0], None)  # at once: a raised signal may be answered some instructions later
-        elif noted:
-            signal.raise_signal(noted[0])
-
-
-def _monitor(trt: Any, bar: Any, noted: list[signal.Signals]) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the base is known at run time
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)  # as its binding asks
-            self._progress = Progress()
+            self.share = 0.0
+            self.cancelled = False
+            self._phases = Phases()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self._progress.start(phase_name, parent_phase, num_steps)
+            self._phases.start(phase_name, parent_phase, num_steps)
 
         def phase_finish(self, phase_name: str) -> None:
-            self._progress.finish(phase_name)
+            self._phases.finish(phase_name)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            self._progress.step(phase_name, step)
-            bar.update(max(0, int(self._progress.share * _STEPS) - bar.pos))
-            return not noted
+            self._phases.step(phase_name, step)
+            self.share = max(self.share, self._phases.share)
+            return not self.cancelled
 
     return Monitor()
+
+
+def run_cancellable(work: Callable[[], T], monitor: Any, progress: Progress | None) -> T:
+    """Return what ``work`` returns; an exception in this thread, such as that of a signal, cancels the build.
+
+    A library drops what is raised in its callbacks, and Python raises for signals wherever the main thread is. So the
+    library works in a thread of its own, and this one waits where it can be interrupted.
+
+    Args:
+        work: builds with the monitor.
+        monitor: of ``make_monitor``.
+        progress: called in this thread with the share that is done.
+
+    """
+    with ThreadPoolExecutor(1, "adain-rt-build") as pool:
+        built = pool.submit(work)
+        try:
+            while not built.done():
+                wait([built], _INTERVAL)
+                if progress is not None:
+                    progress(monitor.share)
+            return built.result()
+        except BaseException:
+            monitor.cancelled = True
+            raise

@@ -19,14 +19,14 @@ __all__ = ["timing_cache"]
 
 @contextmanager
 def timing_cache(trt: Any, config: tensorrt.IBuilderConfig, gpu: str) -> Iterator[None]:
-    """Give a builder the times measured on a GPU before, and keep those of the block.
+    """Give a builder the times that were measured on a GPU before, and keep those of the block.
 
     A cache that cannot be read or written costs time only.
 
     Args:
         trt: the library.
-        config: of the builder.
-        gpu: what it builds on; empty where nothing is timed, and nothing is done.
+        config: the builder's configuration.
+        gpu: the label of the GPU that it builds on; empty if no kernel is timed, and then there is no cache.
 
     """
     if not gpu:

@@ -26,14 +26,11 @@ from adain_models.networks.base import Network
 from adain_models.weights import checkpoint
 from adain_models.weights.store import WEIGHTS_NAME
 from adain_rt import contract
-from adain_rt.contract import TensorSpec
+from adain_rt.contract import GraphFacts, TensorSpec
 
-__all__ = ["HALF_NAME", "OPSET", "export_half", "export_model"]
+__all__ = ["OPSET", "export_half", "export_model"]
 
 OPSET = 20
-
-HALF_NAME = "fp16"
-"""The folder of a model directory that holds its graphs in half precision."""
 
 _EXAMPLE_SIZES = {"N": 2, "R": 3, "H": 32, "W": 48}  # all different, so that no two are taken for one symbol
 
@@ -41,7 +38,7 @@ _EXAMPLE_SIZES = {"N": 2, "R": 3, "H": 32, "W": 48}  # all different, so that no
 def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
     """Write the graphs of a model directory's weights, and the weights beside them; yield each graph's name, exported.
 
-    They are written aside and checked, against the ONNX standard and against PyTorch, before any takes its place.
+    All are written aside and checked, against the ONNX standard and against PyTorch, before the first takes its place.
 
     Args:
         source: a model directory, of which ``weights.safetensors`` is read.
@@ -56,16 +53,10 @@ def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
     with staged(destination) as aside:
         weights = aside / WEIGHTS_NAME
         shutil.copyfile(source / WEIGHTS_NAME, weights)
-        metadata = {
-            "model": model,
-            "weights_sha256": sha256_of(weights),
-            "contract": str(contract.VERSION),
-            "channels": str(network.channels),
-            "precision": "fp32",
-        }
+        facts = GraphFacts(model, sha256_of(weights), contract.VERSION, network.channels, "fp32")
         for graph in contract.GRAPHS:
-            exported = _cleaned(_traced(network, graph), graph, network.channels, weights)
-            exported.metadata_props.update(metadata)
+            exported = _clean(_trace(network, graph), graph, network.channels, weights)
+            exported.metadata_props.update(facts.to_metadata())
             path = aside / contract.graph_file(graph)
             ir.save(exported, path)
             finish(path)
@@ -76,8 +67,8 @@ def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
 def export_half(directory: Path) -> Iterator[str]:
     """Write the fp16 graphs of a model directory into its folder ``fp16``; yield each graph's name, written.
 
-    The folder holds ``weights.safetensors`` in float16, which all of its graphs read. They are written aside and
-    checked, against the ONNX standard and against PyTorch, before any takes its place.
+    The folder holds ``weights.safetensors`` in float16, which all of its graphs read. All are written aside and
+    checked, against the ONNX standard and against PyTorch, before the first takes its place.
 
     Args:
         directory: a model directory with graphs in fp32.
@@ -88,11 +79,11 @@ def export_half(directory: Path) -> Iterator[str]:
 
     """
     models = {graph: engine_model(directory, graph, "fp16") for graph in contract.GRAPHS}
-    with staged(directory / HALF_NAME) as aside:
+    with staged(contract.graph_dir(directory, "fp16")) as aside:
         weights = aside / WEIGHTS_NAME
         with replacing(weights) as part:
             initializers = models["stylize"].graph.initializers
-            save_file({name: constant(initializers[name]) for name in initializers if _is_layers(name)}, part)
+            save_file({name: constant(initializers[name]) for name in initializers if _is_shared(name)}, part)
         for graph, model in models.items():
             SharedWeightsPass(weights)(model)
             path = aside / contract.graph_file(graph)
@@ -102,24 +93,21 @@ def export_half(directory: Path) -> Iterator[str]:
         verify_half(directory, aside)
 
 
-def _is_layers(name: str) -> bool:
-    """Whether an initializer of this name is a convolution's, and the same in all graphs."""
+def _is_shared(name: str) -> bool:
+    """Whether an initializer of this name belongs to a convolution, and is the same in all graphs."""
     return name.endswith((".weight", ".bias"))
 
 
-def _traced(network: Network, graph: str) -> ir.Model:
+def _trace(network: Network, graph: str) -> ir.Model:
     """Return what PyTorch's exporter makes of one graph, its N, R, H and W dynamic."""
     spec = contract.GRAPHS[graph]
     sizes = _EXAMPLE_SIZES | {"C": network.channels}
-    examples = tuple(
-        torch.zeros([size if isinstance(size, int) else sizes[size] for size in tensor.shape], dtype=_dtype(tensor))
-        for tensor in spec.inputs
-    )
+    examples = tuple(torch.zeros(tensor.sized(sizes), dtype=_dtype(tensor)) for tensor in spec.inputs)
     dynamic = tuple(
         {axis: torch.export.Dim.AUTO for axis, size in enumerate(tensor.shape) if size in _EXAMPLE_SIZES}
         for tensor in spec.inputs
     )
-    with _exporter_at_work():
+    with _quiet_exporter():
         program = torch.onnx.export(
             deploy.GRAPH_MODULES[graph](network).eval(),
             examples,
@@ -134,12 +122,12 @@ def _traced(network: Network, graph: str) -> ir.Model:
             verbose=False,
         )
     if program is None:
-        raise AdainError(f"PyTorch {torch.__version__} gave no graph; use the version that tests/constraints.txt names")
+        raise AdainError(f"PyTorch {torch.__version__} exported no graph", hint="install another version of PyTorch")
     exported: ir.Model = program.model
     return exported
 
 
-def _cleaned(model: ir.Model, graph: str, channels: int, weights: Path) -> ir.Model:
+def _clean(model: ir.Model, graph: str, channels: int, weights: Path) -> ir.Model:
     """Return the graph with the contract's shapes, without the exporter's traces, reading the shared weights."""
     model.producer_name = "adain-rt"
     model.producer_version = None
@@ -162,7 +150,7 @@ def _dtype(tensor: TensorSpec) -> torch.dtype:
 
 
 @contextmanager
-def _exporter_at_work() -> Iterator[None]:
+def _quiet_exporter() -> Iterator[None]:
     """Keep the exporter's remarks on its own inner workings (a deprecation, absent torchvision) from the user."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -1,4 +1,4 @@
-"""Hold exported graphs against the PyTorch reference, right after they are written."""
+"""Compare exported graphs with the PyTorch reference, right after they are written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _Arrays = dict[str, NDArray[Any]]
 
 
 def verify(directory: Path) -> None:
-    """Hold all graphs of a model directory in ONNX Runtime against PyTorch in float64, on two noisy pictures.
+    """Compare all graphs of a model directory in ONNX Runtime with PyTorch in float64, on two noisy pictures.
 
     Raises:
         AdainError: a picture differs by more than one level, or a code by more than 1e-4 of its largest number.
@@ -51,11 +51,11 @@ def verify(directory: Path) -> None:
 
 
 def verify_half(directory: Path, made: Path) -> None:
-    """Hold graphs in fp16, rounding as they say, against PyTorch in float64, on the same pictures.
+    """Compare graphs in fp16, rounding as they say, with PyTorch in float64, on the same pictures.
 
     Args:
         directory: a model directory.
-        made: that of its graphs in fp16.
+        made: the directory of its graphs in fp16.
 
     Raises:
         AdainError: a picture or a code is further from PyTorch than ``LEAST_PSNR``.
@@ -70,7 +70,7 @@ def verify_half(directory: Path, made: Path) -> None:
 
 
 def half_session(model: ir.Model) -> onnxruntime.InferenceSession:
-    """Return a graph in fp16, which is changed, to be run on this processor; it rounds to halves as the graph says."""
+    """Return a session on the CPU for a graph in fp16, which is changed; it rounds to halves as the graph says."""
     ir.external_data.load_to_model(model)
     ExplicitRoundingPass()(model)
     return onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString())
@@ -106,7 +106,9 @@ def _cases(network: Network) -> dict[str, tuple[_Arrays, tuple[NDArray[Any], ...
 def _compare_codes(made: tuple[NDArray[np.generic], ...], expected: tuple[NDArray[Any], ...]) -> None:
     for values, wanted in zip(made, expected, strict=True):
         if not np.allclose(values, wanted, rtol=0, atol=_RELATIVE * np.abs(wanted).max()):
-            raise AdainError("the graph encode differs from PyTorch; use the versions that tests/constraints.txt names")
+            raise AdainError(
+                "the graph encode differs from PyTorch", hint="install other versions of torch, onnx and onnxscript"
+            )
 
 
 def _float32(tensor: torch.Tensor) -> NDArray[np.float32]:

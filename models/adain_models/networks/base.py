@@ -90,8 +90,8 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect")
 
 
-def convolution(part: nn.Sequential, name: str) -> nn.Conv2d:
-    """Return the convolution of an encoder or decoder that has this name."""
+def convolution(part: nn.Module, name: str) -> nn.Conv2d:
+    """Return the convolution of a network, or of a part of one, that has this name."""
     layer = part.get_submodule(name)
     assert isinstance(layer, nn.Conv2d)  # noqa: S101 - for the type checker
     return layer

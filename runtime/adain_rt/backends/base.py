@@ -1,50 +1,218 @@
-"""What the backends do alike."""
+"""What a backend is, how it is described and set, and what backends do alike."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_rt.contract import GRAPHS, MULTIPLE
+from adain_rt.contract import GRAPHS, GraphFacts
+from adain_rt.errors import too_large
 
-__all__ = ["UnusableBackend", "check_ends", "check_there", "failure", "too_large"]
+__all__ = [
+    "Backend",
+    "BackendSpec",
+    "DeviceBackend",
+    "KernelRun",
+    "ProfilingBackend",
+    "Settings",
+    "check_ends",
+    "check_exists",
+    "explain_failure",
+    "read_facts",
+]
 
 
-class UnusableBackend(AdainError):  # noqa: N818 - what it is
-    """A backend cannot run on this machine at all, whatever the picture."""
+class Backend(Protocol):
+    """Runs the graphs of one directory. Its methods may be called from several threads at once."""
+
+    def open(self, graph: str) -> None:
+        """Load one of the contract's graphs unless it is loaded, so that the first picture does not have to.
+
+        Raises:
+            UnusableBackend: the backend cannot run on this machine.
+            AdainError: the graph is missing, damaged or another one.
+
+        """
+
+    def facts(self, graph: str) -> GraphFacts:
+        """Return the facts in a graph's metadata.
+
+        Raises:
+            AdainError: the graph is missing, damaged or another one.
+
+        """
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+        """Return the outputs of one of the contract's graphs, in the contract's order.
+
+        Args:
+            graph: its name; it is opened if it is not open.
+            inputs: NumPy arrays by name, with the contract's types and shapes.
+
+        Raises:
+            AdainError: the graph is missing, damaged or another one; an input does not fit; or memory does not suffice.
+
+        """
+
+    def close(self) -> None:
+        """Free the memory and the threads that the backend holds. It may not be used afterwards.
+
+        A run that is under way in another thread still ends, and its memory is freed then.
+        """
 
 
-def check_there(path: Path) -> None:
-    """Refuse a graph that is not there."""
+@runtime_checkable
+class DeviceBackend(Backend, Protocol):
+    """A backend that also runs the graphs on arrays in a GPU's memory."""
+
+    def run_on_device(
+        self, graph: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any] | None = None, stream: int | None = None
+    ) -> tuple[Any, ...]:
+        """Return the outputs of a graph on arrays that speak DLPack or ``__cuda_array_interface__``, without a copy.
+
+        Args:
+            graph: one of the contract's.
+            inputs: arrays by name; NumPy's are copied.
+            outputs: arrays to write into, by name; new ones are made for the others.
+            stream: the handle of the CUDA stream in whose order the work is done; without it, the work is done when
+                this returns.
+
+        Raises:
+            AdainError: an array does not fit, or any reason that ``run`` has.
+
+        """
+
+
+@dataclass(frozen=True)
+class KernelRun:
+    """One run of a kernel, which is what a backend runs as one.
+
+    Attributes:
+        place: which kernel of the graph it is; the same in each run.
+        name: the kernel's name in the backend, which is made from a node's or a tensor's.
+        kind: its type, with its implementation where the backend names it.
+        seconds: how long it ran.
+
+    """
+
+    place: str
+    name: str
+    kind: str
+    seconds: float
+
+
+@runtime_checkable
+class ProfilingBackend(Backend, Protocol):
+    """A backend that also times the kernels of its graphs."""
+
+    def profile(self, graph: str, inputs: Mapping[str, NDArray[Any]], runs: int) -> Iterable[KernelRun]:
+        """Return the times of the kernels of a graph, under the same settings as ``run``.
+
+        Args:
+            graph: one of the contract's.
+            inputs: as for ``run``.
+            runs: how often the graph is run.
+
+        Returns:
+            Each kernel of each run, in order.
+
+        Raises:
+            AdainError: any reason that ``run`` has.
+
+        """
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a backend runs.
+
+    Attributes:
+        threads: how many threads compute one picture; ``None`` leaves it to the backend. GPU backends ignore it.
+        engines: the folder of TensorRT engines; ``None`` is the cache, where missing engines are built.
+        trust_engines: whether to load an engine that does not match its manifest. Engines can run code.
+        cuda_graph: whether a GPU replays its work for a size as one recorded graph.
+
+    """
+
+    threads: int | None = None
+    engines: Path | None = None
+    trust_engines: bool = False
+    cuda_graph: bool = True
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """The description of a backend.
+
+    Attributes:
+        module: the module that implements it.
+        backend: the name of the class there.
+        summary: what it is for, in a few words.
+        hindrance: returns why the backend cannot run here, or ``None``; it is quick, and does not raise.
+        device: where it computes.
+        precisions: what it computes in.
+        host_memory_factor: by precision, how many bytes of the host's memory it takes at most for each byte that a
+            graph's tensors need (measured). It is below 1 where fused kernels never make some of the tensors. A GPU
+            backend has none: it minds the GPU's memory itself.
+        auto: whether ``auto`` may choose it.
+        on_device: whether it is a ``DeviceBackend``, and replays a size's work as a CUDA graph of its own.
+        profiles: whether it is a ``ProfilingBackend``.
+
+    """
+
+    module: str
+    backend: str
+    summary: str
+    hindrance: Callable[[], str | None]
+    device: Literal["cpu", "gpu"]
+    precisions: tuple[str, ...]
+    host_memory_factor: Mapping[str, float] = field(default_factory=dict)
+    auto: bool = True
+    on_device: bool = False
+    profiles: bool = False
+
+
+def check_exists(path: Path) -> None:
+    """Refuse a graph whose file is missing."""
     if not path.is_file():
-        raise AdainError(f"{path}: there is no such graph; write it with `adain-rt export`")
+        raise AdainError(f"{path}: there is no such graph", hint="write it with `adain-rt export`")
 
 
 def check_ends(path: Path, graph: str, names: Sequence[str]) -> None:
     """Refuse a file whose inputs and outputs are not the graph's."""
     if list(names) != [tensor.name for tensor in (*GRAPHS[graph].inputs, *GRAPHS[graph].outputs)]:
-        raise AdainError(f"{path}: is not the graph {graph}, which has other inputs and outputs; export it again")
+        raise AdainError(
+            f"{path}: is not the graph {graph}, which has other inputs and outputs", hint="export it again"
+        )
 
 
-def failure(library: str, graph: str, error: Exception, said: str, inputs: Mapping[str, NDArray[Any]]) -> AdainError:
-    """Return what to raise for a library's error, ``said`` in one line; none has a type for too little memory."""
+def read_facts(path: Path, metadata: Mapping[str, str]) -> GraphFacts:
+    """Return the facts in a graph's metadata, and refuse a graph without them."""
+    try:
+        return GraphFacts.from_metadata(metadata)
+    except ValueError as error:
+        raise AdainError(f"{path}: the graph is damaged ({error})", hint="export it again") from None
+
+
+def explain_failure(
+    library: str, graph: str, error: Exception, line: str, inputs: Mapping[str, NDArray[Any]]
+) -> AdainError:
+    """Return the error to raise where a library failed.
+
+    Args:
+        library: its name.
+        graph: the graph that it ran.
+        error: what it raised; no library has a type of its own for too little memory.
+        line: the same in one line.
+        inputs: what the graph was run on.
+
+    """
     if "alloc" not in str(error).lower():
-        return AdainError(f"the graph {graph} failed in {library} ({said})")
+        return AdainError(f"the graph {graph} failed in {library} ({line})")
     height, width = inputs["image"].shape[1:3]
-    return AdainError(f"{width}x{height} pixels need more memory than there is: use a smaller size")
-
-
-def too_large(height: int, width: int, needed: int | None, free: int, memory: str) -> AdainError:
-    """Return what to raise for pictures that take more of a memory than is free, with the size that would fit."""
-    if needed is None:
-        return AdainError(f"{width}x{height} pixels need more {memory} than there is: use a smaller size")
-    side = int(min(height, width) * min(1.0, math.sqrt(free / needed))) // MULTIPLE * MULTIPLE
-    return AdainError(
-        f"{width}x{height} pixels may take {needed / 1e9:.1f} GB of {memory}, and {free / 1e9:.1f} GB are free: "
-        f"use a smaller size (a shorter side of {side} pixels fits)"
-    )
+    return too_large(height, width, None, 0, "memory")

@@ -1,4 +1,4 @@
-"""What backends with lanes do alike: a lane for each thread that runs at once, arrays on the host or on the GPU."""
+"""What GPU backends with lanes do alike: one lane for each thread that runs at once; arrays on the host or the GPU."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, Generic, TypeVar
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_rt.backends.base import too_large
 from adain_rt.backends.plans import Capturing, Lane, NoRoom, Plan, Request
 from adain_rt.contract import GRAPHS
 from adain_rt.cuda import Cuda, OutOfGpuMemory
-from adain_rt.cuda.arrays import LEGACY_STREAM, DeviceArray, foreign, is_on_device
+from adain_rt.cuda.arrays import LEGACY_STREAM, DeviceArray, borrow, is_on_device
+from adain_rt.errors import too_large
 
 __all__ = ["LaneBackend"]
 
@@ -24,37 +24,38 @@ L = TypeVar("L", bound=Lane[Any])
 
 
 class LaneBackend(ABC, Generic[L]):
-    """Runs graphs on as many lanes as there have been threads at once.
+    """Runs graphs on lanes, of which there are as many as there have been threads at once.
 
     Args:
-        library: what runs the graphs, to be named in errors.
+        library: the name of what runs the graphs, for errors.
         cuda: the GPU.
         capturing: whether work is captured.
 
     """
 
     def __init__(self, library: str, cuda: Cuda, capturing: Capturing) -> None:
-        self._named = library
+        self._library_name = library
         self._cuda = cuda
         self._capturing = capturing
         self._lanes: list[L] = []
+        self._closed = False
         self._lock = Lock()
 
     @abstractmethod
     def _new_lane(self) -> L:
-        """Return a lane more."""
+        """Return one more lane."""
 
     @abstractmethod
     def _plan(self, lane: L, request: Request) -> Plan:
-        """Return the plan for a request, made if there is none.
+        """Return the plan for a request; a missing plan is made.
 
         Raises:
-            NoRoom: it does not fit into the GPU's memory.
+            NoRoom: the plan does not fit into the GPU's memory.
 
         """
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
-        """Run a graph, as the protocol says."""
+        """Run a graph; see ``Backend.run``."""
         spec = GRAPHS[graph]
         staged = frozenset(tensor.name for tensor in (*spec.inputs, *spec.outputs))
         request = self._request(graph, inputs, staged)
@@ -81,17 +82,17 @@ class LaneBackend(ABC, Generic[L]):
         Args:
             graph: one of the contract's.
             inputs: by name, with the contract's types and shapes. Those that speak DLPack or
-                ``__cuda_array_interface__`` are taken where they are; NumPy's are copied there.
-            outputs: arrays to write into, by name; for those that are not given there are new ones.
-            stream: the handle of the caller's CUDA stream. The work waits for what is on it, what is put on it later
-                waits for the work, and this returns at once; until the stream has come past, inputs must be alive, or
-                of that stream's allocator, as PyTorch's and CuPy's are. Without it, this returns when the work is done.
+                ``__cuda_array_interface__`` are read where they are; NumPy's are copied to the GPU.
+            outputs: arrays to write into, by name; new ones are made for the others.
+            stream: the handle of the caller's CUDA stream, in whose order the work is done; this returns at once. Until
+                the stream has done the work, inputs must be alive, or belong to the stream's allocator, as PyTorch's
+                and CuPy's do. Without it, this returns when the work is done.
 
         Returns:
-            The outputs in the contract's order: those given, or ``DeviceArray``.
+            The outputs in the contract's order: those given, or new ``DeviceArray``.
 
         Raises:
-            AdainError: an array does not fit, or as ``run`` does.
+            AdainError: an array does not fit, or any reason that ``run`` has.
 
         """
         names = [tensor.name for tensor in GRAPHS[graph].outputs]
@@ -118,7 +119,7 @@ class LaneBackend(ABC, Generic[L]):
                     lane.settle()
                 if order is not None:
                     lane.stream.wait_for(order)
-                plan.bind(_addresses(request, plan, inputs, made, lane, held))
+                plan.bind(_find_addresses(request, plan, inputs, made, lane, held))
                 plan.write({name: inputs[name] for name in staged})
                 plan.launch(self._capturing)
                 lane.busy = True
@@ -131,30 +132,37 @@ class LaneBackend(ABC, Generic[L]):
                 lane.stream.awaited_by(order)
             return results
 
+    def close(self) -> None:
+        """Free the idle lanes now, and the busy ones when their runs end; see ``Backend.close``."""
+        with self._lock:
+            self._closed = True
+            idle, self._lanes = self._lanes, []
+        with self._cuda.current():
+            for lane in idle:
+                lane.close()
+
     def _request(self, graph: str, inputs: Mapping[str, Any], staged: frozenset[str]) -> Request:
-        """Check what goes into a graph, but for the number of channels, which the model knows."""
-        sizes: dict[str, int] = {}
-        shapes = []
-        for tensor in GRAPHS[graph].inputs:
+        """Check a graph's inputs, except for the number of channels, which the model knows."""
+        spec = GRAPHS[graph]
+        for tensor in spec.inputs:
             if tensor.name not in inputs:
                 raise AdainError(f"the graph {graph} needs {tensor.name}")
-            shape = _shape(inputs[tensor.name])
-            fits = len(shape) == len(tensor.shape) and all(
-                size == (sizes.setdefault(letter, size) if isinstance(letter, str) else letter)
-                for size, letter in zip(shape, tensor.shape, strict=True)
-            )
-            if not fits or (tensor.name in staged and inputs[tensor.name].dtype != tensor.dtype):
-                wanted = tuple(sizes.get(str(size), size) for size in tensor.shape)
+        shapes = {tensor.name: _shape(inputs[tensor.name]) for tensor in spec.inputs}
+        try:
+            spec.sizes_of(shapes)
+        except ValueError as error:
+            raise AdainError(f"the graph {graph} failed in {self._library_name} ({error})") from None
+        for tensor in spec.inputs:
+            if tensor.name in staged and inputs[tensor.name].dtype != tensor.dtype:
                 raise AdainError(
-                    f"the graph {graph} failed in {self._named} ({tensor.name} must be {tensor.dtype} {wanted}, not "
-                    f"{getattr(inputs[tensor.name], 'dtype', '')} {shape})"
+                    f"the graph {graph} failed in {self._library_name} ({tensor.name} must be {tensor.dtype}, "
+                    f"not {inputs[tensor.name].dtype})"
                 )
-            shapes.append(shape)
-        return Request(graph, tuple(shapes), staged)
+        return Request(graph, tuple(shapes.values()), staged)
 
     @contextmanager
     def _lane(self) -> Iterator[L]:
-        """Lend a lane that no other thread has; a new one if there is none."""
+        """Lend a lane that no other thread has; a new lane is made where none is idle."""
         with self._lock:
             lane = self._lanes.pop() if self._lanes else None
         if lane is None:
@@ -162,15 +170,19 @@ class LaneBackend(ABC, Generic[L]):
         try:
             yield lane
         except BaseException:
-            with suppress(AdainError):  # the GPU is lost, which is being said
+            with suppress(AdainError):  # of a lost GPU, whose error is under way already
                 lane.settle()  # before the arrays that it may work on are given back
             raise
         finally:
             with self._lock:
-                self._lanes.append(lane)
+                closed = self._closed
+                if not closed:
+                    self._lanes.append(lane)
+            if closed:
+                lane.close()
 
     def _with_room(self, lane: L, request: Request, attempt: Callable[[L], T]) -> T:
-        """Return what an attempt returns; where memory does not suffice, free what is idle, and try once more."""
+        """Return what an attempt returns; where memory does not suffice, free idle memory and try once more."""
         try:
             return attempt(lane)
         except OutOfGpuMemory:
@@ -193,12 +205,13 @@ class LaneBackend(ABC, Generic[L]):
 
 
 def _shape(array: Any) -> tuple[int, ...]:
+    """Return the shape of an array of any library."""
     if hasattr(array, "shape"):
         return tuple(array.shape)
     return tuple(array.__cuda_array_interface__["shape"])
 
 
-def _addresses(
+def _find_addresses(
     request: Request,
     plan: Plan,
     inputs: Mapping[str, Any],
@@ -206,7 +219,7 @@ def _addresses(
     lane: Lane[Any],
     held: ExitStack,
 ) -> dict[str, int]:
-    """Return where the tensors in the GPU's memory are; ``held`` gives those of other libraries back."""
+    """Return the addresses of the tensors in the GPU's memory; ``held`` gives those of other libraries back."""
     spec = GRAPHS[request.graph]
     addresses = {}
     for tensors, arrays, written in ((spec.inputs, inputs, False), (spec.outputs, outputs, True)):
@@ -217,7 +230,7 @@ def _addresses(
             if isinstance(array, DeviceArray) and written:
                 addresses[tensor.name] = array.address
                 continue
-            taken = foreign(tensor.name, array, tensor.dtype, plan.shapes[tensor.name], lane.stream, written=written)
-            held.callback(taken.release)
-            addresses[tensor.name] = taken.address
+            borrowed = borrow(tensor.name, array, tensor.dtype, plan.shapes[tensor.name], lane.stream, written=written)
+            held.callback(borrowed.release)
+            addresses[tensor.name] = borrowed.address
     return addresses

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from adain_models.errors import AdainError
 from adain_models.files import replacing
 from adain_models.weights import store
-from adain_rt.backends import Settings
-from adain_rt.backends.base import check_ends, check_there, failure
-from adain_rt.contract import GRAPHS, graph_file
+from adain_rt.backends.base import KernelRun, Settings, check_ends, check_exists, explain_failure, read_facts
+from adain_rt.contract import GRAPHS, GraphFacts, graph_file
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else the import itself reports to Intel
 
@@ -28,16 +27,20 @@ from openvino.frontend import FrontEndManager  # noqa: E402
 __all__ = ["CORE", "OpenVinoBackend", "has_bf16", "openvino"]
 
 CORE = openvino.Core()
-"""The only one in the process, for as long as it lives.
+"""The only core in the process, which lives as long as the process.
 
-Each core that has worked sets a stack for signal handlers, and puts back the one before it when it goes. Of two that go
-in the order they came, the second puts back the first one's, which is no more: the next signal crashes the process.
+A core that has worked sets a stack for signal handlers, and restores the earlier stack when it is freed. If two cores
+are freed in the order in which they were made, the second one restores the first one's stack, which is freed already:
+the next signal crashes the process.
 """
 
 _DEVICE = "CPU"
 
 _KERNELS = 128
-"""How many kernels made for a size are kept: those of a few sizes. By default it is thousands, a megabyte a size."""
+"""How many of the kernels that are made for a size are kept: enough for a few sizes.
+
+OpenVINO's default keeps thousands, and each size takes a megabyte.
+"""
 
 
 def has_bf16() -> bool:
@@ -46,14 +49,14 @@ def has_bf16() -> bool:
 
 
 class OpenVinoBackend:
-    """One compiled model for each graph, opened when it is first needed.
+    """Runs each graph as a compiled model, which is opened when it is first needed.
 
-    What was compiled is kept in the cache directory, from which it loads sooner.
+    Compiled models are kept in the cache directory, from which they load faster.
 
     Args:
         directory: the folder of the graphs.
         precision: what to compute in. bf16 takes the fp32 graphs, and rounds what the convolutions read to 16 bits.
-        settings: of which the threads count, those that compute one picture; by default one for each core.
+        settings: of these, the threads that compute one picture; by default one for each core.
 
     Raises:
         AdainError: the precision is bf16, and the processor has no instructions for it.
@@ -62,7 +65,7 @@ class OpenVinoBackend:
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
         if precision == "bf16" and not has_bf16():
-            raise AdainError("this processor does not compute in bf16: use another --precision")
+            raise AdainError("this processor does not compute in bf16", hint="use another `precision`")
         self._directory = directory
         self._config = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -73,49 +76,73 @@ class OpenVinoBackend:
         self._graphs: dict[str, _Graph] = {}
         self._lock = Lock()
 
+    def open(self, graph: str) -> None:
+        """Compile a graph, or load it from the cache; see ``Backend.open``."""
+        self._graph(graph)
+
+    def facts(self, graph: str) -> GraphFacts:
+        """Return a graph's facts; see ``Backend.facts``."""
+        return self._graph(graph).facts
+
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
-        """Run a graph, as the protocol says."""
+        """Run a graph; see ``Backend.run``."""
         opened = self._graph(graph)
         try:
-            return opened.run([inputs[tensor.name] for tensor in GRAPHS[graph].inputs])
+            return opened.run(_order(graph, inputs))
         except Exception as error:
-            raise failure("OpenVINO", graph, error, _last_line(error), inputs) from None
+            raise explain_failure("OpenVINO", graph, error, _last_line(error), inputs) from None
 
-    def metadata(self, graph: str) -> Mapping[str, str]:
-        """Return a graph's metadata, as the protocol says."""
-        return self._graph(graph).metadata
+    def profile(self, graph: str, inputs: Mapping[str, NDArray[Any]], runs: int) -> Iterator[KernelRun]:
+        """Time a graph's kernels in a model of their own; see ``ProfilingBackend.profile``."""
+        config = {**self._config, "PERF_COUNT": True}
+        request = CORE.compile_model(self._directory / graph_file(graph), _DEVICE, config).create_infer_request()
+        for _ in range(runs):
+            request.infer(_order(graph, inputs))
+            for place, kernel in enumerate(request.get_profiling_info()):  # a node that is fused into another takes 0 s
+                kind = f"{kernel.node_type} {kernel.exec_type}"
+                yield KernelRun(str(place), kernel.node_name, kind, kernel.real_time.total_seconds())
+
+    def close(self) -> None:
+        """Free the compiled models; see ``Backend.close``."""
+        with self._lock:
+            self._graphs.clear()
 
     def _graph(self, graph: str) -> _Graph:
         with self._lock:
             if graph not in self._graphs:
-                self._graphs[graph] = self._open(graph)
+                self._graphs[graph] = self._open_graph(graph)
             return self._graphs[graph]
 
-    def _open(self, graph: str) -> _Graph:
+    def _open_graph(self, graph: str) -> _Graph:
         path = self._directory / graph_file(graph)
-        check_there(path)
+        check_exists(path)
         try:
-            model = _read(path)
+            model = _read_model(path)
             check_ends(path, graph, [port.any_name for port in (*model.inputs, *model.outputs)])
-            return _Graph(_compiled(path, model, self._config), _metadata(model))
+            return _Graph(_compile(path, model, self._config), read_facts(path, _read_metadata(model)))
         except AdainError:
             raise
         except Exception as error:
-            raise AdainError(f"{path}: the graph cannot be loaded ({_last_line(error)}); export it again") from None
+            raise AdainError(
+                f"{path}: the graph cannot be loaded ({_last_line(error)})", hint="export it again"
+            ) from None
 
 
 class _Graph:
-    """A compiled model, with as many infer requests as there have been threads at once: one runs one picture."""
+    """A compiled model with its infer requests, each of which runs one picture at a time.
 
-    def __init__(self, compiled: openvino.CompiledModel, metadata: Mapping[str, str]) -> None:
-        self.metadata = metadata
+    There are as many requests as there have been threads at once.
+    """
+
+    def __init__(self, compiled: openvino.CompiledModel, facts: GraphFacts) -> None:
+        self.facts = facts
         self._compiled = compiled
         self._free: list[openvino.InferRequest] = []
 
     def run(self, inputs: list[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         try:
             request = self._free.pop()
-        except IndexError:  # not asked before: another thread may take the last one in between
+        except IndexError:  # asking first would not do: another thread may take the last one in between
             request = self._compiled.create_infer_request()
         try:
             outputs: tuple[NDArray[Any], ...] = request.infer(inputs).to_tuple()  # copies, which the next run leaves be
@@ -124,26 +151,26 @@ class _Graph:
         return outputs
 
 
-def _read(path: Path) -> openvino.Model:
+def _read_model(path: Path) -> openvino.Model:
     """Read a graph as ONNX and nothing else: on a damaged one ``Core.read_model`` tries other formats, loudly."""
     frontend = FrontEndManager().load_by_framework("onnx")
     return frontend.convert(frontend.load(path))
 
 
-def _metadata(model: openvino.Model) -> dict[str, str]:
+def _read_metadata(model: openvino.Model) -> dict[str, str]:
     if not model.has_rt_info("framework"):
         return {}
     return {name: value.astype(str) for name, value in model.get_rt_info()["framework"].items()}
 
 
-def _compiled(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> openvino.CompiledModel:
-    """Return a graph compiled, from the cache if it is there.
+def _compile(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> openvino.CompiledModel:
+    """Return the compiled model of a graph, from the cache if it is there.
 
-    OpenVINO's own cache takes a damaged entry for good and makes other pictures with it, so an entry here begins with
-    the SHA-256 of the rest. A cache that cannot be read or written costs time only.
+    OpenVINO's own cache accepts a damaged entry and makes wrong pictures with it. An entry here therefore begins with
+    the SHA-256 of the rest. A cache that cannot be read or written costs only time.
     """
-    entry = store.cache_dir() / "openvino" / f"{_key(path, model, config)}.blob"
-    with suppress(Exception):  # whatever is wrong with it
+    entry = store.cache_dir() / "openvino" / f"{_cache_key(path, model, config)}.blob"
+    with suppress(Exception):  # whatever is wrong with the entry, it is made again
         content = entry.read_bytes()
         digest, blob = content[: sha256().digest_size], content[sha256().digest_size :]
         if sha256(blob).digest() == digest:
@@ -156,17 +183,22 @@ def _compiled(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> o
     return compiled
 
 
-def _key(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> str:
+def _cache_key(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> str:
     """Return the SHA-256 of all that a compiled graph depends on: graph, weights, OpenVINO, processor, settings."""
     features = CORE.get_property(_DEVICE, "FULL_DEVICE_NAME"), CORE.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     digest = sha256(repr((openvino.get_version(), features, config)).encode())
     digest.update(path.read_bytes())
     for node in model.get_ops():
-        if node.get_type_name() == "Constant":  # weights lie in another file, which may be another with the same graph
+        if node.get_type_name() == "Constant":  # weights have a file of their own, which may differ for the same graph
             digest.update(node.data)
     return digest.hexdigest()
 
 
+def _order(graph: str, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return a graph's inputs in the contract's order."""
+    return [inputs[tensor.name] for tensor in GRAPHS[graph].inputs]
+
+
 def _last_line(error: Exception) -> str:
-    """Return what an error says after the places in OpenVINO's sources that it went through."""
+    """Return the last line of an error; the others name places in OpenVINO's sources."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]

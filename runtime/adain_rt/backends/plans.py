@@ -1,4 +1,4 @@
-"""A GPU at work: what is prepared for a size once and run again and again, one picture at a time on each lane."""
+"""Plans, each of which is prepared for a size once and run many times, and lanes, each of which runs one at a time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ __all__ = ["Capturing", "Lane", "NoRoom", "Plan", "Request"]
 _LOG = logging.getLogger("adain_rt")
 
 _PLANS = 8
+"""How many plans a lane keeps: those that were used last."""
+
 _STAGED_BYTES = 256 << 20
-"""How many plans a lane keeps, and how many bytes in all; those used last, and always the one in use."""
+"""How many bytes the plans of a lane keep together; the plan in use stays whatever it takes."""
 
 
 class NoRoom(OutOfGpuMemory):
-    """A plan does not fit into the GPU's memory. ``needed`` is how many bytes it takes, all in all."""
+    """A plan does not fit into the GPU's memory. ``needed`` is how many bytes it takes in all."""
 
     def __init__(self, needed: int) -> None:
         super().__init__(f"{needed} bytes do not fit into the GPU's memory")
@@ -36,20 +38,20 @@ class NoRoom(OutOfGpuMemory):
 
 
 class _Captured(Protocol):
-    """A captured graph of whatever library."""
+    """A captured graph of any library."""
 
     def close(self) -> None:
-        """Free it; what works on it must have been waited for."""
+        """Free it; its stream must be idle."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a plan is for.
+    """What a plan is made for.
 
     Attributes:
         graph: one of the contract's.
-        shapes: of its inputs, in the contract's order.
-        staged: the tensors that come from the host, or go there; the others are in the GPU's memory, and not ours.
+        shapes: the shapes of its inputs, in the contract's order.
+        staged: the tensors that come from the host or go there; the others are the caller's, in the GPU's memory.
 
     """
 
@@ -57,9 +59,21 @@ class Request:
     shapes: tuple[tuple[int, ...], ...]
     staged: frozenset[str]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size of each letter in the shapes of the graph's inputs."""
+        spec = GRAPHS[self.graph]
+        return spec.sizes_of({tensor.name: shape for tensor, shape in zip(spec.inputs, self.shapes, strict=True)})
+
 
 class Capturing:
-    """Whether work is captured into CUDA graphs. Where that fails it is given up, and said once."""
+    """Decides whether work is captured into CUDA graphs. Where a capture fails, one warning is logged and none follows.
+
+    Args:
+        cuda: the GPU.
+        wanted: whether the settings ask for it.
+
+    """
 
     def __init__(self, cuda: Cuda, *, wanted: bool) -> None:
         self._cuda = cuda
@@ -68,7 +82,7 @@ class Capturing:
             _LOG.warning("CUDA graphs cannot be captured through pycuda: pip install cuda-bindings for more speed")
 
     def attempt(self, capture: Callable[[], _Captured]) -> _Captured | None:
-        """Return what is captured, or ``None`` if it cannot be."""
+        """Return what ``capture`` returns, or ``None`` if it fails."""
         try:
             return capture()
         except OutOfGpuMemory:
@@ -81,7 +95,7 @@ class Capturing:
 
 
 class _Staging:
-    """A tensor's memory on the GPU and its counterpart on the host."""
+    """A tensor's memory on the GPU, with its counterpart on the host."""
 
     def __init__(self, cuda: Cuda, shape: tuple[int, ...], dtype: str) -> None:
         self.host = PinnedBuffer(cuda, shape, dtype)
@@ -93,24 +107,24 @@ class _Staging:
 
 
 class Plan(ABC):
-    """A graph for one size: its buffers, and its work, captured when it comes again.
+    """A graph prepared for one size: its buffers, and its work, which is captured at the second run.
 
-    The first run is never captured, since it settles what the new shapes put off.
+    The first run is never captured, since libraries finish then what they put off for new shapes.
 
     Attributes:
         lane: where it runs.
-        request: what it is for.
-        shapes: of all tensors, by name.
-        needed: the bytes that it works on in the GPU's memory, be they its own or not.
+        request: what it is made for.
+        shapes: the shapes of all tensors, by name.
+        needed: the bytes of the GPU's memory that it works on, its own and the caller's.
 
     Args:
         lane: where it runs.
-        request: what it is for.
-        shapes: of all tensors, by name.
-        scratch_bytes: what it needs beside its tensors.
+        request: what it is made for.
+        shapes: the shapes of all tensors, by name.
+        scratch_bytes: the bytes that it needs beside its tensors.
 
     Raises:
-        NoRoom: it does not fit into the GPU's memory.
+        NoRoom: the plan does not fit into the GPU's memory.
 
     """
 
@@ -143,11 +157,11 @@ class Plan(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Have what a run needs beside its tensors; called before each, and before the first tensor is placed."""
+        """Get what a run needs beside its tensors; called before each run, and before the first tensor is placed."""
 
     @abstractmethod
     def place(self, name: str, address: int) -> None:
-        """Let a tensor be at this address from the next run on."""
+        """Set the address of a tensor from the next run on."""
 
     @abstractmethod
     def compute(self) -> None:
@@ -155,16 +169,16 @@ class Plan(ABC):
 
     @property
     def nbytes(self) -> int:
-        """How much memory is the plan's own on the GPU, and on the host as well."""
+        """The bytes that the plan owns on the GPU; it owns as many on the host."""
         return sum(staging.device.nbytes for staging in (*self._inputs.values(), *self._outputs.values()))
 
     def write(self, inputs: Mapping[str, NDArray[Any]]) -> None:
-        """Put what comes from the host where the GPU fetches it; no run of this plan may be under way."""
+        """Copy what comes from the host to where the GPU fetches it; no run of this plan may be under way."""
         for name, staging in self._inputs.items():
             np.copyto(staging.host.array, inputs[name])
 
     def bind(self, addresses: Mapping[str, int]) -> None:
-        """Let the other tensors be at these addresses from the next run on."""
+        """Set the addresses of the caller's tensors from the next run on."""
         if addresses == self._foreign:
             return
         self.forget_capture()
@@ -187,17 +201,17 @@ class Plan(ABC):
         self._ran = True
 
     def read(self) -> tuple[NDArray[Any], ...]:
-        """Return copies of what went to the host; the stream must have been waited for."""
+        """Return copies of the outputs that went to the host; the stream must be idle."""
         return tuple(staging.host.array.copy() for staging in self._outputs.values())
 
     def close(self) -> None:
-        """Free what is its own; the stream must have been waited for."""
+        """Free what the plan owns; the stream must be idle."""
         self.forget_capture()
         for staging in (*self._inputs.values(), *self._outputs.values()):
             staging.close()
 
     def forget_capture(self) -> None:
-        """Drop the graph, whose addresses are no more; the next run is a plain one."""
+        """Drop the captured graph, since its addresses have changed; the next run is a plain one."""
         if self._graph is not None:
             self.lane.stream.synchronize()
             self._graph.close()
@@ -220,7 +234,7 @@ P = TypeVar("P", bound=Plan)
 
 
 class Lane(Generic[P]):
-    """A stream with its plans; one thread works on it at a time."""
+    """A stream with its plans. One thread works on it at a time."""
 
     def __init__(self, cuda: Cuda) -> None:
         self.cuda = cuda
@@ -229,14 +243,14 @@ class Lane(Generic[P]):
         self._plans: OrderedDict[Request, P] = OrderedDict()
 
     def find(self, request: Request) -> P | None:
-        """Return the plan for this, if it is there."""
+        """Return the plan for a request, or ``None``."""
         plan = self._plans.get(request)
         if plan is not None:
             self._plans.move_to_end(request)
         return plan
 
     def keep(self, plan: P) -> P:
-        """Keep a plan, in the place of those that were not used for longest."""
+        """Keep a plan, and drop those that were unused for longest where there are too many."""
         self._plans[plan.request] = plan
         while len(self._plans) > 1 and (len(self._plans) > _PLANS or self._staged_bytes() > _STAGED_BYTES):
             self.drop(next(iter(self._plans)))
@@ -254,7 +268,7 @@ class Lane(Generic[P]):
         return Graph(self.cuda, self.stream, work)
 
     def launch(self, graph: Any) -> None:
-        """Put a graph of ``capture``'s on the stream."""
+        """Put a captured graph on the stream."""
         self.stream.launch(graph)
 
     def settle(self) -> None:
@@ -267,6 +281,11 @@ class Lane(Generic[P]):
         self.settle()
         for request in list(self._plans):
             self.drop(request)
+
+    def close(self) -> None:
+        """Free all that the lane has; it may not be used afterwards."""
+        self.clear()
+        self.stream.close()
 
     def _staged_bytes(self) -> int:
         return sum(plan.nbytes for plan in self._plans.values())

@@ -1,4 +1,4 @@
-"""``adain-rt info``: what a bug report needs."""
+"""``adain-rt info``: the facts that a bug report needs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from adain_models.errors import AdainError
 from adain_models.weights import spec, store
 from adain_rt import contract, cuda
 from adain_rt.backends import BACKENDS, candidates, choose
+from adain_rt.cli.terminal import word_error
 from adain_rt.machine import cpu, memory
 
 __all__ = ["command", "versions"]
@@ -41,9 +42,12 @@ _PACKAGES = (
 
 
 @click.command("info")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show versions, devices and the backend in use."""
+    """Show versions, devices and the backend in use.
+
+    Paste this into a bug report.
+    """
     available = memory.available_bytes()
     facts = {
         "python": platform.python_version(),
@@ -71,7 +75,7 @@ def command(as_json: bool) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that matter here."""
+    """Return the version of each package that results can depend on."""
     return {package: _version(package) for package in _PACKAGES}
 
 
@@ -83,20 +87,20 @@ def _version(package: str) -> str:
 
 
 def _gpu() -> str:
-    """Describe the GPU, or say why none can be used."""
+    """Return a description of the GPU, or the reason why no GPU can be used."""
     try:
         gpu = cuda.open_cuda().gpu
     except AdainError as error:
-        return str(error)
+        return word_error(error)
     return f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.total_bytes / 1e9:.0f} GB, CUDA {gpu.driver}"
 
 
 def _auto() -> str:
-    """Say which backend ``auto`` takes, and why."""
+    """Return the backend that ``auto`` takes, and why."""
     try:
         name = choose()
     except AdainError as error:
-        return str(error)
+        return word_error(error)
     return f"{name}: the first of {', '.join(each for each, spec in BACKENDS.items() if spec.auto)} that can run here"
 
 

@@ -1,6 +1,6 @@
 """The GPU: memory, streams, events and graphs, through one small interface over CUDA.
 
-``cuda-python`` is behind it, or ``pycuda``. Nothing here is imported until a backend that runs on a GPU asks for it.
+The interface is implemented over ``cuda-python`` and over ``pycuda``; either is imported when a GPU is first asked for.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ INSTALL = "pip install cuda-bindings"
 
 @dataclass(frozen=True)
 class Gpu:
-    """What a GPU is.
+    """A GPU's description.
 
     Attributes:
-        name: the product's.
+        name: the product's name.
         compute_capability: the architecture, such as ``8.9``.
-        driver: the newest version of CUDA that the driver knows, such as ``13.0``.
-        total_bytes: its memory.
+        driver: the newest version of CUDA that the driver supports, such as ``13.0``.
+        total_bytes: the size of its memory.
 
     """
 
@@ -39,12 +39,12 @@ class Gpu:
     total_bytes: int
 
 
-class OutOfGpuMemory(AdainError):  # noqa: N818 - what happened, as MemoryError is none of ours
+class OutOfGpuMemory(AdainError):  # noqa: N818 - the name says what happened
     """The GPU has less memory left than was asked for."""
 
 
 class Copy(IntEnum):
-    """From where to where bytes are copied; the numbers are CUDA's own (``cudaMemcpyKind``)."""
+    """The direction of a copy; the numbers are CUDA's own (``cudaMemcpyKind``)."""
 
     TO_DEVICE = 1
     TO_HOST = 2
@@ -52,14 +52,14 @@ class Copy(IntEnum):
 
 
 class Cuda(Protocol):
-    """CUDA's functions on the first GPU that it shows, with addresses and handles as integers.
+    """CUDA's functions on the first GPU that CUDA shows. Addresses and handles are integers.
 
-    They are called within ``current``, but those that free and destroy, which may be called from any thread. All of
-    them check what CUDA returns. ``owners`` has what frees by itself.
+    Functions that free and destroy may be called from any thread; all others are called within ``current``. Each
+    function checks CUDA's error code. ``owners`` has classes that free by themselves.
 
     Raises:
         OutOfGpuMemory: memory on the GPU does not suffice.
-        AdainError: CUDA refuses, or the GPU is lost; the line names its function and error.
+        AdainError: CUDA refuses, or the GPU is lost; the message names CUDA's function and error.
 
     """
 
@@ -67,37 +67,37 @@ class Cuda(Protocol):
     can_capture: bool
 
     def current(self) -> AbstractContextManager[None]:
-        """Make the GPU the calling thread's, for the length of a ``with`` block."""
+        """Make the GPU the calling thread's within a ``with`` block."""
 
     def free_bytes(self) -> int:
-        """Return how much memory the GPU has left."""
+        """Return how many bytes of the GPU's memory are free."""
 
     def allocate(self, nbytes: int) -> int:
         """Return the address of new memory on the GPU."""
 
     def free(self, address: int) -> None:
-        """Give memory on the GPU back."""
+        """Free memory on the GPU."""
 
     def allocate_pinned(self, nbytes: int) -> int:
-        """Return the address of new memory on the host from which the GPU copies by itself."""
+        """Return the address of new pinned memory on the host, which the GPU reads and writes by itself."""
 
     def free_pinned(self, address: int) -> None:
-        """Give such memory back."""
+        """Free pinned memory."""
 
     def copy(self, target: int, source: int, nbytes: int, kind: Copy, stream: int) -> None:
-        """Put a copy on a stream; host memory is pinned, and stays as it is until the stream has come past."""
+        """Put a copy on a stream; host memory must be pinned, and stay unchanged until the copy is done."""
 
     def create_stream(self) -> int:
         """Return a new stream, which does not wait for the default stream."""
 
     def destroy_stream(self, stream: int) -> None:
-        """Destroy a stream once it has done its work."""
+        """Destroy a stream whose work is done."""
 
     def synchronize(self, stream: int) -> None:
         """Wait until a stream has done its work."""
 
     def create_event(self) -> int:
-        """Return a new event, which orders work and takes no times."""
+        """Return a new event, which orders work and does not measure time."""
 
     def destroy_event(self, event: int) -> None:
         """Destroy an event."""
@@ -106,10 +106,10 @@ class Cuda(Protocol):
         """Let an event stand for the work that is on a stream now; the stream may be another library's."""
 
     def wait(self, stream: int, event: int) -> None:
-        """Let what is put on a stream from now on wait for an event; the stream may be another library's."""
+        """Let later work on a stream wait for an event; the stream may be another library's."""
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """Return the graph of what ``work`` puts on a stream, ready to launch; nothing of it is run."""
+        """Return the graph of the work that ``work`` puts on a stream, ready to launch; the work is not run."""
 
     def launch(self, graph: int, stream: int) -> None:
         """Put a graph on a stream."""
@@ -122,42 +122,42 @@ _BINDINGS = {
     "cuda.bindings": "adain_rt.cuda.cuda_python",
     "pycuda": "adain_rt.cuda.pycuda",
 }
-"""What gives access to CUDA, and our module over it; the preferred first."""
+"""The packages that give access to CUDA, each with our module over it; the preferred first."""
 
 
 def open_cuda() -> Cuda:
     """Return CUDA on the first GPU.
 
     Raises:
-        AdainError: nothing that gives access to CUDA is installed, or there is no GPU.
+        AdainError: no package that gives access to CUDA is installed, or there is no GPU.
 
     """
     for package, module in _BINDINGS.items():
-        if _installed(package):
-            opened: Cuda = _loaded(package, module).open_first()
+        if _is_installed(package):
+            opened: Cuda = _load(package, module).open_first()
             return opened
-    raise AdainError(f"there is no access to CUDA: {INSTALL}")
+    raise AdainError("there is no access to CUDA", hint=INSTALL)
 
 
 def hindrance() -> str | None:
-    """Say why no GPU can be used here, or ``None``; never raises."""
+    """Return why no GPU can be used here, or ``None``; it does not raise."""
     try:
         open_cuda()
-    except Exception as error:  # such as those of a broken installation
+    except Exception as error:  # a broken installation raises errors of any type
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None
 
 
-def _loaded(package: str, module: str) -> ModuleType:
+def _load(package: str, module: str) -> ModuleType:
     try:
         return import_module(module)
-    except Exception as error:  # of shared libraries that are not there, each in its own way
+    except Exception as error:  # missing shared libraries raise errors of any type
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise AdainError(f"{package} cannot be loaded ({reason}): {INSTALL}") from None
+        raise AdainError(f"{package} cannot be loaded ({reason})", hint=INSTALL) from None
 
 
-def _installed(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except ModuleNotFoundError:  # the package around it
+    except ModuleNotFoundError:  # the package that should hold it is missing
         return False

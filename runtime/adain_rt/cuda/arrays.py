@@ -1,6 +1,6 @@
 """Arrays on the GPU, of other libraries and our own, handed over without a copy.
 
-Through DLPack where a library speaks it, as it says best who waits for whom; else through
+They go through DLPack where a library speaks it, since DLPack defines best which stream waits for which; else through
 ``__cuda_array_interface__`` (https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html).
 """
 
@@ -16,16 +16,16 @@ from adain_rt.cuda import Cuda
 from adain_rt.cuda.dlpack import CUDA, CUDA_MANAGED, Tensor, export_capsule, read_capsule
 from adain_rt.cuda.owners import DeviceBuffer, Event, Stream, order
 
-__all__ = ["ALIGNMENT", "LEGACY_STREAM", "DeviceArray", "foreign", "is_on_device"]
+__all__ = ["ALIGNMENT", "LEGACY_STREAM", "DeviceArray", "borrow", "is_on_device"]
 
 ALIGNMENT = 256
-"""What an address that TensorRT works on must be a multiple of."""
+"""An address that TensorRT works on must be a multiple of this."""
 
 LEGACY_STREAM = 1
-"""CUDA's default stream, by the number that the protocols have for it: 0 would mean none or any."""
+"""CUDA's default stream, by the number that the protocols give it: 0 is ambiguous there."""
 
 _NO_WAITING = -1
-"""What a consumer passes to DLPack in place of a stream if it cares for the order itself."""
+"""What a consumer passes to DLPack in place of a stream if it orders the work itself."""
 
 
 class DeviceArray:
@@ -34,14 +34,14 @@ class DeviceArray:
     Any library that speaks DLPack or ``__cuda_array_interface__`` takes it without a copy.
 
     Attributes:
-        shape: of the array.
-        dtype: of its numbers, NumPy's.
+        shape: the array's shape.
+        dtype: NumPy's type of its numbers.
 
     Args:
-        cuda: whose memory.
-        shape: of the array.
+        cuda: the GPU.
+        shape: the array's shape.
         dtype: NumPy's name of the numbers' type.
-        stream: in whose order the array is made; ``None`` where it will be ready before anybody has it.
+        stream: the stream that computes the array; ``None`` if the array is ready before anyone receives it.
 
     """
 
@@ -54,12 +54,12 @@ class DeviceArray:
 
     @property
     def address(self) -> int:
-        """Where it begins, on the GPU."""
+        """The address on the GPU at which the array begins."""
         return self._buffer.handle
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        """Version 3; ``stream`` is where the array is ready in its turn, or ``None`` if it is ready."""
+        """Version 3; ``stream`` is the stream that computes the array, or ``None`` if it is ready."""
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
@@ -83,29 +83,30 @@ class DeviceArray:
 
 
 def is_on_device(array: Any) -> bool:
-    """Whether an object is an array in memory that a GPU works on."""
-    if hasattr(array, "__dlpack_device__"):  # first, since PyTorch raises where a tensor with gradients is asked below
+    """Return whether an object is an array in memory that a GPU works on."""
+    if hasattr(array, "__dlpack_device__"):  # first: PyTorch raises below where a tensor has gradients
         return array.__dlpack_device__()[0] in {CUDA, CUDA_MANAGED}
     return hasattr(array, "__cuda_array_interface__")
 
 
-def foreign(
+def borrow(
     name: str, array: Any, dtype: str, shape: tuple[int, ...], stream: Stream, *, written: bool = False
 ) -> Tensor:
     """Return the memory of another library's array, on which ``stream`` may work from now on.
 
-    It is to be released when nothing works on it any more.
+    The caller releases it when nothing works on it any more.
 
     Args:
-        name: what to call it in an error.
+        name: the array's name in errors.
         array: an object that speaks DLPack or ``__cuda_array_interface__``.
         dtype: NumPy's name of the type that it must have.
-        shape: that it must have.
-        stream: waits for the work that makes the array, where its library says which that is.
-        written: whether it will be written.
+        shape: the shape that it must have.
+        stream: the stream that will work on the array. It waits for the work that computes the array, where the
+            array's library names that work.
+        written: whether the array will be written.
 
     Raises:
-        AdainError: it has another type, shape, layout or device, or does not speak either protocol.
+        AdainError: the array has another type, shape, layout or device, or does not speak either protocol.
 
     """
     if not is_on_device(array):
@@ -137,10 +138,10 @@ def _by_interface(name: str, array: Any, stream: Stream, written: bool) -> Tenso
     interface = array.__cuda_array_interface__
     address, read_only = interface["data"]
     if interface.get("mask") is not None:
-        raise AdainError(f"{name} is a masked array, which cannot be taken")
+        raise AdainError(f"{name} is a masked array, which is not supported")
     if written and read_only:
-        raise AdainError(f"{name} is to be written, and is read-only")
-    ready = interface.get("stream")  # None, as before version 3: there is nothing to wait for, or no way to know
+        raise AdainError(f"{name} is read-only and cannot be written")
+    ready = interface.get("stream")  # None, as before version 3: nothing to wait for is known
     if ready is not None:
         stream.wait_for(ready)
     held = [array]  # keeps the memory until it is released
@@ -156,14 +157,14 @@ def _by_interface(name: str, array: Any, stream: Stream, written: bool) -> Tenso
 def _check(name: str, facts: Tensor, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     if facts.typestr != dtype.str[1:] or facts.shape != shape:
         raise AdainError(f"{name} must be {dtype.name} {shape}, not {facts.typestr} {facts.shape}")
-    if facts.strides is not None and not _contiguous(facts.strides, shape, dtype.itemsize):
-        raise AdainError(f"{name} must be C-contiguous: pass a copy that is")
+    if facts.strides is not None and not _is_contiguous(facts.strides, shape, dtype.itemsize):
+        raise AdainError(f"{name} must be C-contiguous", hint="pass a contiguous copy")
     if facts.address % ALIGNMENT:
-        raise AdainError(f"{name} must begin at a multiple of {ALIGNMENT} bytes: pass a copy of it")
+        raise AdainError(f"{name} must begin at a multiple of {ALIGNMENT} bytes", hint="pass a copy of it")
 
 
-def _contiguous(strides: tuple[int, ...], shape: tuple[int, ...], size: int) -> bool:
-    """Whether strides in bytes are those of a C-contiguous array; along an axis of one they do not matter."""
+def _is_contiguous(strides: tuple[int, ...], shape: tuple[int, ...], size: int) -> bool:
+    """Return whether strides in bytes are those of a C-contiguous array; along an axis of length 1 any stride is."""
     for stride, length in zip(reversed(strides), reversed(shape), strict=True):
         if length != 1 and stride != size:
             return False

@@ -1,4 +1,4 @@
-"""CUDA through ``cuda-python``: the runtime API, as its bindings have it."""
+"""CUDA through ``cuda-python``, in the runtime API."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from cuda.bindings import runtime
 from adain_models.errors import AdainError
 from adain_rt.cuda import Copy, Gpu, OutOfGpuMemory
 
-__all__ = ["CudaPython", "checked", "open_first"]
+__all__ = ["CudaPython", "call", "open_first"]
 
-_DEVICE = 0  # the first of those that CUDA_VISIBLE_DEVICES lets be seen
+_DEVICE = 0  # the first of those that CUDA_VISIBLE_DEVICES shows
 
 _KINDS = {kind: runtime.cudaMemcpyKind(int(kind)) for kind in Copy}
 
 
-def checked(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of CUDA, and return what it gives beside its error code: nothing, one value, or a tuple.
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of CUDA, and return its results without the error code: ``None``, one value, or a tuple.
 
     Raises:
-        OutOfGpuMemory: it says that memory does not suffice.
-        AdainError: it says that anything else is wrong.
+        OutOfGpuMemory: the error code says that memory does not suffice.
+        AdainError: the error code says that anything else is wrong.
 
     """
     error, *values = function(*arguments)
     if error == runtime.cudaError_t.cudaSuccess:
         return values[0] if len(values) == 1 else tuple(values) or None
-    runtime.cudaGetLastError()  # else the next library that asks takes it for its own
+    runtime.cudaGetLastError()  # else the next library that asks takes the error for its own
     _, name = runtime.cudaGetErrorName(error)
     _, text = runtime.cudaGetErrorString(error)
     line = f"the GPU failed in {function.__name__} ({name.decode()}: {text.decode()})"
@@ -39,7 +39,7 @@ def checked(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class CudaPython:
-    """The interface's functions; see ``adain_rt.cuda.Cuda``."""
+    """Implements ``adain_rt.cuda.Cuda``."""
 
     can_capture = True
 
@@ -48,106 +48,106 @@ class CudaPython:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Set the calling thread's GPU; what it was is restored, for the other libraries there."""
-        before = checked(runtime.cudaGetDevice)
-        checked(runtime.cudaSetDevice, _DEVICE)  # even if it is the same: this makes its context, which TensorRT needs
+        """Set the calling thread's GPU, and restore the earlier one at the end, for other libraries in the thread."""
+        before = call(runtime.cudaGetDevice)
+        call(runtime.cudaSetDevice, _DEVICE)  # even if it is the same: this makes the context that TensorRT needs
         try:
             yield
         finally:
             if before != _DEVICE:
-                checked(runtime.cudaSetDevice, before)
+                call(runtime.cudaSetDevice, before)
 
     def free_bytes(self) -> int:
-        """Return how much memory is left."""
-        free, _ = checked(runtime.cudaMemGetInfo)
+        """Return how many bytes are free."""
+        free, _ = call(runtime.cudaMemGetInfo)
         return int(free)
 
     def allocate(self, nbytes: int) -> int:
         """Return new memory on the GPU."""
-        return int(checked(runtime.cudaMalloc, nbytes))
+        return int(call(runtime.cudaMalloc, nbytes))
 
     def free(self, address: int) -> None:
-        """Give it back."""
-        checked(runtime.cudaFree, address)
+        """Free memory on the GPU."""
+        call(runtime.cudaFree, address)
 
     def allocate_pinned(self, nbytes: int) -> int:
         """Return new pinned memory."""
         try:
-            return int(checked(runtime.cudaHostAlloc, nbytes, runtime.cudaHostAllocDefault))
+            return int(call(runtime.cudaHostAlloc, nbytes, runtime.cudaHostAllocDefault))
         except OutOfGpuMemory as error:
             raise AdainError(f"the host has too little memory that can be pinned: {error}") from None
 
     def free_pinned(self, address: int) -> None:
-        """Give it back."""
-        checked(runtime.cudaFreeHost, address)
+        """Free pinned memory."""
+        call(runtime.cudaFreeHost, address)
 
     def copy(self, target: int, source: int, nbytes: int, kind: Copy, stream: int) -> None:
         """Put a copy on a stream."""
-        checked(runtime.cudaMemcpyAsync, target, source, nbytes, _KINDS[kind], stream)
+        call(runtime.cudaMemcpyAsync, target, source, nbytes, _KINDS[kind], stream)
 
     def create_stream(self) -> int:
         """Return a new stream."""
-        return int(checked(runtime.cudaStreamCreateWithFlags, runtime.cudaStreamNonBlocking))
+        return int(call(runtime.cudaStreamCreateWithFlags, runtime.cudaStreamNonBlocking))
 
     def destroy_stream(self, stream: int) -> None:
-        """Destroy it."""
-        checked(runtime.cudaStreamDestroy, stream)
+        """Destroy a stream."""
+        call(runtime.cudaStreamDestroy, stream)
 
     def synchronize(self, stream: int) -> None:
-        """Wait for it."""
-        checked(runtime.cudaStreamSynchronize, stream)
+        """Wait until a stream has done its work."""
+        call(runtime.cudaStreamSynchronize, stream)
 
     def create_event(self) -> int:
         """Return a new event."""
-        return int(checked(runtime.cudaEventCreateWithFlags, runtime.cudaEventDisableTiming))
+        return int(call(runtime.cudaEventCreateWithFlags, runtime.cudaEventDisableTiming))
 
     def destroy_event(self, event: int) -> None:
-        """Destroy it."""
-        checked(runtime.cudaEventDestroy, event)
+        """Destroy an event."""
+        call(runtime.cudaEventDestroy, event)
 
     def record(self, event: int, stream: int) -> None:
-        """Record it."""
-        checked(runtime.cudaEventRecord, event, stream)
+        """Let an event stand for the work on a stream."""
+        call(runtime.cudaEventRecord, event, stream)
 
     def wait(self, stream: int, event: int) -> None:
-        """Let a stream wait for it."""
-        checked(runtime.cudaStreamWaitEvent, stream, event, 0)
+        """Let a stream wait for an event."""
+        call(runtime.cudaStreamWaitEvent, stream, event, 0)
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """Capture what ``work`` puts on a stream; what other threads do meanwhile is theirs."""
-        checked(runtime.cudaStreamBeginCapture, stream, runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
+        """Capture what ``work`` puts on a stream; work of other threads is not captured."""
+        call(runtime.cudaStreamBeginCapture, stream, runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
         try:
             work()
         except BaseException:
-            with suppress(AdainError):  # the capture is spoilt, which is what it says
-                checked(runtime.cudaGraphDestroy, checked(runtime.cudaStreamEndCapture, stream))
+            with suppress(AdainError):  # ending a spoilt capture is an error too
+                call(runtime.cudaGraphDestroy, call(runtime.cudaStreamEndCapture, stream))
             raise
-        graph = checked(runtime.cudaStreamEndCapture, stream)
+        graph = call(runtime.cudaStreamEndCapture, stream)
         try:
-            return int(checked(runtime.cudaGraphInstantiate, graph, 0))
+            return int(call(runtime.cudaGraphInstantiate, graph, 0))
         finally:
-            checked(runtime.cudaGraphDestroy, graph)
+            call(runtime.cudaGraphDestroy, graph)
 
     def launch(self, graph: int, stream: int) -> None:
         """Put a graph on a stream."""
-        checked(runtime.cudaGraphLaunch, graph, stream)
+        call(runtime.cudaGraphLaunch, graph, stream)
 
     def destroy_graph(self, graph: int) -> None:
-        """Destroy it."""
-        checked(runtime.cudaGraphExecDestroy, graph)
+        """Destroy a graph."""
+        call(runtime.cudaGraphExecDestroy, graph)
 
 
 def open_first() -> CudaPython:
     """Return CUDA on the first GPU.
 
     Raises:
-        AdainError: there is no GPU, or no driver for it.
+        AdainError: there is no GPU, or its driver is missing or too old.
 
     """
     try:
-        checked(runtime.cudaGetDeviceCount)
-        facts = checked(runtime.cudaGetDeviceProperties, _DEVICE)
-        version = checked(runtime.cudaDriverGetVersion)
+        call(runtime.cudaGetDeviceCount)
+        facts = call(runtime.cudaGetDeviceProperties, _DEVICE)
+        version = call(runtime.cudaDriverGetVersion)
     except AdainError as error:
         raise AdainError(f"no NVIDIA GPU is here, or its driver is missing or too old: {error}") from None
     return CudaPython(

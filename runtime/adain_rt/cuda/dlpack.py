@@ -1,8 +1,8 @@
 """DLPack: arrays handed from library to library without a copy.
 
-The layout is that of https://dmlc.github.io/dlpack/latest/c_api.html, the unversioned structure, which all libraries
-still give when not asked for another. It is read and written with ctypes: ``cuda-core`` has a reader, but no writer,
-and would be one more package to install.
+The layout is the unversioned structure of https://dmlc.github.io/dlpack/latest/c_api.html, which all libraries still
+return by default. It is read and written with ctypes: ``cuda-core`` has a reader but no writer, and would be one more
+package to install.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _Destructor = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
 
 
 def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """Return a function of CPython's with its types; ``ctypes.pythonapi``'s own are shared with all libraries."""
+    """Return a function of CPython with its types; those of ``ctypes.pythonapi`` are shared with all libraries."""
     made: Callable[..., Any] = ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
     return made
 
@@ -68,9 +68,15 @@ _rename = _function("PyCapsule_SetName", ctypes.c_int, ctypes.c_void_p, ctypes.c
 
 @dataclass
 class Tensor:
-    """What a capsule holds: an address, NumPy's type string less the byte order, a shape, strides in bytes or none.
+    """The content of a capsule.
 
-    ``release`` gives it back to whose it is, and must be called once, when nothing works on it any more.
+    Attributes:
+        address: where it begins on the GPU.
+        typestr: NumPy's type string without the byte order.
+        shape: the shape.
+        strides: in bytes; ``None`` for a C-contiguous array.
+        release: gives the memory back to its library. It is called once, when nothing works on the memory any more.
+
     """
 
     address: int
@@ -84,7 +90,7 @@ def read_capsule(capsule: Any) -> Tensor:
     """Consume a capsule.
 
     Raises:
-        AdainError: it is none, or was consumed before, or holds numbers of an unknown kind.
+        AdainError: the object is not a capsule, was consumed before, or holds numbers of an unknown kind.
 
     """
     if not _is_valid(id(capsule), _NAME):
@@ -123,7 +129,7 @@ def export_capsule(owner: object, address: int, typestr: str, shape: tuple[int, 
 
 
 _lent: dict[int, tuple[object, ...]] = {}
-"""What must live until the consumer gives it back, by the address of its structure."""
+"""The objects that must live until the consumer gives a capsule back, by the address of its structure."""
 
 
 def _give_back(managed: Any) -> None:
@@ -131,7 +137,7 @@ def _give_back(managed: Any) -> None:
 
 
 def _drop(capsule: int) -> None:
-    """Give back what was never consumed."""
+    """Give back a capsule that was never consumed."""
     if _is_valid(capsule, _NAME):
         _lent.pop(_pointer(capsule, _NAME), None)
 

@@ -1,4 +1,4 @@
-"""What is owned on the GPU, each freed once: when it is closed, or else when nobody holds it any more."""
+"""Owners of things on the GPU, each freed once: when it is closed, or else when its owner is collected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["DeviceBuffer", "Event", "Graph", "PinnedBuffer", "Stream", "order"]
 
 
 class _Owner:
-    """Holds a handle and what frees it. At exit nothing is freed: the driver takes all back from a process."""
+    """Holds a handle and the function that frees it. At exit nothing is freed: the driver frees all of a process."""
 
     def __init__(self, handle: int, free: Callable[[int], None]) -> None:
         self.handle = handle
@@ -27,12 +27,12 @@ class _Owner:
         self._free.atexit = False
 
     def close(self) -> None:
-        """Free it now; what works on it must have been waited for."""
+        """Free it now; nothing may work on it any more."""
         self._free()
 
 
 def _free(free: Callable[[int], None], handle: int) -> None:
-    with suppress(AdainError):  # of a lost GPU, which has said so before
+    with suppress(AdainError):  # of a lost GPU, which has failed with its own error before
         free(handle)
 
 
@@ -45,9 +45,9 @@ class DeviceBuffer(_Owner):
 
 
 class PinnedBuffer(_Owner):
-    """Memory on the host that the GPU reads and writes by itself, of the shape and type of an array.
+    """Memory on the host that the GPU reads and writes by itself, for an array of some shape and type.
 
-    ``array`` is a view of it, and is not to be used after it is closed.
+    ``array`` is a view of it, which may not be used once the memory is freed.
     """
 
     def __init__(self, cuda: Cuda, shape: tuple[int, ...], dtype: str) -> None:
@@ -65,14 +65,14 @@ class Event(_Owner):
 
 
 class Graph(_Owner):
-    """Work that was captured from a stream, to be launched again and again."""
+    """Work that was captured from a stream, and can be launched many times."""
 
     def __init__(self, cuda: Cuda, stream: Stream, work: Callable[[], None]) -> None:
         super().__init__(cuda.capture(stream.handle, work), cuda.destroy_graph)
 
 
 class Stream(_Owner):
-    """An order in which the GPU works, beside others."""
+    """A queue of work for the GPU, which runs beside other streams."""
 
     def __init__(self, cuda: Cuda) -> None:
         super().__init__(cuda.create_stream(), cuda.destroy_stream)
@@ -88,22 +88,32 @@ class Stream(_Owner):
         self._cuda.launch(graph.handle, self.handle)
 
     def wait_for(self, other: int) -> None:
-        """Let what comes wait for all that is on another stream now."""
+        """Let later work on this stream wait for all that is on another stream now."""
         order(self._cuda, self._event, first=other, then=self.handle)
 
     def awaited_by(self, other: int) -> None:
-        """Let what comes on another stream wait for all that is on this one now."""
+        """Let later work on another stream wait for all that is on this one now."""
         order(self._cuda, self._event, first=self.handle, then=other)
 
     def synchronize(self) -> None:
         """Wait until the work is done."""
         self._cuda.synchronize(self.handle)
 
+    def close(self) -> None:
+        """Free the stream and its event now; nothing may be under way on it."""
+        self._event.close()
+        super().close()
+
 
 def order(cuda: Cuda, event: Event, *, first: int, then: int) -> None:
-    """Let what comes on a stream wait for all that is on another now; handles of any library's streams.
+    """Let later work on the stream ``then`` wait for all that is on the stream ``first`` now.
 
-    The event is free again afterwards: who waits does so for what it stood for.
+    Args:
+        cuda: the GPU.
+        event: any event; it can be used again at once, since the wait keeps what the event stood for.
+        first: the handle of a stream of any library.
+        then: likewise.
+
     """
     cuda.record(event.handle, first)
     cuda.wait(then, event.handle)

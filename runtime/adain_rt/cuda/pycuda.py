@@ -1,6 +1,6 @@
 """CUDA through ``pycuda``: the driver API, on the device's primary context, which PyTorch and TensorRT use as well.
 
-It cannot capture graphs, nor wait for another library's stream but by waiting for it to end.
+pycuda cannot capture graphs. Where a stream waits for another library's stream, the calling thread waits instead.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING, which pycuda does not name
 
 
 @contextmanager
-def _checked() -> Iterator[None]:
-    """Say an error of pycuda's, which checks each call, as ours."""
+def _translate_errors() -> Iterator[None]:
+    """Raise pycuda's errors as our own; pycuda checks each call itself."""
     try:
         yield
     except driver.MemoryError as error:
@@ -32,7 +32,7 @@ def _checked() -> Iterator[None]:
 
 
 class PyCuda:
-    """The interface's functions; see ``adain_rt.cuda.Cuda``. pycuda's objects are kept by address or handle."""
+    """Implements ``adain_rt.cuda.Cuda``. pycuda's objects are kept by address or handle."""
 
     can_capture = False
 
@@ -47,36 +47,36 @@ class PyCuda:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Push the context, and pop it: pycuda ends the process where a thread ends with one pushed."""
-        with _checked():
+        """Push the context, and pop it: pycuda ends the process if a thread ends with a context pushed."""
+        with _translate_errors():
             self._context.push()
         try:
             yield
         finally:
-            with _checked():
+            with _translate_errors():
                 driver.Context.pop()
 
     def free_bytes(self) -> int:
-        """Return how much memory is left."""
-        with _checked():
+        """Return how many bytes are free."""
+        with _translate_errors():
             return int(driver.mem_get_info()[0])
 
     def allocate(self, nbytes: int) -> int:
         """Return new memory on the GPU."""
-        with _checked():
+        with _translate_errors():
             memory = driver.mem_alloc(nbytes)
         self._memory[int(memory)] = memory
         return int(memory)
 
     def free(self, address: int) -> None:
-        """Give it back."""
-        with _checked():
+        """Free memory on the GPU."""
+        with _translate_errors():
             self._memory.pop(address).free()
 
     def allocate_pinned(self, nbytes: int) -> int:
         """Return new pinned memory."""
         try:
-            with _checked():
+            with _translate_errors():
                 memory = driver.pagelocked_empty(nbytes, "uint8")
         except OutOfGpuMemory as error:
             raise AdainError(f"the host has too little memory that can be pinned: {error}") from None
@@ -85,14 +85,14 @@ class PyCuda:
         return address
 
     def free_pinned(self, address: int) -> None:
-        """Give it back."""
-        with _checked():
+        """Free pinned memory."""
+        with _translate_errors():
             self._pinned.pop(address).base.free()
 
     def copy(self, target: int, source: int, nbytes: int, kind: Copy, stream: int) -> None:
         """Put a copy on a stream."""
         order = self._streams[stream]
-        with _checked():
+        with _translate_errors():
             if kind is Copy.TO_DEVICE:
                 driver.memcpy_htod_async(target, self._pinned[source][:nbytes], order)
             elif kind is Copy.TO_HOST:
@@ -102,68 +102,68 @@ class PyCuda:
 
     def create_stream(self) -> int:
         """Return a new stream."""
-        with _checked():
+        with _translate_errors():
             stream = driver.Stream(_NON_BLOCKING)
         self._streams[stream.handle] = stream
         return int(stream.handle)
 
     def destroy_stream(self, stream: int) -> None:
-        """Destroy it."""
+        """Destroy a stream."""
         del self._streams[stream]
 
     def synchronize(self, stream: int) -> None:
-        """Wait for it."""
-        with _checked():
+        """Wait until a stream has done its work."""
+        with _translate_errors():
             self._streams[stream].synchronize()
 
     def create_event(self) -> int:
-        """Return a new event; pycuda tells no handle, so that a number of ours stands for it."""
-        with _checked():
+        """Return a number of our own for a new event, since pycuda does not show its handle."""
+        with _translate_errors():
             event = driver.Event(driver.event_flags.DISABLE_TIMING)
         number = next(self._numbers)
         self._events[number] = event
         return number
 
     def destroy_event(self, event: int) -> None:
-        """Destroy it."""
+        """Destroy an event."""
         del self._events[event]
 
     def record(self, event: int, stream: int) -> None:
-        """Record it; where the stream is another library's, all that the GPU has to do is waited for."""
-        with _checked():
+        """Let an event stand for the work on a stream; for another library's stream, wait for all work on the GPU."""
+        with _translate_errors():
             if stream not in self._streams:
                 driver.Context.synchronize()
             self._events[event].record(self._streams.get(stream))
 
     def wait(self, stream: int, event: int) -> None:
-        """Let a stream wait for it; where the stream is another library's, this thread waits."""
-        with _checked():
+        """Let a stream wait for an event; for another library's stream, this thread waits."""
+        with _translate_errors():
             if stream in self._streams:
                 self._streams[stream].wait_for_event(self._events[event])
             else:
                 self._events[event].synchronize()
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:  # noqa: ARG002 - the interface's
-        """Refuse."""
+        """Refuse: pycuda cannot capture."""
         raise AdainError("pycuda cannot capture CUDA graphs")
 
     def launch(self, graph: int, stream: int) -> None:  # noqa: ARG002 - the interface's
-        """Refuse, as there is no graph."""
+        """Refuse: there is no graph."""
         raise AdainError("pycuda cannot launch CUDA graphs")
 
     def destroy_graph(self, graph: int) -> None:
-        """Do nothing, as there is no graph."""
+        """Do nothing: there is no graph."""
 
 
 def open_first() -> PyCuda:
     """Return CUDA on the first GPU.
 
     Raises:
-        AdainError: there is no GPU, or no driver for it.
+        AdainError: there is no GPU, or its driver is missing or too old.
 
     """
     try:
-        with _checked():
+        with _translate_errors():
             driver.init()
             device = driver.Device(0)
             context = device.retain_primary_context()

@@ -1,4 +1,4 @@
-"""What this machine's processor is and can do, on systems that tell."""
+"""What this machine's processor is and can do, on systems that say so."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ INT8_INSTRUCTIONS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
 
 
 def instructions() -> list[str]:
-    """Return those of the processor's instruction sets that matter here; none where the system does not tell."""
-    flags = _facts().get("flags", _facts().get("Features", "")).split()
+    """Return the processor's instruction sets that matter here; an empty list where the system does not list them."""
+    flags = _read_cpuinfo().get("flags", _read_cpuinfo().get("Features", "")).split()
     return [name for name in _OF_INTEREST if name in flags]
 
 
 def available_cores() -> int:
-    """Return how many processors this process may run on."""
+    """Return how many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def describe() -> str:
-    """Return the processor's name, how many there are, and its instruction sets."""
-    name = _facts().get("model name") or platform.processor() or platform.machine()
+    """Return the number of cores, the processor's name, and its instruction sets, in one line."""
+    name = _read_cpuinfo().get("model name") or platform.processor() or platform.machine()
     return " ".join([f"{os.cpu_count()} x {name}", *instructions()])
 
 
 @cache
-def _facts() -> dict[str, str]:
-    """Return what Linux says of the last processor; they are alike."""
+def _read_cpuinfo() -> dict[str, str]:
+    """Return what Linux reports about the last core; all are alike."""
     try:
         lines = [line.split(":", 1) for line in _CPUINFO.read_text("utf-8").splitlines() if ":" in line]
     except OSError:

@@ -1,24 +1,43 @@
-"""How much memory a process can still take, on systems that tell."""
+"""How much memory a process can still take, on systems that say so, and the guard that keeps it within that."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["available_bytes"]
+from adain_rt.errors import too_large
+
+__all__ = ["available_bytes", "check_fits"]
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+def check_fits(height: int, width: int, needed: int) -> None:
+    """Refuse pictures that need more memory than is available: most systems end a process that tries.
+
+    Args:
+        height: of each picture, in pixels.
+        width: of each picture, in pixels.
+        needed: the bytes that the pictures may take; 0 where they take none of this memory, as on a GPU.
+
+    Raises:
+        AdainError: the pictures do not fit.
+
+    """
+    available = available_bytes() if needed else None
+    if available is not None and needed > available:
+        raise too_large(height, width, needed, available, "memory")
 
 
 def available_bytes() -> int | None:
     """Return the bytes that can be taken without swapping, within the limit of a container; ``None`` if unknown."""
     try:
         lines = dict(line.split(":", 1) for line in _MEMINFO.read_text("ascii").splitlines())
-        available = int(lines["MemAvailable"].split()[0]) * 1024  # given in kB
+        available = int(lines["MemAvailable"].split()[0]) * 1024  # the file counts in kB
     except (OSError, KeyError, ValueError):
         return None
     try:
         limit, used = (int((_CGROUP / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
-    except (OSError, ValueError):  # no container, or one without a limit
+    except (OSError, ValueError):  # no container, or a container without a limit
         return available
     return min(available, limit - used)

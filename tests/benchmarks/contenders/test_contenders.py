@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from adain_bench.contenders.base import Contender, ours
+from adain_bench.contenders.contender import Contender
+from adain_bench.contenders.ours import ours
 from adain_bench.contenders.packages import packages
 from adain_bench.contenders.peers import Eager, PaddedByIndex, pad_by_index, peers
 from adain_bench.measure.agreement import with_psnr
@@ -57,7 +58,7 @@ def test_every_backend_is_there_in_each_precision_or_once_with_the_reason():
         if spec.hindrance():
             assert [each.hindrance for each in of_backend] == [spec.hindrance()]
         else:
-            assert {each.params["precision"] for each in of_backend} == set(spec.waste)
+            assert {each.params["precision"] for each in of_backend} == set(spec.precisions)
 
 
 def test_choices_narrow_them():

@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import pytest
-import torch
 from onnx import TensorProto, helper
 from onnx_ir.passes import common
 
@@ -41,7 +40,7 @@ from adain_rt import contract
 MOVERS = {"Pad", "MaxPool", "Resize", "Transpose"}
 
 
-@pytest.fixture(params=["lite", "vgg19"], scope="module")
+@pytest.fixture(params=["lite", pytest.param("vgg19", marks=pytest.mark.slow)], scope="module")
 def model_dir(request) -> Path:
     """The directory of each model's fp32 graphs."""
     return store.model_dir("lite") if request.param == "lite" else request.getfixturevalue("vgg19_dir")
@@ -338,6 +337,8 @@ def test_repeating_edges_gives_the_numbers_that_computing_them_gives(china):
 
 
 def test_reported_ranges_are_those_of_the_network(lite, china):
+    import torch
+
     model = read_graph(store.model_dir("lite"), "encode")
     names = list(activations(model.graph))
     ReportRangesPass()(model)

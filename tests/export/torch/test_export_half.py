@@ -18,7 +18,7 @@ from adain_export.graphs.engine_graph import engine_model
 from adain_export.graphs.footprint import bytes_per_pixel
 from adain_export.graphs.staging import read_graph
 from adain_export.torch import export, verify
-from adain_export.torch.export import HALF_NAME, export_half
+from adain_export.torch.export import export_half
 from adain_export.torch.verify import half_session
 from adain_models.errors import AdainError
 from adain_models.weights import store
@@ -44,7 +44,7 @@ def lite_dir(tmp_path_factory) -> Path:
 
 
 def test_the_folder_holds_four_valid_graphs_that_read_one_file_of_halves(lite_dir):
-    folder = lite_dir / HALF_NAME
+    folder = contract.graph_dir(lite_dir, "fp16")
     assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
     assert {numbers.dtype for numbers in load_file(folder / store.WEIGHTS_NAME).values()} == {np.dtype(np.float16)}
     assert (folder / store.WEIGHTS_NAME).stat().st_size < 0.51 * (lite_dir / store.WEIGHTS_NAME).stat().st_size
@@ -61,7 +61,7 @@ def test_the_folder_holds_four_valid_graphs_that_read_one_file_of_halves(lite_di
 def test_metadata_is_that_of_fp32_but_for_precision_and_memory(lite_dir, graph):
     fp32, fp16 = (
         onnx.load(folder / contract.graph_file(graph), load_external_data=False)
-        for folder in (lite_dir, lite_dir / HALF_NAME)
+        for folder in (lite_dir, contract.graph_dir(lite_dir, "fp16"))
     )
     before, after = ({prop.key: prop.value for prop in model.metadata_props} for model in (fp32, fp16))
     assert after == before | {"precision": "fp16", "bytes_per_pixel": str(bytes_per_pixel(fp16))}
@@ -69,7 +69,7 @@ def test_metadata_is_that_of_fp32_but_for_precision_and_memory(lite_dir, graph):
 
 def test_the_files_compute_what_engines_are_built_from(lite_dir, flower):
     image = {"image": flower[None, :96, :128]}
-    models = (read_graph(lite_dir / HALF_NAME, "encode"), engine_model(lite_dir, "encode", "fp16"))
+    models = (read_graph(contract.graph_dir(lite_dir, "fp16"), "encode"), engine_model(lite_dir, "encode", "fp16"))
     for written, engine in zip(*(half_session(model).run(None, image) for model in models), strict=True):
         np.testing.assert_array_equal(written, engine)
 
@@ -77,19 +77,21 @@ def test_the_files_compute_what_engines_are_built_from(lite_dir, flower):
 def test_the_same_model_gives_the_same_bytes(lite_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "verify_half", lambda *_: None)
     list(export_half(copy_lite(tmp_path)))
-    assert filecmp.cmpfiles(lite_dir / HALF_NAME, tmp_path / HALF_NAME, NAMES, shallow=False) == (NAMES, [], [])
+    assert filecmp.cmpfiles(
+        contract.graph_dir(lite_dir, "fp16"), contract.graph_dir(tmp_path, "fp16"), NAMES, shallow=False
+    ) == (NAMES, [], [])
 
 
 def test_graphs_far_from_pytorch_are_refused_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr(verify, "LEAST_PSNR", 200)
     with pytest.raises(AdainError, match=r"the graph encode in fp16 is [0-9.]+ dB from PyTorch; use fp32"):
         list(export_half(copy_lite(tmp_path)))
-    assert not list((tmp_path / HALF_NAME).iterdir())
+    assert not list((contract.graph_dir(tmp_path, "fp16")).iterdir())
 
 
 def test_a_graph_that_gives_no_numbers_is_refused(lite_dir, tmp_path):
     broken = tmp_path / "fp16"
-    shutil.copytree(lite_dir / HALF_NAME, broken)
+    shutil.copytree(contract.graph_dir(lite_dir, "fp16"), broken)
     model = onnx.load(broken / "encode.onnx", load_external_data=False)
     epsilon = next(tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT)
     epsilon.CopyFrom(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), epsilon.name))
@@ -106,8 +108,8 @@ def test_the_command_writes_fp16_beside_fp32(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "export_model", exported)
     result = CliRunner().invoke(command, ["--model", "lite", "--precision", "fp16", "-o", str(tmp_path / "out")])
     assert result.exception is None
-    folder = tmp_path / "out" / HALF_NAME
-    assert result.stdout.splitlines()[-1] == f"{folder}: 4 graphs in fp16, 35 dB or more from PyTorch"
+    folder = contract.graph_dir(tmp_path / "out", "fp16")
+    assert result.stdout.splitlines()[-1] == f"{folder}: 4 graphs in fp16, PSNR to PyTorch at least 35 dB"
     assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
 
 

@@ -15,11 +15,11 @@ from adain_models.errors import AdainError
 from adain_models.weights import store
 from adain_rt import cuda
 from adain_rt.backends import BACKENDS, Settings, candidates, choose, open_backend
-from adain_rt.backends.base import UnusableBackend
+from adain_rt.errors import UnusableBackend
 from adain_rt.stylizer import Stylizer
 
 LITE = store.model_dir("lite")
-ON_GPU = [name for name, spec in BACKENDS.items() if "fp16" in spec.waste]
+ON_GPU = [name for name, spec in BACKENDS.items() if spec.device == "gpu"]
 
 
 @pytest.fixture
@@ -45,14 +45,25 @@ class Works:
     def run(self, graph, inputs):
         return self.inner.run(graph, inputs)
 
-    def metadata(self, graph):
-        return self.inner.metadata(graph)
+    def open(self, graph):
+        self.inner.open(graph)
+
+    def facts(self, graph):
+        return self.inner.facts(graph)
+
+    def close(self):
+        self.inner.close()
 
 
 class Refuses(Works):
     """A backend whose library turns out not to run here."""
 
-    def metadata(self, graph):
+    closed = 0
+
+    def close(self):
+        type(self).closed += 1
+
+    def open(self, graph):
         raise UnusableBackend("it does not run on this GPU")
 
 
@@ -66,7 +77,7 @@ class DoesNotOpen(Works):
 class Fails(Works):
     """A backend that runs, but not with what it is given."""
 
-    def metadata(self, graph):
+    def open(self, graph):
         raise AdainError("the engine is damaged")
 
 
@@ -115,6 +126,37 @@ def test_auto_goes_on_where_a_backend_does_not_open(stand_in, china):
     stylizer = Stylizer()
     stylizer.encode(china[:32, :32])
     assert stylizer.backend == "tensorrt-rtx"
+
+
+def test_auto_closes_a_backend_that_it_leaves(stand_in, china, monkeypatch):
+    monkeypatch.setattr(Refuses, "closed", 0)
+    stand_in("tensorrt", Refuses)
+    Stylizer().encode(china[:32, :32])
+    assert Refuses.closed == 1
+
+
+@pytest.mark.slow
+def test_auto_leaves_a_backend_that_cannot_run_a_later_graph_for_all_graphs(stand_in, china):
+    class RunsOneGraph(Works):
+        def open(self, graph):
+            if graph != "encode":
+                raise UnusableBackend("it has no engine of this graph")
+
+    stand_in("tensorrt", RunsOneGraph)
+    stylizer = Stylizer(precision="fp32")
+    style = stylizer.encode(china[:32, :32])
+    assert stylizer.backend == "tensorrt"
+    stylizer.stylize(china[:32, :32], style)
+    assert stylizer.backend == "openvino"
+    assert stylizer._backend.open("encode").backend_name == "openvino"
+
+
+def test_where_no_backend_is_left_auto_says_why(stand_in, china, monkeypatch):
+    for name, spec in BACKENDS.items():
+        monkeypatch.setitem(BACKENDS, name, replace(spec, hindrance=lambda: "it is not installed"))
+    stand_in("tensorrt", Refuses)
+    with pytest.raises(AdainError, match="backend 'openvino' cannot run here, it is not installed"):
+        Stylizer().encode(china[:32, :32])
 
 
 @pytest.mark.slow
@@ -173,13 +215,13 @@ def test_a_processor_takes_no_arrays_on_a_gpu(china):
 
 @pytest.mark.parametrize("name", ON_GPU)
 def test_a_backend_on_a_gpu_does_not_compute_in_int8(name):
-    with pytest.raises(AdainError, match=f"{name} does not compute in int8: .*--backend openvino or onnxruntime"):
+    with pytest.raises(AdainError, match=f"{name} does not compute in int8; .*`backend` openvino or onnxruntime"):
         open_backend(name, LITE, "int8")
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_a_processor_does_not_compute_in_fp16(name):
-    with pytest.raises(AdainError, match=f"{name} does not compute in fp16: .*--backend tensorrt or"):
+    with pytest.raises(AdainError, match=f"{name} does not compute in fp16; .*`backend` tensorrt or"):
         open_backend(name, LITE, "fp16")
 
 
@@ -191,3 +233,8 @@ def test_without_a_gpu_each_backend_says_why_and_what_would_help(name):
     assert "GPU" in why or "pip install" in why
     with pytest.raises(AdainError, match=f"backend '{name}' cannot run here"):
         choose(name)
+
+
+def test_auto_chooses_a_precision_that_the_backend_has(monkeypatch):
+    monkeypatch.setitem(BACKENDS, "onnxruntime", replace(BACKENDS["onnxruntime"], precisions=("fp32",)))
+    assert Stylizer(backend="onnxruntime").precision == "fp32"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from adain_models.errors import AdainError
 from adain_models.weights import store
 from adain_rt.backends import Settings, open_backend
-from adain_rt.backends.base import UnusableBackend
+from adain_rt.backends.onnxruntime import bindings
 from adain_rt.backends.onnxruntime import cuda as module
 from adain_rt.backends.onnxruntime import quiet as quiet_onnxruntime
 from adain_rt.contract import GRAPHS
+from adain_rt.errors import UnusableBackend
 
 LITE = store.model_dir("lite")
 CPU = "CPUExecutionProvider"
@@ -43,7 +47,7 @@ def ids(monkeypatch) -> list[str]:
                 add_run_config_entry=lambda name, value: seen.append(f"{name}={value}"), options=options
             )
 
-    real = module._Bindings.run
+    real = bindings.Bindings.run
 
     def run(self, inputs):
         session = self._session
@@ -61,9 +65,9 @@ def ids(monkeypatch) -> list[str]:
     def on_cpu(tensor, shape):
         return OrtValue.ortvalue_from_numpy(np.zeros(shape, tensor.dtype))
 
-    monkeypatch.setattr(module._Bindings, "run", run)
-    monkeypatch.setattr(module, "_on_gpu", on_cpu)
-    monkeypatch.setattr(module, "onnxruntime", SimpleNamespace(**vars(onnxruntime) | {"RunOptions": RunOptions}))
+    monkeypatch.setattr(bindings.Bindings, "run", run)
+    monkeypatch.setattr(bindings, "_allocate", on_cpu)
+    monkeypatch.setattr(bindings, "onnxruntime", SimpleNamespace(**vars(onnxruntime) | {"RunOptions": RunOptions}))
     return seen
 
 
@@ -107,7 +111,7 @@ def test_without_cuda_graphs_no_run_names_one(ids, china):
 
 
 def test_no_more_sizes_are_captured_than_can_be_kept(ids, monkeypatch, china):
-    monkeypatch.setattr(module, "_CAPTURES", 1)
+    monkeypatch.setattr(bindings, "_CAPTURES", 1)
     backend = OnCpu(LITE, "fp32", Settings())
     for side in (32, 32, 48, 48):
         backend.run("encode", {"image": china[None, :side, :side]})
@@ -115,7 +119,7 @@ def test_no_more_sizes_are_captured_than_can_be_kept(ids, monkeypatch, china):
 
 
 def test_memory_of_sizes_not_used_for_longest_is_dropped_but_not_of_what_is_captured(ids, monkeypatch, china):
-    monkeypatch.setattr(module, "_BINDINGS", 2)
+    monkeypatch.setattr(bindings, "_BINDINGS", 2)
     backend = OnCpu(LITE, "fp32", Settings())
     for side in (16, 16, 24, 32, 40, 48):
         backend.run("encode", {"image": china[None, :side, :side]})
@@ -193,7 +197,6 @@ def test_the_tensorrt_rtx_plugin_is_registered_and_its_device_taken(tmp_path, mo
     monkeypatch.setattr(
         module, "quiet_options", lambda: SimpleNamespace(add_provider_for_devices=lambda *what: given.append(what))
     )
-    monkeypatch.setattr(module, "_channels", lambda *_: 128)
     module._register_rtx.cache_clear()
     module.OnnxRuntimeTensorRtRtxBackend(LITE, "fp32", Settings())._options("encode")
     module._register_rtx.cache_clear()
@@ -208,7 +211,7 @@ def test_without_the_plugin_the_backend_is_unusable(monkeypatch):
     monkeypatch.setitem(sys.modules, module._RTX_PLUGIN, None)
     module._register_rtx.cache_clear()
     with pytest.raises(UnusableBackend, match=r"\Anot installed: pip install onnxruntime-ep-nv-tensorrt-rtx\Z"):
-        module.OnnxRuntimeTensorRtRtxBackend(LITE, "fp32", Settings()).metadata("encode")
+        module.OnnxRuntimeTensorRtRtxBackend(LITE, "fp32", Settings()).open("encode")
 
 
 @pytest.mark.parametrize("backend", [module.OnnxRuntimeCudaBackend, module.OnnxRuntimeTensorRtBackend])
@@ -216,30 +219,62 @@ def test_without_the_provider_the_backend_is_unusable(backend, tmp_path, monkeyp
     monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path))
     if backend.provider in onnxruntime.get_available_providers():
         pytest.skip("the ONNX Runtime here has it")
-    with pytest.raises(UnusableBackend, match=rf"\Athe ONNX Runtime here has no {backend.provider}: pip install"):
-        backend(LITE, "fp32", Settings()).metadata("encode")
+    with pytest.raises(UnusableBackend, match=rf"\Athe ONNX Runtime here has no {backend.provider}; pip install"):
+        backend(LITE, "fp32", Settings()).open("encode")
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_provider_that_does_not_come_up_makes_the_backend_unusable(monkeypatch):
     """A session goes on with the CPU by itself, where CUDA's libraries are missing."""
-    monkeypatch.setattr(OnCpu, "_open", module._OnGpu._open)
+    monkeypatch.setattr(OnCpu, "_open_session", module._GpuBackend._open_session)
     monkeypatch.setattr(module, "open_session", lambda *_: SimpleNamespace(get_providers=list))
-    with pytest.raises(UnusableBackend, match="are CUDA and cuDNN installed"):
-        OnCpu(LITE, "fp32", Settings()).metadata("encode")
+    with pytest.raises(UnusableBackend, match="check that CUDA and cuDNN are installed"):
+        OnCpu(LITE, "fp32", Settings()).open("encode")
 
 
-def test_in_half_the_graph_is_that_of_engines(monkeypatch, china):
-    made = []
-    fake = ModuleType("adain_export.graphs.engine_graph")
-    fake.engine_graph = lambda *what: made.append(what) or b"not a graph"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "adain_export.graphs.engine_graph", fake)
+@pytest.fixture
+def halved(monkeypatch) -> list[tuple[object, ...]]:
+    """The graphs that the builder was asked to halve; it gives what no library loads."""
+    asked: list[tuple[object, ...]] = []
+    builder = SimpleNamespace(engine_graph=lambda *what: asked.append(what) or b"not a graph")
+    monkeypatch.setattr(module, "load_builder", lambda _: builder)
+    return asked
+
+
+def test_without_fp16_graphs_the_builder_makes_them(halved):
     with pytest.raises(AdainError, match=r"encode\.onnx: the graph cannot be loaded"):
-        OnCpu(LITE, "fp16", Settings(cuda_graph=False)).metadata("encode")
-    assert made == [(LITE, "encode", "fp16")]
+        OnCpu(LITE, "fp16", Settings(cuda_graph=False)).open("encode")
+    assert halved == [(LITE, "encode", "fp16")]
 
 
-def test_without_onnx_half_precision_is_refused_with_the_line_that_installs_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "adain_export.graphs.engine_graph", None)
-    with pytest.raises(AdainError, match=r"\Afp16 needs .*: pip install 'adain-rt\[tensorrt-rtx\]'"):
-        OnCpu(LITE, "fp16", Settings(cuda_graph=False)).metadata("encode")
+@pytest.fixture
+def with_fp16_graphs(tmp_path) -> Path:
+    """A model directory whose fp16 graph is, for the test, a copy of the fp32 graph."""
+    directory = Path(shutil.copytree(LITE, tmp_path / "mine", ignore=shutil.ignore_patterns("int8", "presets")))
+    (directory / "fp16").mkdir()
+    for name in ("encode.onnx", store.WEIGHTS_NAME):
+        shutil.copy(directory / name, directory / "fp16")
+    return directory
+
+
+def test_fp16_graphs_of_the_same_weights_are_read_and_nothing_is_built(halved, with_fp16_graphs):
+    OnCpu(with_fp16_graphs, "fp16", Settings()).open("encode")
+    assert halved == []
+
+
+def test_fp16_graphs_of_other_weights_are_passed_over(halved, with_fp16_graphs):
+    path = with_fp16_graphs / "fp16" / "encode.onnx"
+    model = onnx.load(path, load_external_data=False)
+    next(entry for entry in model.metadata_props if entry.key == "weights_sha256").value = "0" * 64
+    onnx.save(model, path)
+    with pytest.raises(AdainError, match=r"encode\.onnx: the graph cannot be loaded"):
+        OnCpu(with_fp16_graphs, "fp16", Settings(cuda_graph=False)).open("encode")
+    assert len(halved) == 1
+
+
+def test_closed_it_holds_no_bound_memory_and_no_session(ids, china):
+    backend = OnCpu(LITE, "fp32", Settings())
+    backend.run("encode", {"image": china[None, :32, :32]})
+    backend.close()
+    assert not backend._bindings
+    assert not backend._sessions

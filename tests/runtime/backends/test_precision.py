@@ -15,12 +15,12 @@ from adain_rt.backends.openvino import CORE
 
 @pytest.mark.parametrize(("instructions", "precision"), [(["avx2", "avx512_vnni"], "int8"), (["avx2"], "fp32")])
 def test_auto_takes_int8_where_the_processor_multiplies_it_fast(monkeypatch, instructions, precision):
-    monkeypatch.setattr("adain_rt.stylizer.instructions", lambda: instructions)
+    monkeypatch.setattr("adain_rt.auto.instructions", lambda: instructions)
     assert Stylizer().precision == precision
 
 
 def test_auto_takes_fp32_where_a_model_has_nothing_else(monkeypatch, vgg19_dir):
-    monkeypatch.setattr("adain_rt.stylizer.instructions", lambda: ["avx512_vnni"])
+    monkeypatch.setattr("adain_rt.auto.instructions", lambda: ["avx512_vnni"])
     assert Stylizer(str(vgg19_dir)).precision == "fp32"
 
 
@@ -63,7 +63,7 @@ def test_int8_weights_with_another_byte_are_refused(backend, tmp_path, china):
 
 
 def test_bf16_is_openvinos_where_the_processor_has_it_and_close_to_fp32(china, flower):
-    with pytest.raises(AdainError, match=r"does not compute in bf16: .*--backend openvino"):
+    with pytest.raises(AdainError, match=r"does not compute in bf16; .*`backend` openvino"):
         Stylizer(backend="onnxruntime", precision="bf16").encode(china)
     fp32, bf16 = (Stylizer(backend="openvino", precision=precision) for precision in ("fp32", "bf16"))
     style = fp32.encode(flower)

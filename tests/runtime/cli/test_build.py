@@ -11,7 +11,7 @@ import pytest
 
 from adain_models.weights import store
 from adain_rt import contract
-from adain_rt.backends.tensorrt.engines import engines_dir
+from adain_rt.backends.tensorrt.engine_file import engines_dir
 from adain_rt.backends.tensorrt.manifest import manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS, Profile
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from tests.runtime.fake_cuda import FakeArray, FakeCuda, patched_dlpack_device
 
 from adain_models.errors import AdainError
 from adain_rt.cuda import dlpack
-from adain_rt.cuda.arrays import DeviceArray, foreign, is_on_device
+from adain_rt.cuda.arrays import DeviceArray, borrow, is_on_device
 from adain_rt.cuda.owners import Stream
 
 PICTURE = np.arange(2 * 16 * 4, dtype=np.uint8).reshape(2, 16, 4)
@@ -55,7 +54,7 @@ class Lender:
 def test_dlpack_is_taken_where_it_is_and_given_back(stream):
     lender = Lender(PICTURE)
     before = np.asarray(lender.content)
-    taken = foreign("image", lender, "uint8", PICTURE.shape, stream)
+    taken = borrow("image", lender, "uint8", PICTURE.shape, stream)
     assert taken.address == before.ctypes.data
     assert lender.streams == [stream.handle]  # so that its library lets our stream wait
     taken.release()
@@ -94,7 +93,7 @@ def test_the_array_interface_is_taken_where_it_is_and_its_stream_waited_for(fake
     with fake.current():
         theirs = fake.create_stream()
         array = FakeArray(fake, PICTURE, theirs)
-        taken = foreign("image", array, "uint8", PICTURE.shape, stream)
+        taken = borrow("image", array, "uint8", PICTURE.shape, stream)
         assert taken.address == array.address
         assert fake.view(array.address, 1)[0] == 0xCD  # not made yet
         stream.synchronize()
@@ -107,7 +106,7 @@ def test_an_array_that_is_ready_is_not_waited_for(fake, stream):
     array.stream = None
     fake.calls.clear()
     with fake.current():
-        foreign("image", array, "uint8", PICTURE.shape, stream)
+        borrow("image", array, "uint8", PICTURE.shape, stream)
     assert fake.calls == []
 
 
@@ -115,7 +114,7 @@ def test_strides_that_are_those_of_a_contiguous_array_are_taken(fake, stream):
     array = FakeArray(fake, PICTURE[:1])
     array.strides = (999, 4, 1)  # along one element it does not matter
     with fake.current():
-        foreign("image", array, "uint8", (1, 16, 4), stream)
+        borrow("image", array, "uint8", (1, 16, 4), stream)
 
 
 @pytest.mark.parametrize(
@@ -123,16 +122,16 @@ def test_strides_that_are_those_of_a_contiguous_array_are_taken(fake, stream):
     [
         ({"dtype": np.dtype("int8")}, r"image must be uint8 \(2, 16, 4\), not i1 \(2, 16, 4\)"),
         ({"shape": (2, 16, 3)}, r"image must be uint8 \(2, 16, 4\), not u1 \(2, 16, 3\)"),
-        ({"strides": (1, 2, 32)}, "image must be C-contiguous: pass a copy that is"),
-        ({"offset": 64}, "image must begin at a multiple of 256 bytes: pass a copy of it"),
-        ({"read_only": True}, "image is to be written, and is read-only"),
+        ({"strides": (1, 2, 32)}, "image must be C-contiguous; pass a contiguous copy"),
+        ({"offset": 64}, "image must begin at a multiple of 256 bytes; pass a copy of it"),
+        ({"read_only": True}, "image is read-only and cannot be written"),
     ],
 )
 def test_an_array_that_does_not_fit_is_refused_in_one_line(fake, stream, change, said):
     array = FakeArray(fake, PICTURE)
     vars(array).update(change)
     with fake.current(), pytest.raises(AdainError, match=rf"\A{said}\Z"):
-        foreign("image", array, "uint8", PICTURE.shape, stream, written=True)
+        borrow("image", array, "uint8", PICTURE.shape, stream, written=True)
 
 
 def test_a_masked_array_is_refused(fake, stream):
@@ -142,19 +141,19 @@ def test_a_masked_array_is_refused(fake, stream):
             return super().__cuda_array_interface__ | {"mask": object()}
 
     with fake.current(), pytest.raises(AdainError, match="masked"):
-        foreign("image", Masked(fake, PICTURE), "uint8", PICTURE.shape, stream)
+        borrow("image", Masked(fake, PICTURE), "uint8", PICTURE.shape, stream)
 
 
 def test_another_gpu_is_refused(stream):
     with pytest.raises(AdainError, match=r"on another device \(DLPack's 2:1\) than the first GPU"):
-        foreign("image", Lender(PICTURE, (dlpack.CUDA, 1)), "uint8", PICTURE.shape, stream)
+        borrow("image", Lender(PICTURE, (dlpack.CUDA, 1)), "uint8", PICTURE.shape, stream)
 
 
 def test_what_is_refused_is_given_back(stream):
     lender = Lender(PICTURE)
     before = sys.getrefcount(lender.content)
     with pytest.raises(AdainError, match="must be float32"):
-        foreign("image", lender, "float32", PICTURE.shape, stream)
+        borrow("image", lender, "float32", PICTURE.shape, stream)
     gc.collect()
     after = sys.getrefcount(lender.content)
     assert after == before
@@ -168,7 +167,7 @@ def test_a_library_that_will_not_hand_over_is_refused_in_one_line(stream):
     with pytest.raises(
         AdainError, match=r"\Aimage cannot be handed over: Can't export tensors that require gradient\Z"
     ):
-        foreign("image", Unwilling(PICTURE), "uint8", PICTURE.shape, stream)
+        borrow("image", Unwilling(PICTURE), "uint8", PICTURE.shape, stream)
 
 
 def test_what_is_on_the_host_is_told_from_what_is_on_the_gpu(fake, stream):
@@ -176,11 +175,13 @@ def test_what_is_on_the_host_is_told_from_what_is_on_the_gpu(fake, stream):
     assert is_on_device(Lender(PICTURE))
     assert not is_on_device(PICTURE)  # though it speaks DLPack
     with pytest.raises(AdainError, match="image is not an array on the GPU, but ndarray"):
-        foreign("image", PICTURE, "uint8", PICTURE.shape, stream)
+        borrow("image", PICTURE, "uint8", PICTURE.shape, stream)
 
 
+@pytest.mark.slow
 def test_a_pytorch_tensor_with_gradients_is_told_by_its_device_and_refused_in_one_line(stream):
     """PyTorch raises where such a tensor is asked for ``__cuda_array_interface__``, be it only whether it has one."""
+    import torch
 
     class WithGradients(Lender):
         @property
@@ -193,7 +194,7 @@ def test_a_pytorch_tensor_with_gradients_is_told_by_its_device_and_refused_in_on
     assert is_on_device(WithGradients(PICTURE))
     assert not is_on_device(torch.zeros(2, requires_grad=True))
     with pytest.raises(AdainError, match=r"\Aimage cannot be handed over: Can't export tensors that require gradient"):
-        foreign("image", WithGradients(PICTURE), "uint8", PICTURE.shape, stream)
+        borrow("image", WithGradients(PICTURE), "uint8", PICTURE.shape, stream)
 
 
 def test_a_stream_orders_work_by_one_event(fake, stream):

@@ -1,1 +1,1 @@
-"""What TensorRT needs beside the graphs: which of its two libraries, for which sizes, and the engines on disk."""
+"""TensorRT in its two libraries: the backend, the engines on disk, and the sizes that they are for."""

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from adain_models.errors import AdainError
-from adain_rt.backends import Settings
-from adain_rt.backends.base import UnusableBackend, check_ends
+from adain_rt.backends.base import Settings, check_ends
 from adain_rt.backends.lanes import LaneBackend
 from adain_rt.backends.plans import Capturing, Request
-from adain_rt.backends.tensorrt import flavors
-from adain_rt.backends.tensorrt.engines import EngineFile, Engines
+from adain_rt.backends.tensorrt.engine_file import EngineFile
+from adain_rt.backends.tensorrt.engines import Engines
+from adain_rt.backends.tensorrt.flavors import FLAVORS, Flavor
 from adain_rt.backends.tensorrt.plans import EngineLane, EnginePlan, OpenedEngine
 from adain_rt.backends.tensorrt.refit import refit
 from adain_rt.backends.tensorrt.runtime_cache import RuntimeCache
-from adain_rt.contract import GRAPHS
+from adain_rt.contract import GRAPHS, GraphFacts
 from adain_rt.cuda import Cuda, open_cuda
+from adain_rt.errors import UnusableBackend
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -33,40 +33,47 @@ class TensorRtBackend(LaneBackend[EngineLane]):
     Args:
         directory: the folder of the model's graphs, of which engines are made.
         precision: ``fp32`` or ``fp16``.
-        settings: of which the engines and the CUDA graph count.
+        settings: how it runs; it uses ``engines``, ``trust_engines`` and ``cuda_graph``.
 
     Raises:
         UnusableBackend: the library cannot be loaded, or there is no GPU.
 
     """
 
-    flavor = "tensorrt"
+    flavor = FLAVORS["tensorrt"]
     captures = True
-    """Whether CUDA graphs are ours to capture; the other library does it itself."""
+    """Whether this backend captures CUDA graphs itself; TensorRT-RTX does so without it."""
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
-        self._library, cuda = _opened(self.flavor)
-        super().__init__(self.flavor, cuda, Capturing(cuda, wanted=settings.cuda_graph and self.captures))
+        self._library, cuda = _load(self.flavor)
+        super().__init__(self.flavor.name, cuda, Capturing(cuda, wanted=settings.cuda_graph and self.captures))
         self._directory = directory
         self._cuda_graph = settings.cuda_graph
         self._engines = Engines(
             directory, precision, self.flavor, self._cuda.gpu, settings.engines, settings.trust_engines
         )
         self._opened: dict[EngineFile, OpenedEngine] = {}
-        self._opening = Lock()
+        self._opening = RLock()  # held while engines are loaded and contexts made, one after another
 
-    def metadata(self, graph: str) -> Mapping[str, str]:
-        """Return a graph's metadata, as the protocol says.
+    def open(self, graph: str) -> None:
+        """Load the first engine of a graph; see ``Backend.open``.
 
         Raises:
             UnusableBackend: the library does not run its engines on this GPU.
 
         """
-        file = self._engines.first(graph)
         with self._cuda.current():
-            self._open(file, graph)  # to find out whether it runs here
-        metadata: Mapping[str, str] = file.manifest.origin.metadata
-        return metadata
+            self._open(self._engines.first(graph), graph)
+
+    def facts(self, graph: str) -> GraphFacts:
+        """Return a graph's facts; see ``Backend.facts``."""
+        return self._engines.first(graph).manifest.origin.facts
+
+    def close(self) -> None:
+        """Free the lanes and the engines; see ``Backend.close``."""
+        super().close()
+        with self._opening:
+            self._opened.clear()
 
     def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
         """Return a new context of an engine; its memory is the lane's."""
@@ -84,29 +91,24 @@ class TensorRtBackend(LaneBackend[EngineLane]):
         plan = lane.find(request)
         if plan is None:
             spec = GRAPHS[request.graph]
-            letters = {
-                letter: size
-                for tensor, shape in zip(spec.inputs, request.shapes, strict=True)
-                for letter, size in zip(tensor.shape, shape, strict=True)
-                if isinstance(letter, str) and letter != "C"
-            }
-            file, profile = self._engines.find(request.graph, letters)
-            with self._opening:  # contexts of an engine are made one after another
-                plan = lane.prepare(request, self._open_locked(file, request.graph), profile)
+            names = [tensor.name for tensor in spec.inputs]
+            sizes = spec.sizes_of(dict(zip(names, request.shapes, strict=True)))
+            sizes.pop("C", None)  # no profile has a range of channels
+            file, profile = self._engines.find(request.graph, sizes)
+            with self._opening:
+                plan = lane.prepare(request, self._open(file, request.graph), profile)
         return plan
 
     def _open(self, file: EngineFile, graph: str) -> OpenedEngine:
+        """Return a loaded engine; load it if it is not."""
         with self._opening:
-            return self._open_locked(file, graph)
+            if file not in self._opened:
+                self._opened[file] = self._load_engine(file, graph)
+            return self._opened[file]
 
-    def _open_locked(self, file: EngineFile, graph: str) -> OpenedEngine:
-        if file not in self._opened:
-            self._opened[file] = self._load(file, graph)
-        return self._opened[file]
-
-    def _load(self, file: EngineFile, graph: str) -> OpenedEngine:
+    def _load_engine(self, file: EngineFile, graph: str) -> OpenedEngine:
         content = file.read()
-        runtime: trt.Runtime = self._library.Runtime(flavors.logger(self.flavor))
+        runtime: trt.Runtime = self._library.Runtime(self.flavor.logger())
         runtime.engine_host_code_allowed = file.manifest.recipe.version_compatible  # which brings a library of its own
         refusal = self._refusal(runtime, content)
         engine: trt.ICudaEngine | None = None if refusal else runtime.deserialize_cuda_engine(content)
@@ -115,7 +117,7 @@ class TensorRtBackend(LaneBackend[EngineLane]):
         if engine is None:
             gpu = self._cuda.gpu
             raise UnusableBackend(
-                f"{file.path}: {self.flavor} does not run this engine on {gpu.name}, of compute capability "
+                f"{file.path}: {self.flavor.name} does not run this engine on {gpu.name}, of compute capability "
                 f"{gpu.compute_capability} ({refusal or 'the log has what it said'})"
             )
         if file.manifest.recipe.weights == "stripped":
@@ -123,7 +125,7 @@ class TensorRtBackend(LaneBackend[EngineLane]):
         names = [engine.get_tensor_name(place) for place in range(engine.num_io_tensors)]
         spec = GRAPHS[graph]
         check_ends(file.path, graph, sorted(names, key=[tensor.name for tensor in (*spec.inputs, *spec.outputs)].index))
-        return OpenedEngine(self.flavor, file, engine, partial(self._context_of, engine))
+        return OpenedEngine(self.flavor.name, file, engine, partial(self._context_of, engine))
 
 
 class TensorRtRtxBackend(TensorRtBackend):
@@ -133,7 +135,7 @@ class TensorRtRtxBackend(TensorRtBackend):
     when a captured graph is to be captured again with them.
     """
 
-    flavor = "tensorrt-rtx"
+    flavor = FLAVORS["tensorrt-rtx"]
     captures = False
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
@@ -155,10 +157,10 @@ class TensorRtRtxBackend(TensorRtBackend):
 
     def _check_gpu(self) -> None:
         """Refuse a GPU that the library has no engines for, before one is built in vain."""
-        gpu, known = self._cuda.gpu, flavors.compute_capabilities(self.flavor)
+        gpu, known = self._cuda.gpu, self.flavor.compute_capabilities()
         if gpu.compute_capability not in known:
             raise UnusableBackend(
-                f"{self.flavor} {self._library.__version__} has no engines for {gpu.name}, of compute capability "
+                f"{self.flavor.name} {self._library.__version__} has no engines for {gpu.name}, of compute capability "
                 f"{gpu.compute_capability}: there are {', '.join(known)}"
             )
 
@@ -172,9 +174,14 @@ class TensorRtRtxBackend(TensorRtBackend):
         return ", ".join(told).lower().replace("_", " ") or "it says that it is not valid here"
 
 
-def _opened(flavor: str) -> tuple[Any, Cuda]:
-    """Return the library and the GPU, without which there is no use in the backend."""
+def _load(flavor: Flavor) -> tuple[Any, Cuda]:
+    """Return the library and the GPU.
+
+    Raises:
+        UnusableBackend: the library cannot be loaded, or there is no GPU.
+
+    """
     try:
-        return flavors.library(flavor), open_cuda()
+        return flavor.library(), open_cuda()
     except AdainError as error:
         raise UnusableBackend(str(error)) from None

@@ -1,92 +1,60 @@
-"""The engines of one model on one GPU: found on disk, refused if they are not of this model and machine, or built."""
+"""The engines of one model on one GPU: found on disk, refused if they are for another model or machine, or built."""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from threading import Lock
 
 from adain_models.errors import AdainError
-from adain_models.files import explain, sha256_of
-from adain_models.weights import store
+from adain_models.files import sha256_of
 from adain_rt import contract
-from adain_rt.backends.base import UnusableBackend
-from adain_rt.backends.tensorrt import flavors
-from adain_rt.backends.tensorrt.flavors import FLAVORS
+from adain_rt.backends.tensorrt.builder import EngineBuilder, load_builder
+from adain_rt.backends.tensorrt.engine_file import EngineFile, engines_dir, gpu_label
+from adain_rt.backends.tensorrt.flavors import Flavor
 from adain_rt.backends.tensorrt.manifest import Manifest, Recipe, manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS
 from adain_rt.cuda import Gpu
+from adain_rt.errors import UnusableBackend
 
-__all__ = ["EngineFile", "Engines", "engines_dir", "gpu_label"]
+__all__ = ["Engines"]
 
 _LOG = logging.getLogger("adain_rt")
 
 
-@dataclass(frozen=True)
-class EngineFile:
-    """An engine on disk, with its manifest. ``trust`` takes its bytes as they are."""
-
-    path: Path
-    manifest: Manifest
-    trust: bool
-
-    def __hash__(self) -> int:
-        """Count one file as one engine."""
-        return hash((self.path, self.manifest.engine_sha256))
-
-    def read(self) -> bytes:
-        """Return the engine.
-
-        Raises:
-            AdainError: the file is missing, or its bytes are not those of its manifest.
-
-        """
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise AdainError(f"{self.path}: the engine cannot be read ({explain(error)}); build it again") from None
-        if not self.trust and sha256(content).hexdigest() != self.manifest.engine_sha256:
-            raise AdainError(
-                f"{self.path}: is not the engine that its manifest describes; build it again, "
-                "or pass --trust-engines if you know where it comes from"
-            )
-        return content
-
-    def is_whole(self) -> bool:
-        """Whether it can be read, and its bytes are those of its manifest."""
-        try:
-            self.read()
-        except AdainError:
-            return False
-        return True
-
-
 class Engines:
-    """Finds the engine for a graph and a size; builds one, once, where none is.
+    """Finds the engine for a graph and a size; builds one, once, if there is none.
 
     Args:
-        directory: of the model's graphs in fp32, of which engines are made.
+        directory: the folder of the model's graphs in fp32, of which engines are made.
         precision: ``fp32`` or ``fp16``.
-        flavor: whose engines.
+        flavor: the library of the engines.
         gpu: where they will run.
-        folder: where they are; ``None`` is the cache, and the only place where one is built unasked.
-        trust: whether to load an engine whose bytes are not those of its manifest.
+        folder: where they are; ``None`` is the cache, the only place where a missing engine is built.
+        trust: whether to load an engine even if its manifest does not describe its bytes.
+        builder: what builds engines; by default, the one that is installed.
 
     """
 
     def __init__(
-        self, directory: Path, precision: str, flavor: str, gpu: Gpu, folder: Path | None = None, trust: bool = False
+        self,
+        directory: Path,
+        precision: str,
+        flavor: Flavor,
+        gpu: Gpu,
+        folder: Path | None = None,
+        trust: bool = False,
+        builder: EngineBuilder | None = None,
     ) -> None:
         self._directory = directory
-        self._recipe = Recipe(flavor, precision, DEFAULTS)
+        self._flavor = flavor
+        self._recipe = Recipe(flavor.name, precision, DEFAULTS)
         self._gpu = gpu
         self._folder = folder
         self._trust = trust
+        self._builder = builder
         self._found: dict[str, list[EngineFile]] = {}
         self._lock = Lock()
 
@@ -98,19 +66,21 @@ class Engines:
             sizes: N, H and W, and R for regions.
 
         Raises:
-            UnusableBackend: none of the named folder's engines is for this model and GPU.
-            AdainError: no engine is for this size, or none is there and none can be built.
+            UnusableBackend: the named folder has no engine for this model and GPU.
+            AdainError: there is no engine for this size, or an engine is missing and cannot be built.
 
         """
-        best = _best(self._usable(graph), sizes)
+        best = _choose(self._list_usable(graph), sizes)
         if best is None and self._folder is None and any(profile.covers(sizes) for profile in DEFAULTS):
-            best = _best(self._usable(graph, usual=True), sizes)
+            best = _choose(self._list_usable(graph, with_default=True), sizes)
         if best is None:
-            built_for = ", ".join(str(each) for file in self._usable(graph) for each in file.manifest.recipe.profiles)
+            usable = self._list_usable(graph)
+            built_for = ", ".join(str(each) for file in usable for each in file.manifest.recipe.profiles)
             regions = f" in {sizes['R']} regions (up to {_most_regions()} usually)" if "R" in sizes else ""
             raise AdainError(
                 f"no engine of {graph} is for {'x'.join(str(sizes[name]) for name in 'NHW')}{regions}; there are "
-                f"{built_for}: use less, or build one with `adain-rt build --profile`"
+                f"{built_for}",
+                hint="use a smaller size, or build an engine for this one with `adain-rt build`",
             )
         return best
 
@@ -118,19 +88,19 @@ class Engines:
         """Return one of a graph's engines, whatever sizes it is for.
 
         Raises:
-            UnusableBackend: none of the named folder's engines is for this model and GPU.
-            AdainError: none is there and none can be built.
+            UnusableBackend: the named folder has no engine for this model and GPU.
+            AdainError: an engine is missing and cannot be built.
 
         """
-        return self._usable(graph)[0]
+        return self._list_usable(graph)[0]
 
-    def _usable(self, graph: str, *, usual: bool = False) -> list[EngineFile]:
-        """Return the engines that can be used, at least one; with ``usual``, one for the usual sizes among them."""
+    def _list_usable(self, graph: str, *, with_default: bool = False) -> list[EngineFile]:
+        """Return the engines that can be used, at least one; ``with_default``, one for the default profiles too."""
         with self._lock:
             found = self._found.setdefault(graph, [])
             if not found:
                 found += self._look(graph)
-            if not found or (usual and not any(file.manifest.recipe.profiles == DEFAULTS for file in found)):
+            if not found or (with_default and not any(file.manifest.recipe.profiles == DEFAULTS for file in found)):
                 found.append(self._build(graph))
             return list(found)
 
@@ -140,8 +110,9 @@ class Engines:
         if self._folder is not None and not usable:
             asked = f"{graph} in {self._recipe.precision} for {self._recipe.flavor}"
             raise UnusableBackend("; ".join([f"{self._folder}: no engine of this model's {asked} is there", *refused]))
-        for reason in [] if usable else refused:
-            _LOG.warning("%s; it is built anew", reason)
+        if not usable:
+            for reason in refused:
+                _LOG.warning("%s; it is built anew", reason)
         return usable
 
     def _scan(self, folder: Path, graph: str) -> tuple[list[EngineFile], list[str]]:
@@ -151,13 +122,13 @@ class Engines:
             try:
                 manifest = read_manifest(manifest_file(path))
             except AdainError as error:
-                if self._folder is not None:  # in the cache it may be any model's, and is none's
+                if self._folder is not None:  # in the cache it may be any model's, and is passed over
                     refused.append(str(error))
                 continue
             if not self._concerns(manifest, graph):
                 continue
             file = EngineFile(path, manifest, self._trust)
-            why = self._hindrance(file)
+            why = self._explain_refusal(file)
             if why is None:
                 usable.append(file)
             else:
@@ -167,34 +138,29 @@ class Engines:
     def _concerns(self, manifest: Manifest, graph: str) -> bool:
         """Whether an engine is of this graph of this model, and of the library and precision that are asked for."""
         origin, recipe = manifest.origin, manifest.recipe
-        return (
-            (origin.graph, recipe.flavor, recipe.precision) == (graph, self._recipe.flavor, self._recipe.precision)
-            and origin.onnx_sha256 == sha256_of(self._directory / contract.graph_file(graph))
-        )  # fmt: skip
+        if (origin.graph, recipe.flavor, recipe.precision) != (graph, self._recipe.flavor, self._recipe.precision):
+            return False
+        return origin.onnx_sha256 == sha256_of(self._directory / contract.graph_file(graph))
 
-    def _hindrance(self, file: EngineFile) -> str | None:
-        """Say why an engine cannot be used here."""
-        manifest, version = file.manifest, flavors.library(self._recipe.flavor).__version__
+    def _explain_refusal(self, file: EngineFile) -> str | None:
+        """Return why an engine cannot be used here, or ``None``."""
+        manifest, version = file.manifest, self._flavor.library().__version__
         newer = manifest.recipe.version_compatible and _numbers(manifest.version) <= _numbers(version)
         if manifest.version != version and not newer:
             return f"is built by {manifest.recipe.flavor} {manifest.version}, and {version} is installed"
-        if self._folder is None and not file.is_whole():  # a named folder's is refused when it is read
+        if self._folder is None and not file.is_whole():  # an engine of a named folder is refused when it is read
             return "is damaged"
-        return _other_gpu(manifest, self._gpu)
+        return _explain_other_gpu(manifest, self._gpu)
 
     def _build(self, graph: str) -> EngineFile:
-        try:
-            builder = import_module("adain_export.tensorrt.build")
-        except ModuleNotFoundError as error:
-            install = FLAVORS[self._recipe.flavor].install
-            raise AdainError(f"to build the engine of {graph}, {error.name} is needed: {install}") from None
+        if self._builder is None:
+            self._builder = load_builder(f"building the engine of {graph}")
         _LOG.warning("building the engine of %s for %s: once, it may take minutes", graph, self._gpu.name)
-        built: EngineFile = builder.build_engine(self._directory, graph, self._recipe, engines_dir())
-        return built
+        return self._builder.build(self._directory, graph, self._recipe, engines_dir())
 
 
-def _best(files: Sequence[EngineFile], sizes: Mapping[str, int]) -> tuple[EngineFile, int] | None:
-    """Return the engine and the number of its profile that serve a size best, of those that do."""
+def _choose(files: Sequence[EngineFile], sizes: Mapping[str, int]) -> tuple[EngineFile, int] | None:
+    """Return the engine and the number of its profile that serve a size best, or ``None`` if no profile covers it."""
     fits = [
         (profile.distance(sizes), place, file)
         for file in files
@@ -208,25 +174,15 @@ def _best(files: Sequence[EngineFile], sizes: Mapping[str, int]) -> tuple[Engine
 
 
 def _most_regions() -> int:
-    return max(profile.R[2] for profile in DEFAULTS)
+    return max(profile.R.most for profile in DEFAULTS)
 
 
 def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
 
 
-def engines_dir() -> Path:
-    """Return where engines are built unless told."""
-    return store.cache_dir() / "engines"
-
-
-def gpu_label(gpu: Gpu) -> str:
-    """Return how a manifest names a GPU."""
-    return f"{gpu.name} ({gpu.compute_capability})"
-
-
-def _other_gpu(manifest: Manifest, gpu: Gpu) -> str | None:
-    """Say why an engine is not for a GPU."""
+def _explain_other_gpu(manifest: Manifest, gpu: Gpu) -> str | None:
+    """Return why an engine is not for a GPU, or ``None``."""
     recipe = manifest.recipe
     if recipe.compute_capabilities and gpu.compute_capability not in recipe.compute_capabilities:
         return f"is for compute capabilities {', '.join(recipe.compute_capabilities)}, not {gpu.compute_capability}"

@@ -14,10 +14,10 @@ from typing import Any
 
 from adain_models.errors import AdainError
 
-__all__ = ["FLAVORS", "LOG", "Flavor", "compute_capabilities", "first_installed", "library", "logger"]
+__all__ = ["FLAVORS", "LOG", "Flavor", "find_installed"]
 
 LOG = logging.getLogger("adain_rt.tensorrt")
-"""What the libraries say: errors, warnings, and all else for debugging."""
+"""Takes the libraries' messages: errors, warnings, and all else for debugging."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,16 @@ class Flavor:
     """A library: the module to import, and what it can do.
 
     Attributes:
+        name: its name in recipes, manifests and on the command line.
         module: the name to import it by.
-        extra: of this distribution, which installs it.
-        builds_without_gpu: whether it makes engines where no GPU is.
+        extra: the extra of this distribution that installs it.
+        builds_without_gpu: whether it builds engines on a machine without a GPU.
         portable: whether its engines run on any GPU of the compute capabilities that they are built for. They are
             finished there, at the first run. An engine that is not portable is for the GPU that it was built on.
 
     """
 
+    name: str
     module: str
     extra: str
     builds_without_gpu: bool
@@ -40,7 +42,7 @@ class Flavor:
 
     @property
     def installed(self) -> bool:
-        """Whether it is; its stubs alone, for type checkers, make a package without an origin."""
+        """Whether it is installed; its stubs alone, for type checkers, make a package without an origin."""
         spec = find_spec(self.module)
         return spec is not None and spec.origin is not None
 
@@ -49,55 +51,58 @@ class Flavor:
         """The line that installs it."""
         return f"pip install 'adain-rt[{self.extra}]'"
 
+    def library(self) -> Any:
+        """Return the library's module.
+
+        Raises:
+            AdainError: the library is not installed, or cannot be loaded.
+
+        """
+        if not self.installed:
+            raise AdainError(f"{self.name} is not installed: {self.install}")
+        try:
+            return import_module(self.module)
+        except Exception as error:  # of its own shared libraries, each release in its own way
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise AdainError(f"{self.name} cannot be loaded ({reason}); install it again: {self.install}") from None
+
+    def compute_capabilities(self) -> dict[str, Any]:
+        """Return what a portable library builds engines for: its enum's members by name, such as ``8.9``."""
+        members = self.library().ComputeCapability.__members__
+        return {f"{label[2:-1]}.{label[-1]}": member for label, member in members.items() if label.startswith("SM")}
+
+    def logger(self) -> Any:
+        """Return the one logger that the library may have in a process; it passes messages on to ``LOG``."""
+        return _make_logger(self)
+
 
 FLAVORS = {
-    "tensorrt": Flavor("tensorrt", "tensorrt", builds_without_gpu=False, portable=False),
-    "tensorrt-rtx": Flavor("tensorrt_rtx", "tensorrt-rtx", builds_without_gpu=True, portable=True),
+    flavor.name: flavor
+    for flavor in (
+        Flavor("tensorrt", "tensorrt", "tensorrt", builds_without_gpu=False, portable=False),
+        Flavor("tensorrt-rtx", "tensorrt_rtx", "tensorrt-rtx", builds_without_gpu=True, portable=True),
+    )
 }
 """The libraries by name, the preferred first."""
 
 
-def first_installed() -> str:
-    """Return the name of the first library that is installed.
+def find_installed() -> Flavor:
+    """Return the first library that is installed.
 
     Raises:
-        AdainError: none is.
+        AdainError: neither library is installed.
 
     """
-    for name, flavor in FLAVORS.items():
+    for flavor in FLAVORS.values():
         if flavor.installed:
-            return name
+            return flavor
     installs = " or ".join(flavor.install for flavor in FLAVORS.values())
     raise AdainError(f"TensorRT is not installed: {installs}")
 
 
-def library(name: str) -> Any:
-    """Return the library's module.
-
-    Raises:
-        AdainError: it is not installed, or cannot be loaded.
-
-    """
-    flavor = FLAVORS[name]
-    if not flavor.installed:
-        raise AdainError(f"{name} is not installed: {flavor.install}")
-    try:
-        return import_module(flavor.module)
-    except Exception as error:  # of its own shared libraries, each release in its own way
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise AdainError(f"{name} cannot be loaded ({reason}); install it again: {flavor.install}") from None
-
-
-def compute_capabilities(name: str) -> dict[str, Any]:
-    """Return what a portable library builds engines for: its own members by compute capability, such as ``8.9``."""
-    members = library(name).ComputeCapability.__members__
-    return {f"{label[2:-1]}.{label[-1]}": member for label, member in members.items() if label.startswith("SM")}
-
-
 @cache
-def logger(name: str) -> Any:
-    """Return the one logger that a library may have in a process: it tells ``LOG``."""
-    trt = library(name)
+def _make_logger(flavor: Flavor) -> Any:
+    trt = flavor.library()
     severity = trt.ILogger.Severity
     levels = {
         severity.INTERNAL_ERROR: logging.ERROR,

@@ -20,11 +20,11 @@ _LOG = logging.getLogger("adain_rt")
 
 
 class RuntimeCache:
-    """One runtime cache for all engines of a process. A file that does not fit is passed over and replaced.
+    """One runtime cache for all engines of a process. A file that does not fit is ignored and replaced.
 
     Args:
-        version: of the library.
-        gpu: for which it compiles.
+        version: the library's version.
+        gpu: the GPU that it compiles for.
 
     """
 
@@ -32,39 +32,46 @@ class RuntimeCache:
         name = sha256(repr((version, gpu)).encode()).hexdigest()[:16]
         self._path = store.cache_dir() / "tensorrt-rtx" / f"{name}.cache"
         self._lock = Lock()
-        self._cache: Any = None
-        self._stored = b""
+        self._stored: _StoredCache | None = None
 
     def use_in(self, config: Any) -> None:
-        """Let the contexts of a runtime configuration share it."""
+        """Let the contexts of a runtime configuration share the cache."""
         with self._lock:
-            if self._cache is None:
-                self._cache = config.create_runtime_cache()
-                self._load()
-                weakref.finalize(self, _store, self._cache, self._path, self._stored)  # also at exit
-            if not config.set_runtime_cache(self._cache):
+            if self._stored is None:
+                self._stored = _StoredCache(config.create_runtime_cache(), self._path)
+                weakref.finalize(self, self._stored.save)  # also at exit
+            if not config.set_runtime_cache(self._stored.cache):
                 _LOG.info("TensorRT-RTX takes no runtime cache: what it compiles is compiled again at the next start")
 
     def save(self) -> None:
-        """Write it, if there is more than the last time."""
+        """Write the cache if it has changed since it was last read or written."""
         with self._lock:
-            self._stored = _store(self._cache, self._path, self._stored)
+            if self._stored is not None:
+                self._stored.save()
 
-    def _load(self) -> None:
-        with suppress(OSError):  # none is there
-            content = self._path.read_bytes()
-            if self._cache.deserialize(content):
-                self._stored = content
+
+class _StoredCache:
+    """A runtime cache with the content of its file as it was last read or written here.
+
+    Only a change is written: another process, or a later cache of this one, may have written more meanwhile.
+    """
+
+    def __init__(self, cache: Any, path: Path) -> None:
+        self.cache = cache
+        self._path = path
+        self._content = b""
+        with suppress(OSError):  # there is no file yet
+            content = path.read_bytes()
+            if cache.deserialize(content):
+                self._content = content
             else:
-                _LOG.info("%s: is not for this machine, and will be replaced", self._path)
+                _LOG.info("%s: is not for this machine, and will be replaced", path)
 
-
-def _store(cache: Any, path: Path, stored: bytes) -> bytes:
-    """Write what there is more than was stored, and return it; where that fails, it costs time only."""
-    with suppress(Exception):  # as at exit, when the GPU may be gone
-        content = bytes(cache.serialize())
-        if content != stored:
-            with replacing(path) as aside:
-                aside.write_bytes(content)
-            return content
-    return stored
+    def save(self) -> None:
+        """Write the cache if it has changed. A failure costs only time."""
+        with suppress(Exception):  # at exit the GPU may be gone
+            content = bytes(self.cache.serialize())
+            if content != self._content:
+                with replacing(self._path) as aside:
+                    aside.write_bytes(content)
+                self._content = content

@@ -1,4 +1,4 @@
-"""PyTorch on NVIDIA GPUs: no engines and nothing to build, for where no TensorRT is."""
+"""PyTorch on NVIDIA GPUs, for machines without TensorRT: it needs no engines and builds nothing."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Any
 
 from adain_models.errors import AdainError
 from adain_models.weights.store import WEIGHTS_NAME
-from adain_rt.backends import Settings
-from adain_rt.backends.base import UnusableBackend, check_there
+from adain_rt.backends.base import Settings
 from adain_rt.backends.lanes import LaneBackend
-from adain_rt.backends.onnxruntime.cpu import open_session, quiet_options
-from adain_rt.backends.onnxruntime.quiet import onnxruntime
+from adain_rt.backends.onnxruntime.sessions import read_file_facts
 from adain_rt.backends.plans import Capturing, Lane, NoRoom, Plan, Request
-from adain_rt.contract import GRAPHS, MIN_SIDE, MULTIPLE, TensorSpec, graph_file
+from adain_rt.contract import GRAPHS, MIN_SIDE, MULTIPLE, GraphFacts, TensorSpec, graph_file
 from adain_rt.cuda import Copy, Cuda, open_cuda
 from adain_rt.cuda.owners import DeviceBuffer
+from adain_rt.errors import UnusableBackend
 
 try:
     import torch
-except Exception as error:  # of its shared libraries, each release in its own way
+except Exception as error:  # its shared libraries fail in many ways
     raise UnusableBackend(f"PyTorch cannot be loaded ({(str(error).splitlines() or [''])[0]})") from None
 
 from adain_models.weights import checkpoint
@@ -35,21 +34,23 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 _TRIALS = 4
 """How many of cuDNN's kernels are tried for a convolution of a new size.
 
-On an H200, of vgg19 at 512x512, 4 gain 3.4 % over its own advice, and 10 another per cent.
+For vgg19 at 512x512 on an H200, 4 trials gain 3.4 % over cuDNN's own advice, and 10 trials one per cent more.
 """
 
 _COMPUTING = RLock()
-"""Held while work is put on a stream other than by a replay: PyTorch captures one graph at a time in a process, and
-its settings of cuDNN are the process's."""
+"""Held while work is put on a stream other than by a replay.
+
+PyTorch captures one graph at a time in a process, and its settings of cuDNN are the process's.
+"""
 
 
 class TorchBackend(LaneBackend["TorchLane"]):
-    """The network in PyTorch, convolutions by cuDNN, each with its weights in the GPU's memory once.
+    """Runs the network in PyTorch, with convolutions by cuDNN; the weights are in the GPU's memory once.
 
     Args:
-        directory: the folder of the model, its weights and graphs; of the graphs only what they tell is read.
+        directory: the model's folder, with its weights and graphs; of the graphs only the metadata is read.
         precision: ``fp32`` or ``fp16``.
-        settings: of which the CUDA graph counts.
+        settings: of these, whether to use CUDA graphs.
 
     Raises:
         UnusableBackend: PyTorch sees no GPU, or there is none.
@@ -59,23 +60,34 @@ class TorchBackend(LaneBackend["TorchLane"]):
     device = "cuda"
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
-        cuda = self._opened()
+        cuda = self._find_gpu()
         super().__init__("torch", cuda, Capturing(cuda, wanted=settings.cuda_graph))
         self._directory = directory
         self._precision = precision
-        self._metadata: dict[str, Mapping[str, str]] = {}
+        self._facts: dict[str, GraphFacts] = {}
         self._network: FusedNetwork | None = None
         self._opening = Lock()
 
-    def metadata(self, graph: str) -> Mapping[str, str]:
-        """Return a graph's metadata, as the protocol says."""
-        with self._opening:
-            if graph not in self._metadata:
-                self._metadata[graph] = _told(self._directory / graph_file(graph), graph)
-            return self._metadata[graph]
+    def open(self, graph: str) -> None:
+        """Load the network, which is one for all graphs; see ``Backend.open``."""
+        self.facts(graph)
+        self._load_network()
 
-    def _opened(self) -> Cuda:
-        """Return the GPU, without which there is no use in the backend."""
+    def facts(self, graph: str) -> GraphFacts:
+        """Return a graph's facts; see ``Backend.facts``."""
+        with self._opening:
+            if graph not in self._facts:
+                self._facts[graph] = read_file_facts(self._directory / graph_file(graph), graph)
+            return self._facts[graph]
+
+    def close(self) -> None:
+        """Free the lanes and the network; see ``Backend.close``."""
+        with self._opening:
+            self._network = None
+        super().close()
+
+    def _find_gpu(self) -> Cuda:
+        """Return the GPU, without which the backend is unusable."""
         if not torch.cuda.is_available():
             raise UnusableBackend(f"the PyTorch here ({torch.__version__}) sees no GPU")
         try:
@@ -90,14 +102,15 @@ class TorchBackend(LaneBackend["TorchLane"]):
         plan = lane.find(request)
         if plan is not None:
             return plan
-        network = self._loaded()
-        shapes = _shapes(request, network.channels)
-        bytes_per_pixel = int(self.metadata(request.graph)["bytes_per_pixel"])
-        count, height, width, _ = request.shapes[0]
+        network = self._load_network()
+        sizes = {"C": network.channels} | request.sizes
+        _check_sizes(request.graph, sizes, network.channels)
+        pixels = sizes["N"] * sizes["H"] * sizes["W"]
         halved = 2 if self._precision == "fp16" else 1
-        return lane.keep(_TorchPlan(lane, network, request, shapes, count * height * width * bytes_per_pixel // halved))
+        scratch_bytes = pixels * (self.facts(request.graph).bytes_per_pixel or 0) // halved
+        return lane.keep(_TorchPlan(lane, network, request, sizes, scratch_bytes))
 
-    def _loaded(self) -> FusedNetwork:
+    def _load_network(self) -> FusedNetwork:
         with self._opening:
             if self._network is None:
                 network = checkpoint.load(self._directory / WEIGHTS_NAME)
@@ -106,7 +119,7 @@ class TorchBackend(LaneBackend["TorchLane"]):
 
 
 class TorchLane(Lane["_TorchPlan"]):
-    """A lane whose stream is PyTorch's current one while it computes, and whose graphs share one pool of memory."""
+    """A lane whose stream is PyTorch's current stream while it computes; its graphs share one pool of memory."""
 
     def __init__(self, cuda: Cuda) -> None:
         super().__init__(cuda)
@@ -114,13 +127,13 @@ class TorchLane(Lane["_TorchPlan"]):
         self._pool = torch.cuda.graph_pool_handle()
 
     def compute(self, work: Callable[[], None]) -> None:
-        """Put work on the stream, with cuDNN choosing by trial and fp32 meaning it."""
-        with _COMPUTING, torch.inference_mode(), torch.cuda.stream(self._stream), _cudnn():
+        """Put work on the stream; cuDNN chooses its kernels by trial, and does not round fp32 to TF32."""
+        with _COMPUTING, torch.inference_mode(), torch.cuda.stream(self._stream), _set_cudnn():
             work()
 
     def capture(self, work: Callable[[], None]) -> _TorchGraph:
         """Return the graph of what ``work`` puts on the stream."""
-        work()  # in this thread: what another found out of cuDNN is not known here, and is not asked while capturing
+        work()  # cuDNN's choices are each thread's own, and cannot be made during a capture
         graph = torch.cuda.CUDAGraph()
         options: dict[str, Any] = {"pool": self._pool, "stream": self._stream, "capture_error_mode": "thread_local"}
         try:
@@ -136,17 +149,17 @@ class TorchLane(Lane["_TorchPlan"]):
             graph.replay()
 
     def clear(self) -> None:
-        """Free all memory on the GPU, PyTorch's that nobody uses as well."""
+        """Free all memory on the GPU, and what PyTorch keeps unused."""
         super().clear()
         torch.cuda.empty_cache()
 
     def tensor(self, spec: TensorSpec, shape: tuple[int, ...], address: int) -> torch.Tensor:
-        """Return the tensor that is at an address on the GPU."""
+        """Return the tensor at an address on the GPU."""
         return torch.as_tensor(_At(spec, shape, address), device="cuda")
 
 
 class _TorchGraph:
-    """A CUDA graph of PyTorch's."""
+    """A CUDA graph that PyTorch captured."""
 
     def __init__(self, graph: torch.cuda.CUDAGraph) -> None:
         self.replay = graph.replay
@@ -154,7 +167,7 @@ class _TorchGraph:
 
 
 class _At:
-    """Memory on the GPU that is somebody else's."""
+    """Memory on the GPU that PyTorch does not own."""
 
     def __init__(self, spec: TensorSpec, shape: tuple[int, ...], address: int) -> None:
         typestr = {"uint8": "|u1", "float32": "<f4"}[spec.dtype]
@@ -164,10 +177,11 @@ class _At:
 
 
 class _TorchPlan(Plan):
-    """The network for one size.
+    """The network prepared for one size.
 
-    Arrays on the GPU are worked on where they are, as long as they are where they were. Once they are not, they are
-    copied on the GPU from then on, so that what is captured can stay: uncaptured, the work waits for the processor.
+    The caller's arrays on the GPU are used in place as long as their addresses stay the same. Once they change, the
+    arrays are copied on the GPU from then on, so that the captured graph stays valid: without it, the GPU waits for the
+    processor.
     """
 
     def __init__(
@@ -175,7 +189,7 @@ class _TorchPlan(Plan):
         lane: TorchLane,
         network: FusedNetwork,
         request: Request,
-        shapes: Mapping[str, tuple[int, ...]],
+        sizes: Mapping[str, int],
         scratch_bytes: int,
     ) -> None:
         spec = GRAPHS[request.graph]
@@ -185,17 +199,18 @@ class _TorchPlan(Plan):
         self._tensors: dict[str, torch.Tensor] = {}
         self._copies: dict[str, DeviceBuffer] = {}
         self._elsewhere: Mapping[str, int] = {}
+        shapes = {name: tensor.sized(sizes) for name, tensor in self._specs.items()}
         super().__init__(lane, request, shapes, scratch_bytes)
 
     def prepare(self) -> None:
-        """Do nothing: memory is PyTorch's."""
+        """Do nothing: PyTorch manages the memory."""
 
     def place(self, name: str, address: int) -> None:
-        """Let a tensor be at this address from the next run on."""
+        """Set the address of a tensor from the next run on."""
         self._tensors[name] = self._torch_lane.tensor(self._specs[name], self.shapes[name], address)
 
     def bind(self, addresses: Mapping[str, int]) -> None:
-        """Let the other tensors be at these addresses in the next run."""
+        """Set the addresses of the caller's tensors for the next run."""
         if not self._copies and self._elsewhere and addresses != self._elsewhere:
             sizes = {name: self._bytes(self._specs[name]) for name in addresses}
             self._copies = {name: DeviceBuffer(self.lane.cuda, nbytes) for name, nbytes in sizes.items()}
@@ -217,7 +232,7 @@ class _TorchPlan(Plan):
                 self.lane.stream.copy(address, buffer.handle, buffer.nbytes, Copy.ON_DEVICE)
 
     def close(self) -> None:
-        """Free what is its own; the stream must have been waited for."""
+        """Free what the plan owns; the stream must be idle."""
         super().close()
         for buffer in self._copies.values():
             buffer.close()
@@ -229,47 +244,24 @@ class _TorchPlan(Plan):
         except torch.OutOfMemoryError:
             raise NoRoom(self.needed) from None
         except RuntimeError as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            raise AdainError(f"the graph {self.request.graph} failed in PyTorch ({said})") from None
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise AdainError(f"the graph {self.request.graph} failed in PyTorch ({line})") from None
 
 
-def _told(path: Path, graph: str) -> Mapping[str, str]:
-    """Return what a graph's file tells of it; its nodes are left as they are."""
-    check_there(path)
-    options = quiet_options()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = open_session(path, graph, path, options, ["CPUExecutionProvider"])
-    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
-    return metadata
-
-
-def _shapes(request: Request, channels: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors.
-
-    Raises:
-        AdainError: the network does not take such.
-
-    """
-    spec = GRAPHS[request.graph]
-    sizes: dict[Any, int] = {"C": channels}
-    for tensor, shape in zip(spec.inputs, request.shapes, strict=True):
-        sizes |= dict(zip(tensor.shape, shape, strict=True))
+def _check_sizes(graph: str, sizes: Mapping[str, int], channels: int) -> None:
+    """Refuse sizes that the network does not take."""
     if sizes["C"] != channels:
-        raise AdainError(f"the graph {request.graph} has {channels} channels, and the style {sizes['C']}")
-    sides = (sizes["H"], sizes["W"])
-    if min(sides) < MIN_SIDE or any(side % MULTIPLE for side in sides):
+        raise AdainError(f"the graph {graph} has {channels} channels, and the style {sizes['C']}")
+    height, width = sizes["H"], sizes["W"]
+    if min(height, width) < MIN_SIDE or height % MULTIPLE or width % MULTIPLE:
         raise AdainError(
-            f"the graph {request.graph} takes sides that are multiples of {MULTIPLE} and at least {MIN_SIDE}, "
-            f"not {sides[1]}x{sides[0]} pixels"
+            f"the graph {graph} takes sides that are multiples of {MULTIPLE} and at least {MIN_SIDE}, "
+            f"not {width}x{height} pixels"
         )
-    return {
-        tensor.name: tuple(size if isinstance(size, int) else sizes[size] for size in tensor.shape)
-        for tensor in (*spec.inputs, *spec.outputs)
-    }
 
 
-def _cudnn() -> AbstractContextManager[None]:
-    """Let cuDNN compute float32 as such, in the fastest of some trials."""
+def _set_cudnn() -> AbstractContextManager[None]:
+    """Let cuDNN choose the fastest of some kernels, and compute float32 without TF32."""
     return torch.backends.cudnn.flags(
         enabled=True, benchmark=True, benchmark_limit=_TRIALS, deterministic=False, allow_tf32=False
     )

@@ -19,13 +19,13 @@ from adain_models.errors import AdainError
 from adain_models.networks.base import Network
 from adain_models.weights import checkpoint, store
 from adain_rt.backends import BACKENDS, Settings, open_backend
-from adain_rt.backends.base import UnusableBackend
 from adain_rt.backends.plans import Lane
 from adain_rt.backends.torch import backend as module
 from adain_rt.backends.torch import plain
 from adain_rt.backends.torch.maps import Map
 from adain_rt.backends.torch.network import FusedNetwork
 from adain_rt.contract import GRAPHS
+from adain_rt.errors import UnusableBackend
 
 LITE = store.model_dir("lite")
 
@@ -62,7 +62,7 @@ class OnFakeGpu(module.TorchBackend):
         self._fake = cuda
         super().__init__(LITE, precision, Settings(**settings))
 
-    def _opened(self) -> FakeCuda:
+    def _find_gpu(self) -> FakeCuda:
         return self._fake
 
     def _new_lane(self) -> FakeLane:
@@ -225,9 +225,32 @@ def test_threads_at_once_make_what_one_makes(fake, image):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_the_graphs_tell_is_told(fake):
-    told = OnFakeGpu(fake).metadata("stylize")
-    assert told == open_backend("onnxruntime", LITE).metadata("stylize")
+def test_closed_it_holds_nothing_on_the_gpu(fake, image):
+    backend, inputs = OnFakeGpu(fake), inputs_of("stylize", image)
+    for _ in range(2):
+        backend.run("stylize", inputs)
+    backend.close()
+    assert (fake.memory, fake.pinned, fake.events, fake.graphs) == ({}, {}, {}, {})
+    assert backend._network is None
+
+
+def test_a_run_under_way_as_it_is_closed_ends_and_frees_its_lane(fake, image, monkeypatch):
+    backend, inputs = OnFakeGpu(fake), inputs_of("stylize", image)
+    expected = backend.run("stylize", inputs)
+    settle = FakeLane.settle
+
+    def settle_late(lane: FakeLane) -> None:
+        monkeypatch.setattr(FakeLane, "settle", settle)
+        backend.close()
+        settle(lane)
+
+    monkeypatch.setattr(FakeLane, "settle", settle_late)
+    np.testing.assert_array_equal(backend.run("stylize", inputs)[0], expected[0])
+    assert (fake.memory, fake.pinned) == ({}, {})
+
+
+def test_the_facts_are_the_graphs_own(fake):
+    assert OnFakeGpu(fake).facts("stylize") == open_backend("onnxruntime", LITE).facts("stylize")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +262,7 @@ def test_what_the_graphs_tell_is_told(fake):
             {name: np.ones((2, 64), np.float32) for name in ("style_mean", "style_std")},
             "128 channels, and the style 64",
         ),
-        ({"strength": np.ones(2)}, r"failed in torch \(strength must be float32 \(2,\), not float64 \(2,\)\)"),
+        ({"strength": np.ones(2)}, r"failed in torch \(strength must be float32, not float64\)"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(fake, image, change, said):

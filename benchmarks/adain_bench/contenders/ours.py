@@ -1,14 +1,14 @@
-"""What stylises pictures, behind one face. Our backends are here, others in ``peers`` and ``baselines``."""
+"""This toolkit's own contenders: each model on each backend in each precision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import product
-from typing import Any, Protocol, runtime_checkable
 
 from adain_bench.contenders import gpu_events
+from adain_bench.contenders.contender import Contender, Stylist
 from adain_models.weights import store
 from adain_rt import contract
 from adain_rt.backends import BACKENDS, Settings
@@ -16,54 +16,7 @@ from adain_rt.contract import Pixels
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["Contender", "Params", "Stylist", "TimedOnGpu", "ours"]
-
-Params = Mapping[str, str | int]
-"""What tells one thing that is measured from the others; its name is made of it."""
-
-
-class Stylist(Protocol):
-    """Stylises pictures, from uint8 in the host's memory to uint8 in the host's memory."""
-
-    def encode(self, painting: Pixels) -> Any:
-        """Return the code of a style, uint8 (H, W, 3): all that can be known of it before there is a content."""
-
-    def stylize(self, contents: Pixels, code: Any) -> Pixels:
-        """Return pictures, uint8 (N, H, W, 3), in a style."""
-
-
-@runtime_checkable
-class TimedOnGpu(Stylist, Protocol):
-    """A stylist that can say how long the GPU's part takes."""
-
-    def gpu_part(self, contents: Pixels, code: Any) -> Callable[[], float] | None:
-        """Return what stylises pictures in the GPU's memory once, and returns the seconds between two CUDA events.
-
-        ``None`` where it cannot.
-        """
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A way to stylise pictures.
-
-    Attributes:
-        params: model, backend, precision.
-        make: makes its stylist; may take long.
-        hindrance: why it cannot run here, if that is known before it is tried.
-        facts: what a report says of it besides.
-
-    """
-
-    params: Params
-    make: Callable[[], Stylist]
-    hindrance: str | None = None
-    facts: Mapping[str, str | int | float] = field(default_factory=dict)
-
-    @cached_property
-    def stylist(self) -> Stylist:
-        """The stylist, made at the first use."""
-        return self.make()
+__all__ = ["ours"]
 
 
 def ours(
@@ -83,7 +36,7 @@ def ours(
     settings = settings or Settings()
     for model, name in product(models, names or BACKENDS):
         params = {"model": store.model_name(model), "backend": name}
-        wanted = [each for each in BACKENDS[name].waste if each in (precisions or contract.PRECISIONS)]
+        wanted = [each for each in BACKENDS[name].precisions if each in (precisions or contract.PRECISIONS)]
         hindrance = BACKENDS[name].hindrance()
         if hindrance is not None and wanted:
             yield Contender(params, partial(_opened, model, name, wanted[0], settings), hindrance)

@@ -1,69 +1,29 @@
-"""The parts of a run: each measures one thing, and returns what it found."""
+"""The parts of a run: each measures one thing, shows its progress, and returns what it found."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from adain_bench.contenders.base import Contender, ours
+from adain_bench.contenders.contender import Contender
+from adain_bench.contenders.ours import ours
 from adain_bench.measure.agreement import with_psnr
 from adain_bench.measure.cases import Case, cases
+from adain_bench.measure.request import Request
 from adain_bench.measure.start import time_starts
 from adain_bench.measure.throughput import throughput_cases
 from adain_bench.measure.timing import Plan, time_cases
-from adain_bench.record.record import Result
+from adain_bench.record.run import Result
 from adain_models.errors import AdainError
-from adain_models.weights import store
 from adain_rt import contract
-from adain_rt.backends import Settings
 from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 
-__all__ = ["Request", "exactness", "latency", "paper", "start", "throughput"]
+__all__ = ["exactness", "latency", "paper", "start", "throughput"]
 
 _MOST_STARTS = 3
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to measure, and how.
-
-    Attributes:
-        models: named models or model directories.
-        plan: how long each case is timed.
-        settings: how our backends run.
-        backends: names of ours; none is all.
-        precisions: names; none is all.
-        sizes: sides of square pictures, in pixels.
-        batches: pictures in a call.
-        streams: threads that call at once.
-        peers: whether others than ours are measured.
-        floor: whether to measure what the machine could do at best.
-        iterations: of the optimisation that are timed.
-
-    Raises:
-        AdainError: two models have one name.
-
-    """
-
-    models: Sequence[str]
-    plan: Plan
-    settings: Settings
-    backends: Sequence[str] = ()
-    precisions: Sequence[str] = ()
-    sizes: Sequence[int] = (256, 512)
-    batches: Sequence[int] = (1,)
-    streams: Sequence[int] = ()
-    peers: bool = False
-    floor: bool = False
-    iterations: int = 3
-
-    def __post_init__(self) -> None:
-        names = [store.model_name(model) for model in self.models]
-        if len(set(names)) < len(names):
-            raise AdainError(f"--model: two are called {max(names, key=names.count)}, and results go by these names")
 
 
 def paper(request: Request) -> list[Result]:

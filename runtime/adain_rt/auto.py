@@ -1,0 +1,135 @@
+"""The backend that runs a model's graphs: chosen, opened, and left for the next one where it cannot run here."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from adain_models.errors import AdainError
+from adain_rt import backends, contract
+from adain_rt.backends import AUTO, BACKENDS, Backend, Settings
+from adain_rt.contract import GraphFacts
+from adain_rt.errors import UnusableBackend
+from adain_rt.machine.cpu import INT8_INSTRUCTIONS, instructions
+from adain_rt.model import Model
+
+__all__ = ["AutoBackend", "OpenGraph"]
+
+_LOG = logging.getLogger("adain_rt")
+
+
+@dataclass(frozen=True)
+class OpenGraph:
+    """A graph that is loaded and checked, and the backend that runs it.
+
+    Attributes:
+        facts: the facts in the graph's metadata.
+        backend: the backend.
+        backend_name: the backend's name.
+        host_bytes_per_pixel: how many bytes of the host's memory a run may take for each pixel; 0 on a GPU.
+
+    """
+
+    facts: GraphFacts
+    backend: Backend
+    backend_name: str
+    host_bytes_per_pixel: float
+
+
+class AutoBackend:
+    """Opens a model's graphs on the backend that is asked for, or on the best that can run here.
+
+    Where ``auto`` finds that a backend cannot run after all, it goes on to the next one, with the precision that suits
+    it. It may be used from several threads at once.
+
+    Args:
+        model: the model.
+        backend: a backend's name, or ``auto``.
+        precision: one of the contract's, or ``auto``.
+        settings: how the backend runs.
+
+    Attributes:
+        name: the backend that is chosen now.
+        precision: the precision that is chosen now.
+
+    Raises:
+        AdainError: there is no such backend, or it cannot run here.
+
+    """
+
+    def __init__(self, model: Model, backend: str, precision: str, settings: Settings) -> None:
+        self._model = model
+        self._asked_backend = backend
+        self._asked_precision = precision
+        self._settings = settings
+        self._unusable: list[str] = []
+        self._backend: Backend | None = None
+        self._graphs: dict[str, OpenGraph] = {}
+        self._closed = False
+        self._lock = Lock()
+        self._choose()
+
+    def open(self, graph: str) -> OpenGraph:
+        """Return a graph, which is loaded and checked when it is first asked for.
+
+        Raises:
+            UnusableBackend: the backend that was asked for cannot run on this machine.
+            AdainError: the graph is missing, damaged, or not of the model; no backend is left; or ``close`` was called.
+
+        """
+        with self._lock:
+            if self._closed:
+                raise AdainError("the Stylizer is closed", hint="make a new one")
+            while graph not in self._graphs:
+                try:
+                    self._graphs[graph] = self._open(graph)
+                except UnusableBackend as error:
+                    if self._asked_backend != AUTO:
+                        raise
+                    self._fall_back(error)
+            return self._graphs[graph]
+
+    def close(self) -> None:
+        """Close the backend. ``open`` raises from then on."""
+        with self._lock:
+            self._closed = True
+            self._drop_backend()
+
+    def _choose(self) -> None:
+        self.name = backends.choose(self._asked_backend, self._unusable)
+        automatic = self._asked_precision == AUTO
+        self.precision = _choose_precision(self._model.directory, self.name) if automatic else self._asked_precision
+
+    def _open(self, graph: str) -> OpenGraph:
+        folder = self._model.find_graphs(graph, self.precision)
+        if self._backend is None:
+            self._backend = backends.open_backend(self.name, folder, self.precision, self._settings)
+        self._backend.open(graph)
+        facts = self._backend.facts(graph)
+        self._model.check_graph(graph, self.precision, facts)
+        factor = BACKENDS[self.name].host_memory_factor.get(self.precision, 0.0)
+        return OpenGraph(facts, self._backend, self.name, (facts.bytes_per_pixel or 0) * factor)
+
+    def _fall_back(self, error: UnusableBackend) -> None:
+        """Choose the next backend, and say so in the log."""
+        failed = self.name
+        self._unusable.append(failed)
+        self._drop_backend()
+        self._choose()
+        _LOG.warning("%s: %s; going on with %s", failed, error, self.name)
+
+    def _drop_backend(self) -> None:
+        self._graphs.clear()
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+
+def _choose_precision(directory: Path, backend: str) -> str:
+    """Return fp16 on a GPU; else int8 if model, backend and processor have it; else fp32."""
+    if BACKENDS[backend].device == "gpu":
+        return "fp16"
+    fast = "int8" in BACKENDS[backend].precisions and not INT8_INSTRUCTIONS.isdisjoint(instructions())
+    return "int8" if fast and contract.has_graphs(directory, "int8") else "fp32"

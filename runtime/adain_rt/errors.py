@@ -1,0 +1,34 @@
+"""The errors of the runtime, beside ``AdainError``, which every part of the project raises."""
+
+from __future__ import annotations
+
+import math
+
+from adain_models.errors import AdainError
+from adain_rt.contract import MULTIPLE
+
+__all__ = ["UnusableBackend", "too_large"]
+
+
+class UnusableBackend(AdainError):  # noqa: N818 - the name says what the backend is
+    """A backend cannot run on this machine at all, whatever the picture."""
+
+
+def too_large(height: int, width: int, needed: int | None, free: int, memory: str) -> AdainError:
+    """Return the error for pictures that do not fit into a memory; its hint gives the size that fits.
+
+    Args:
+        height: of each picture, in pixels.
+        width: of each picture, in pixels.
+        needed: the bytes that the pictures may take, or ``None`` if that is not known.
+        free: the bytes that are free.
+        memory: what the memory is called, such as ``GPU memory``.
+
+    """
+    if needed is None:
+        return AdainError(f"{width}x{height} pixels need more {memory} than there is", hint="use a smaller size")
+    side = int(min(height, width) * min(1.0, math.sqrt(free / needed))) // MULTIPLE * MULTIPLE
+    return AdainError(
+        f"{width}x{height} pixels may take {needed / 1e9:.1f} GB of {memory}, and {free / 1e9:.1f} GB are free",
+        hint=f"use a smaller size (a shorter side of {side} pixels fits)",
+    )
