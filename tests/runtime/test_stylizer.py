@@ -289,9 +289,12 @@ def test_closed_it_refuses_every_picture_in_one_line(china, painting):
 
 
 def test_a_with_block_closes_it_even_after_an_error(china):
-    with pytest.raises(ZeroDivisionError), exact("lite") as stylizer:
+    def encode_and_fail(stylizer: Stylizer) -> None:
         assert stylizer.encode(china[:32, :32]).model == "lite"
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), exact("lite") as stylizer:
+        encode_and_fail(stylizer)
     with pytest.raises(AdainError, match="closed"):
         stylizer.encode(china[:32, :32])
 
@@ -333,7 +336,9 @@ def test_memory_is_checked_before_any_is_taken(monkeypatch, painting):
 
 def test_each_region_beyond_the_second_needs_more_memory(monkeypatch, painting):
     asked = []
-    monkeypatch.setattr("adain_rt.machine.memory.check_fits", lambda height, width, needed: asked.append(needed))
+    monkeypatch.setattr(
+        "adain_rt.machine.memory.check_fits", lambda *size_and_needed: asked.append(size_and_needed[-1])
+    )
     content, stylizer = np.zeros((32, 32, 3), np.uint8), exact("lite")
     for count in (1, 2, 3, 4):
         stylizer.stylize(content, [painting] * count, masks=np.zeros((count, 32, 32), np.uint8))

@@ -58,7 +58,7 @@ def build_engine(
         with timing_cache(trt, config, gpu):
             return builder.build_serialized_network(network, config)
 
-    with _BUILDING, log.listening():
+    with _BUILDING, log.listen():
         engine = run_cancellable(work, monitor, progress)
     if engine is None or log.error is not None:  # it goes on after some errors, and what it builds then is not whole
         raise AdainError(f"{flavor.name} built no engine of {source.graph}: {log.error or 'it gave no reason'}")

@@ -19,6 +19,7 @@ from adain_models.errors import AdainError
 from adain_models.files import explain, sha256_of
 from adain_models.weights import store
 from adain_rt.backends.base import Settings, check_exists, explain_failure
+from adain_rt.backends.builder import load_builder
 from adain_rt.backends.onnxruntime.bindings import Bindings
 from adain_rt.backends.onnxruntime.quiet import onnxruntime
 from adain_rt.backends.onnxruntime.sessions import (
@@ -28,7 +29,6 @@ from adain_rt.backends.onnxruntime.sessions import (
     quiet_options,
     read_file_facts,
 )
-from adain_rt.backends.tensorrt.builder import load_builder
 from adain_rt.backends.tensorrt.profiles import DEFAULTS
 from adain_rt.contract import GRAPHS, graph_dir, graph_file
 from adain_rt.errors import UnusableBackend

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from adain_models.errors import AdainError
-from adain_rt.backends.tensorrt import builder
-from adain_rt.backends.tensorrt.builder import load_builder
+from adain_rt.backends import builder
+from adain_rt.backends.builder import load_builder
 
 
 def install(monkeypatch, load) -> None:
