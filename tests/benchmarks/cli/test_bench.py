@@ -186,7 +186,7 @@ def test_what_is_asked_for_twice_is_measured_once():
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (["--seconds", "nan"], "nan is no number"),
+        (["--seconds", "nan"], "nan is not a finite number"),
         (["--backend", "onnxruntime", "--precision", "fp16"], "nothing is left to measure"),
         (["--floor", "--size", 36], "multiples of 8: not 36"),
     ],
