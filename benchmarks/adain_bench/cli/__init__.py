@@ -15,7 +15,10 @@ __all__ = ["command"]
 
 @click.group("bench")
 def command() -> None:
-    """Measure how long pictures take, and how good they are."""
+    """Measure speed and picture quality.
+
+    Start with `all`: it measures speed on this machine and writes a report.
+    """
 
 
 for each in (
