@@ -12,6 +12,7 @@ from adain_rt import backends, contract
 from adain_rt.backends import AUTO, BACKENDS, Backend, Settings
 from adain_rt.contract import GraphFacts
 from adain_rt.errors import UnusableBackend
+from adain_rt.machine import forks
 from adain_rt.machine.cpu import INT8_INSTRUCTIONS, instructions
 from adain_rt.model import Model
 
@@ -70,6 +71,13 @@ class AutoBackend:
         self._closed = False
         self._lock = Lock()
         self._choose()
+        forks.watch(self)
+
+    def after_fork(self) -> None:
+        """Forget in a child what the parent has opened, and take a new lock."""
+        self._lock = Lock()
+        self._graphs = {}
+        self._backend = None
 
     def open(self, graph: str) -> OpenGraph:
         """Return a graph, which is loaded and checked when it is first asked for.

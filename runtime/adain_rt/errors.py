@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from adain_models.errors import AdainError
-from adain_rt.contract import MULTIPLE
+from adain_rt.contract import MIN_SIDE, MULTIPLE
 
 __all__ = ["UnusableBackend", "too_large"]
 
@@ -30,5 +30,6 @@ def too_large(height: int, width: int, needed: int | None, free: int, memory: st
     side = int(min(height, width) * min(1.0, math.sqrt(free / needed))) // MULTIPLE * MULTIPLE
     return AdainError(
         f"{width}x{height} pixels may take {needed / 1e9:.1f} GB of {memory}, and {free / 1e9:.1f} GB are free",
-        hint=f"use a smaller size (a shorter side of {side} pixels fits)",
+        hint="use a smaller size "
+        + (f"(a shorter side of {side} pixels fits)" if side >= MIN_SIDE else "or fewer pictures at once"),
     )

@@ -2,22 +2,104 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
 from adain_rt.contract import MIN_SIDE, MULTIPLE, Pixels
 
-__all__ = ["check_picture", "compose", "count_padded", "pad"]
+__all__ = ["as_masks", "as_pictures", "compose", "count_padded", "pad"]
 
 _CHANNELS = 3
 _OPAQUE = 255
 
+_PICTURE = "a picture is a uint8 array (H, W, 3)"
+_MASKS = "masks are a uint8 array (R, H, W)"
 
-def check_picture(pixels: Pixels, dimensions: tuple[int, ...]) -> None:
-    """Refuse an array that is not uint8 RGB, is empty, or has another number of dimensions than one of these."""
+
+def as_pictures(given: Any, dimensions: tuple[int, ...]) -> Pixels:
+    """Return what a caller gave as a picture, or as several, as an array. An array is not copied.
+
+    Args:
+        given: uint8 RGB: an array, or what ``numpy.asarray`` makes one of, such as a PIL picture.
+        dimensions: how many dimensions it may have.
+
+    Raises:
+        AdainError: it is no such picture, or it is empty. The hint names the usual mistakes.
+
+    """
+    pixels = _as_array(given, _PICTURE, "RGB")
     fits = pixels.dtype == np.uint8 and pixels.ndim in dimensions and pixels.shape[-1] == _CHANNELS
     if not fits or 0 in pixels.shape:
-        raise AdainError(f"a picture is a uint8 array (H, W, 3), not {pixels.dtype} {pixels.shape}")
+        found = type(given).__name__ if pixels.dtype == object else f"{pixels.dtype} {pixels.shape}"
+        raise AdainError(f"{_PICTURE}, not {found}", hint=_way_to_picture(pixels))
+    return pixels
+
+
+def as_masks(given: Any, count: int, height: int, width: int) -> Pixels:
+    """Return what a caller gave as masks, as an array. An array is not copied.
+
+    Args:
+        given: uint8 (R, H, W): an array, or what ``numpy.asarray`` makes one of, such as a list of masks.
+        count: how many styles there are.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+
+    Raises:
+        AdainError: it is no such array, or the masks are not as many as the styles and as large as the picture.
+
+    """
+    masks = _as_array(given, _MASKS, "L")
+    if masks.dtype != np.uint8 or masks.shape != (count, height, width):
+        raise AdainError(
+            f"{count} styles on pictures of {width}x{height} pixels need as many masks of that size, "
+            f"not an array {masks.dtype} {masks.shape}",
+            hint=_way_to_masks(masks),
+        )
+    return masks
+
+
+def _as_array(given: Any, wanted: str, mode: str) -> NDArray[Any]:
+    """Return what a caller gave as an array, unless it cannot be pixels: a file, or a PIL picture of another mode."""
+    if isinstance(given, (str, bytes, bytearray, os.PathLike, type(None))) or hasattr(given, "read"):
+        raise AdainError(
+            f"{wanted}, not {type(given).__name__}",
+            hint=f"read a file by numpy.asarray(PIL.Image.open(path).convert('{mode}'))",
+        )
+    for each in given if isinstance(given, (list, tuple)) else (given,):
+        is_pil = not isinstance(each, np.ndarray) and isinstance(getattr(each, "mode", None), str)
+        if is_pil and each.mode != mode:  # YCbCr, for one, has three channels as well
+            raise AdainError(f"{wanted}, not a picture of mode {each.mode}", hint=f"use picture.convert('{mode}')")
+    try:
+        return np.asarray(given)
+    except Exception as error:  # whatever the conversion of another library's objects raises
+        why = " ".join(str(error).split())
+        raise AdainError(f"{wanted}, and this {type(given).__name__} cannot be made one ({why})") from None
+
+
+def _way_to_picture(pixels: NDArray[Any]) -> str | None:
+    """Return how to make a picture of an array that is none, for the usual mistakes."""
+    ways = (
+        (pixels.ndim < 2 or pixels.dtype == object, None),  # noqa: PLR2004
+        (pixels.dtype.kind == "f", "if its values are from 0 to 1, use (picture * 255).round().astype('uint8')"),
+        (pixels.dtype != np.uint8, "if its values are from 0 to 255, use numpy.asarray(picture, 'uint8')"),
+        (pixels.ndim == 2, "repeat a grey picture by numpy.stack([picture] * 3, axis=-1)"),  # noqa: PLR2004
+        (pixels.shape[-1:] == (_CHANNELS + 1,), "leave out its alpha by picture[..., :3]"),
+        (pixels.shape[-3:-2] == (_CHANNELS,), "put its channels last by numpy.moveaxis(picture, -3, -1)"),
+    )
+    return next((way for applies, way in ways if applies), None)
+
+
+def _way_to_masks(masks: NDArray[Any]) -> str | None:
+    """Return how to make masks of an array that is none, for the usual mistakes."""
+    if masks.dtype.kind in "bf":
+        return "masks are 255 inside, as (masks * 255).astype('uint8') makes them from 0 and 1"
+    if masks.dtype != np.uint8:
+        return "if its values are from 0 to 255, use numpy.asarray(masks, 'uint8')"
+    return "a single mask is masks[None]" if masks.ndim == 2 else None  # noqa: PLR2004
 
 
 def count_padded(pictures: Pixels) -> int:
@@ -36,8 +118,8 @@ def pad(pictures: Pixels) -> Pixels:
     if not rows and not columns:
         return np.ascontiguousarray(pictures)
     rest = [(0, 0)] * (pictures.ndim - 3)
-    padded: Pixels = np.pad(pictures, [(0, 0), (0, rows), (0, columns), *rest], mode="reflect")
-    return padded
+    padded = np.pad(pictures, [(0, 0), (0, rows), (0, columns), *rest], mode="reflect")
+    return np.ascontiguousarray(padded)  # it has the order of the pictures, and backends read memory as it lies
 
 
 def _padded(side: int) -> int:

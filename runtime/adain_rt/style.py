@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
@@ -23,13 +25,26 @@ _FORMAT = "adain-rt style 1"
 _MAX_BYTES = 1 << 20
 _LARGEST = 1e6  # far above any feature; squares of what is above overflow
 
+_UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no text of a style holds: control characters (Unicode's category Cc), which a terminal obeys, and surrogates.
 
-@dataclass(frozen=True)
+Python writes those bytes of a file's name as surrogates that are no text; no file can hold them as such.
+"""
+
+
+@dataclass(frozen=True, eq=False)
 class Style:
-    """A style code.
+    """A style code. It does not change; it is compared, hashed and pickled by its value.
 
-    ``mean`` and ``std`` are float32 (C,). ``weights_sha256`` is that of the weights that measured them: a code means
-    nothing to another model. ``about`` says what the style is of (title, artist, year), for people.
+    ``mean`` and ``std`` are float32 (C,), copies of what was given that cannot be written to. ``weights_sha256`` is
+    that of the weights that measured them: a code means nothing to another model. ``about`` says what the style is of
+    (title, artist, year), for people. In these texts U+FFFD stands for each control character, and for each byte of a
+    file's name that is no text.
+
+    Raises:
+        AdainError: ``mean`` and ``std`` are not two vectors of one length; a number is not finite, or a million or
+            more; a deviation is 0 or less; or a text is none.
+
     """
 
     mean: NDArray[np.float32]
@@ -37,6 +52,41 @@ class Style:
     model: str
     weights_sha256: str
     about: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values, and take copies that nobody changes."""
+        mean, std = _as_vector(self.mean, "mean"), _as_vector(self.std, "std")
+        if mean.shape != std.shape:
+            raise AdainError(f"a style has as many means as deviations, not {mean.size} and {std.size}")
+        if not (std > 0).all():
+            raise AdainError("the deviations (std) of a style must be above 0")
+        if not isinstance(self.about, Mapping):
+            raise AdainError(f"about is a dictionary of texts, not {type(self.about).__name__}")
+        values = {
+            "mean": mean,
+            "std": std,
+            "model": _as_text(self.model),
+            "weights_sha256": _as_text(self.weights_sha256),
+            "about": {_as_text(key): _as_text(value) for key, value in self.about.items()},
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is a style of the same numbers and texts."""
+        if not isinstance(other, Style):
+            return NotImplemented
+        texts = [(style.model, style.weights_sha256, style.about) for style in (self, other)]
+        same_numbers = np.array_equal(self.mean, other.mean) and np.array_equal(self.std, other.std)
+        return same_numbers and texts[0] == texts[1]
+
+    def __hash__(self) -> int:
+        """Return a hash of the numbers, which tell styles apart."""
+        return hash((*self.mean.tolist(), *self.std.tolist()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the values, so that they are checked where they arrive."""
+        return Style, (self.mean, self.std, self.model, self.weights_sha256, self.about)
 
     @classmethod
     def mix(cls, styles: Sequence[Style], weights: Sequence[float]) -> Style:
@@ -47,38 +97,48 @@ class Style:
             weights: one for each; they are divided by their sum.
 
         Raises:
-            AdainError: a weight is negative or not finite, all are 0, their number is not that of the styles, or the
-                styles are of different models.
+            AdainError: one of the styles is none, or a weight is no number; a weight is negative or not finite, all
+                are 0, their number is not that of the styles, or the styles are of different models.
 
         """
-        shares = np.asarray(weights, np.float64)
+        if not isinstance(styles, Sequence) or not all(isinstance(style, Style) for style in styles):
+            raise AdainError("only a list of styles can be mixed", hint="see Stylizer.encode and Style.load")
+        try:
+            shares = np.array(weights, np.float64)
+        except (TypeError, ValueError):
+            raise AdainError("style weights must be a list of numbers, one for each style") from None
         if shares.shape != (len(styles),) or not styles:
             raise AdainError(f"{len(styles)} styles cannot be mixed by {shares.size} weights: give one weight for each")
         if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.any()):
-            raise AdainError(f"style weights must be 0 or more, and not all 0; these are {list(weights)}")
+            raise AdainError(f"style weights must be 0 or more, and not all 0; these are {shares.tolist()}")
         first = styles[0]
         if any(style.weights_sha256 != first.weights_sha256 for style in styles):
             raise AdainError("styles of different models cannot be mixed: save them again with one model")
+        if any(style.mean.shape != first.mean.shape for style in styles):
+            raise AdainError("styles of different numbers of channels cannot be mixed")
         shares /= shares.max()  # first, since a sum can be too large for a float
         shares /= shares.sum()
         mean = shares @ np.stack([style.mean for style in styles]).astype(np.float64)
         std = shares @ np.stack([style.std for style in styles]).astype(np.float64)
         return cls(mean.astype(np.float32), std.astype(np.float32), first.model, first.weights_sha256)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the style as a safetensors file.
 
         Raises:
-            AdainError: the file cannot be written.
+            AdainError: the file cannot be written, or the style is too large for one.
 
         """
         metadata = {"format": _FORMAT, "model": self.model, "weights_sha256": self.weights_sha256}
-        about = {f"about.{key}": value for key, value in self.about.items()}
-        with replacing(path) as aside:
-            save_file({"mean": self.mean, "std": self.std}, aside, metadata=metadata | about)
+        about = {f"about.{_as_text(key)}": _as_text(value) for key, value in self.about.items()}  # it may have changed
+        content = save({"mean": self.mean, "std": self.std}, metadata=metadata | about)
+        if len(content) > _MAX_BYTES:
+            raise AdainError(f"{path}: the style takes more than {_MAX_BYTES} bytes", hint="shorten its texts")
+        with replacing(Path(path)) as aside:
+            aside.write_bytes(content)
 
     @classmethod
-    def load(cls, path: Path) -> Style:
+    def load(cls, path: str | os.PathLike[str]) -> Style:
         """Read a style that ``save`` wrote.
 
         Raises:
@@ -86,29 +146,57 @@ class Style:
 
         """
         try:
-            if path.stat().st_size > _MAX_BYTES:
-                raise AdainError(f"{path}: is no style (a style is smaller than {_MAX_BYTES} bytes)")
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                codes = [_vector(file, name) for name in ("mean", "std")]
+            metadata, mean, std = _read(Path(path))
         except OSError as error:
             raise AdainError(f"{path}: the style cannot be read ({explain(error)}); check the path") from None
-        except SafetensorError as error:
+        except AdainError:
+            raise
+        except Exception as error:  # safetensors' own, and whatever NumPy raises of a shape that cannot be
             raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
         if metadata.get("format") != _FORMAT or not {"model", "weights_sha256"} <= metadata.keys():
             raise AdainError(f"{path}: is a safetensors file but no style; make one with `adain-rt style save`")
-        mean, std = codes
-        if mean is None or std is None or mean.shape != std.shape or (std <= 0).any():
-            raise AdainError(f"{path}: the style is damaged (no code of finite means and positive deviations)")
-        if not all(text.isprintable() for text in metadata.values()):
+        if any(_UNREADABLE.search(text) for text in (*metadata, *metadata.values())):
             raise AdainError(f"{path}: the style is damaged (its texts hold control characters)")
         about = {key[6:]: value for key, value in sorted(metadata.items()) if key.startswith("about.")}
-        return cls(mean, std, metadata["model"], metadata["weights_sha256"], about)
+        try:
+            return cls(mean, std, metadata["model"], metadata["weights_sha256"], about)
+        except AdainError as error:
+            raise AdainError(f"{path}: the style is damaged ({error})") from None
 
 
-def _vector(file: Any, name: str) -> NDArray[np.float32] | None:
-    """Return a tensor of an open safetensors file if it is one float32 vector of numbers that features can have."""
+def _as_vector(values: Any, name: str) -> NDArray[np.float32]:
+    """Return a frozen float32 copy of one vector of numbers that features can have."""
+    try:
+        given = np.asarray(values)
+    except Exception as error:  # whatever the conversion of another library's objects raises
+        raise AdainError(f"the {name} of a style is a vector of numbers, not {type(values).__name__}") from error
+    if given.dtype.kind not in "fiu" or given.ndim != 1 or not given.size:
+        raise AdainError(f"the {name} of a style is a vector of numbers, not {given.dtype} {given.shape}")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused
+        vector = given.astype(np.float32, order="C")
+    if not (np.abs(vector) < _LARGEST).all():  # NaN is not less either
+        raise AdainError(f"the {name} of a style must be finite numbers below a million")
+    vector.flags.writeable = False
+    return vector
+
+
+def _as_text(given: Any) -> str:
+    """Return a text in which U+FFFD stands for what cannot be read back."""
+    if not isinstance(given, str):
+        raise AdainError(f"what a style says of itself must be texts, and {given!r} is none")
+    return _UNREADABLE.sub("\ufffd", given)
+
+
+def _read(path: Path) -> tuple[dict[str, str], Any, Any]:
+    """Return the metadata, the mean and the std of a file, as they stand there."""
+    if path.stat().st_size > _MAX_BYTES:
+        raise AdainError(f"{path}: is no style (a style is smaller than {_MAX_BYTES} bytes)")
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}, _read_tensor(file, "mean"), _read_tensor(file, "std")
+
+
+def _read_tensor(file: Any, name: str) -> Any:
+    """Return a tensor of an open safetensors file; ``None`` if it is missing, or is not float32."""
     if name not in file.keys() or file.get_slice(name).get_dtype() != "F32":  # noqa: SIM118 - it is no mapping
         return None
-    values: NDArray[np.float32] = file.get_tensor(name)
-    return values if values.ndim == 1 and values.size and (np.abs(values) < _LARGEST).all() else None
+    return file.get_tensor(name)

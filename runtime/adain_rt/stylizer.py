@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +17,7 @@ from adain_rt.backends import AUTO, BACKENDS, DeviceBackend, Settings
 from adain_rt.contract import Pixels
 from adain_rt.machine import memory
 from adain_rt.model import Model
-from adain_rt.pixels import check_picture, compose, count_padded, pad
+from adain_rt.pixels import as_masks, as_pictures, compose, count_padded, pad
 from adain_rt.style import Style
 
 __all__ = ["AUTO", "Stylizer"]
@@ -25,6 +25,12 @@ __all__ = ["AUTO", "Stylizer"]
 
 _EXTRA_REGION = 0.3
 """How much more memory each region takes beyond the two that a graph's own count has, as a share of all (measured)."""
+
+_COPIED = 6
+"""Bytes of a pixel that are copied for a backend whose work takes none of this memory: the picture, in and out."""
+
+_UNASKED = 1 << 28
+"""So many bytes are copied without asking for the memory that is free, which takes longer than a GPU does."""
 
 
 class Stylizer:
@@ -39,6 +45,10 @@ class Stylizer:
 
     All methods may be called from several threads at once. Each call is complete in itself; a call that has begun when
     another thread calls ``close`` still ends.
+
+    A Stylizer can be pickled, and so be given to other processes: what arrives is a new one of the same arguments. In a
+    process that was forked it opens its backend anew. Libraries other than ONNX Runtime on a processor do not survive a
+    fork: ``auto`` then goes on to the next backend, and any other is refused. Processes that are spawned may use all.
 
     Args:
         model: a named model or the path of a model directory.
@@ -63,6 +73,7 @@ class Stylizer:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        self._asked = backend, precision
         self._model = Model(model)
         self._backend = AutoBackend(self._model, backend, precision, self.settings)
 
@@ -100,17 +111,18 @@ class Stylizer:
         """Return the style of a picture.
 
         Args:
-            picture: uint8 (H, W, 3), sRGB.
+            picture: uint8 (H, W, 3), sRGB: an array, or what ``numpy.asarray`` makes one of, such as a PIL picture.
 
         Raises:
-            AdainError: the model has no graphs yet, memory does not suffice, or the Stylizer is closed.
+            AdainError: it is no such picture, the model has no graphs yet, memory does not suffice, or the Stylizer is
+                closed.
 
         """
-        check_picture(picture, (3,))
+        batch = as_pictures(picture, (3,))[None]
         opened = self._backend.open("encode")
-        _check_memory(opened, picture[None])
-        mean, std = opened.backend.run("encode", {"image": pad(picture[None])})
-        return Style(mean[0], std[0], self.model, self.weights_sha256)
+        _check_memory(opened, batch)
+        mean, std = opened.backend.run("encode", {"image": pad(batch)})
+        return Style(mean[0], std[0], self.model, opened.facts.weights_sha256)
 
     def stylize(
         self,
@@ -124,7 +136,7 @@ class Stylizer:
         """Return pictures in a style, of the same shape.
 
         Args:
-            content: uint8 (H, W, 3), or a batch (N, H, W, 3), sRGB.
+            content: uint8 (H, W, 3), or a batch (N, H, W, 3), sRGB: an array, or what ``numpy.asarray`` makes one of.
             style: a style; with ``masks``, one style for each mask.
             strength: the paper's α, from 0 (the picture, encoded and decoded) to 1.
             masks: uint8 (R, H, W), 255 where the style at the same place in the order applies. Where masks overlap, the
@@ -133,20 +145,21 @@ class Stylizer:
                 picture for a tile of it, or smoothed over time for a frame.
 
         Raises:
-            AdainError: a style is another model's, the strength is out of range, masks and styles do not fit, the
-                model has no graphs yet, memory does not suffice, or the Stylizer is closed.
+            AdainError: an argument is not of these, a style is another model's, the strength is out of range, masks and
+                styles do not fit, the model has no graphs yet, memory does not suffice, or the Stylizer is closed.
 
         """
-        check_picture(content, (3, 4))
+        content = as_pictures(content, (3, 4))
         _check_strength(strength)
         batch = content if content.ndim == 4 else content[None]  # noqa: PLR2004 - the batch has four axes
         if masks is not None:
             if content_code is not None:
                 raise AdainError("masks and a content code exclude each other: each region is measured by itself")
-            stylized = self._stylize_regions(batch, [style] if isinstance(style, Style) else style, strength, masks)
+            stylized = self._stylize_regions(batch, _as_styles(style), strength, masks)
         elif isinstance(style, Style):
             stylized = self._stylize_whole(batch, style, strength, content_code)
         else:
+            _as_styles(style)  # it says so where they are no styles at all
             raise AdainError("several styles need a mask each; mix them into one with Style.mix")
         return stylized.reshape(content.shape)
 
@@ -172,6 +185,8 @@ class Stylizer:
 
         """
         _check_strength(strength)
+        if len(getattr(content, "shape", ())) != 4:  # noqa: PLR2004 - the batch has four axes
+            raise AdainError(f"pictures on a GPU are a uint8 array (N, H, W, 3), not {type(content).__name__}")
         opened = self._open("stylize", [style])
         if not isinstance(opened.backend, DeviceBackend):
             able = ", ".join(name for name, each in BACKENDS.items() if each.on_device)
@@ -192,6 +207,7 @@ class Stylizer:
             AdainError: another model made the style.
 
         """
+        (style,) = _as_styles([style])
         self._check_style(style, self.weights_sha256)
 
     def close(self) -> None:
@@ -200,6 +216,10 @@ class Stylizer:
         Closing twice does nothing. Styles stay usable.
         """
         self._backend.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made with, and not what it has opened."""
+        return type(self), (self._model.place, *self._asked, self.settings)
 
     def __enter__(self) -> Stylizer:  # noqa: PYI034 - Self needs Python 3.11
         """Return the Stylizer itself."""
@@ -222,11 +242,7 @@ class Stylizer:
 
     def _stylize_regions(self, batch: Pixels, styles: Sequence[Style], strength: float, masks: Pixels) -> Pixels:
         height, width = batch.shape[1:3]
-        if masks.dtype != np.uint8 or masks.shape != (len(styles), height, width):
-            raise AdainError(
-                f"{len(styles)} styles on pictures of {width}x{height} pixels need as many masks of that size, "
-                f"not an array {masks.dtype} {masks.shape}"
-            )
+        masks = as_masks(masks, len(styles), height, width)
         opened = self._open("stylize_regions", styles)
         codes = {
             "style_mean": np.stack([style.mean for style in styles]),
@@ -239,7 +255,7 @@ class Stylizer:
         """Open a graph, and refuse style codes that it does not take."""
         opened = self._backend.open(graph)
         channels = opened.facts.channels
-        for code in codes:
+        for code in _as_styles(codes):
             self._check_style(code, opened.facts.weights_sha256)
             if code.mean.shape != (channels,):
                 raise AdainError(f"the style has {code.mean.size} channels and the model {channels}")
@@ -283,9 +299,27 @@ def _check_memory(opened: OpenGraph, batch: Pixels, regions: int = 1) -> None:
     """Refuse pictures that may need more memory than there is, before any of it is taken."""
     bytes_per_pixel = opened.host_bytes_per_pixel * (1 + _EXTRA_REGION * max(0, regions - 2))
     height, width = batch.shape[1:3]
-    memory.check_fits(height, width, round(count_padded(batch) * bytes_per_pixel))
+    needed = round(count_padded(batch) * (bytes_per_pixel or _COPIED + regions))
+    if bytes_per_pixel or needed > _UNASKED:
+        memory.check_fits(height, width, needed)
+
+
+def _as_styles(given: Style | Sequence[Style]) -> list[Style]:
+    """Return the styles that a caller gave, one or several."""
+    styles = list(given) if isinstance(given, Iterable) else [given]
+    for each in styles:
+        if not isinstance(each, Style):
+            raise AdainError(
+                f"a style is a Style, not {type(each).__name__}",
+                hint="take one from a picture by Stylizer.encode, or from a file by Style.load",
+            )
+    return styles
 
 
 def _check_strength(strength: float) -> None:
-    if not 0 <= strength <= 1:
+    try:
+        fits = bool(0 <= strength <= 1)
+    except (TypeError, ValueError):  # a text, or an array of many
+        raise AdainError(f"the strength (alpha) is a number from 0 to 1, not {type(strength).__name__}") from None
+    if not fits:
         raise AdainError(f"the strength (alpha) must be from 0 to 1, not {strength:g}")

@@ -10,6 +10,7 @@ from adain_models.errors import AdainError
 from adain_rt import color
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures import Picture
+from adain_rt.pixels import as_masks
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
@@ -100,7 +101,10 @@ class Transfer:
 
         """
         codes = [self._code(source, content.pixels) for source in mix.sources]
-        styles = codes if masks is not None else [Style.mix(codes, mix.weights)]
+        if masks is None:
+            styles = [Style.mix(codes, mix.weights)]
+        else:
+            styles, masks = codes, as_masks(masks, len(codes), *content.pixels.shape[:2])
         if content.alpha is not None and not content.alpha.all():
             visible = np.where(content.alpha, np.uint8(255), np.uint8(0))
             masks = visible[None] if masks is None else np.minimum(masks, visible)

@@ -101,3 +101,59 @@ def test_threads_hash_the_weights_once(monkeypatch):
     with ThreadPoolExecutor(8) as pool:
         hashes = set(pool.map(lambda _: model.weights_sha256, range(16)))
     assert len(hashes) == len(hashed) == 1
+
+
+def change_weights(directory: Path) -> None:
+    """Change one bit of the weights, in place; the file's size stays."""
+    weights = directory / store.WEIGHTS_NAME
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+
+
+def test_weights_that_are_replaced_under_a_stylizer_are_not_taken_for_the_old(copied, china):
+    stylizer = exact(str(copied))
+    style = stylizer.encode(china[:32, :32])
+    change_weights(copied)
+    with pytest.raises(
+        AdainError, match=r"weights of model mine were replaced while it was in use; make a new Stylizer"
+    ):
+        stylizer.stylize(china[:32, :32], style)
+    assert stylizer.encode(china[:32, :32]) == style  # what is open goes on, with the weights that it has
+
+
+def test_a_style_has_the_hash_of_the_weights_that_made_it(copied, china):
+    old = exact(str(copied)).weights_sha256
+    change_weights(copied)
+    assert Model(str(copied)).weights_sha256 != old
+    assert exact("lite").encode(china[:32, :32]).weights_sha256 == old
+
+
+def test_weights_that_are_gone_are_named(copied):
+    facts = open_backend("onnxruntime", store.model_dir("lite")).facts("encode")
+    model = Model(str(copied))
+    model.check_graph("encode", "fp32", facts)
+    (copied / store.WEIGHTS_NAME).unlink()
+    with pytest.raises(AdainError, match=r"weights\.safetensors: the weights cannot be read \(No such file"):
+        model.check_graph("encode", "fp32", facts)
+
+
+def test_weights_are_hashed_again_only_where_the_file_is_another(copied, monkeypatch):
+    hashed, really = [], module.sha256_of
+    monkeypatch.setattr(module, "sha256_of", lambda path: hashed.append(path) or really(path))
+    monkeypatch.setattr(module, "_SETTLED", 0)
+    facts = open_backend("onnxruntime", store.model_dir("lite")).facts("encode")
+    model = Model(str(copied))
+    for _ in range(3):
+        model.check_graph("encode", "fp32", facts)
+    assert len(hashed) == 1
+    weights = copied / store.WEIGHTS_NAME
+    weights.write_bytes(weights.read_bytes())
+    model.check_graph("encode", "fp32", facts)
+    assert len(hashed) == 2
+
+
+@pytest.mark.parametrize("model", [None, 3, ["lite"]])
+def test_what_is_no_model_is_refused(model):
+    with pytest.raises(AdainError, match="a model is a name, or the path of a model directory, not"):
+        Model(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,3 +37,14 @@ def test_the_share_of_the_stylised_picture_is_the_sum_of_the_masks():
     composed = compose(stylized, picture, masks)
     assert composed[0, 0, :, 0].tolist() == [100, 200, 140, 200]
     assert stylized.min() == 200  # the input stays as it is
+
+
+@pytest.mark.parametrize("size", [(16, 24), (13, 21)])
+@pytest.mark.parametrize(
+    "layout", [np.asfortranarray, lambda a: a[:, ::-1], lambda a: np.broadcast_to(a[:, :1], a.shape)]
+)
+def test_backends_get_contiguous_memory(size, layout):
+    picture = layout(np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8))
+    padded = pad(picture)
+    assert padded.flags.c_contiguous
+    np.testing.assert_array_equal(padded[:, : size[0], : size[1]], picture)

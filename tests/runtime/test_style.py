@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+import struct
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -100,7 +107,139 @@ def test_files_that_are_no_styles_are_told_apart(tmp_path):
         Style.load(path)
 
 
-def test_control_characters_in_a_styles_texts_are_refused(tmp_path):
-    style(title="\x1b[31mred").save(tmp_path / "s.safetensors")
+@pytest.mark.parametrize("place", ["about.title", "about.\x1b[31mkey", "model", "weights_sha256", "other"])
+def test_control_characters_in_a_files_texts_are_refused(tmp_path, place):
+    metadata = {"format": "adain-rt style 1", "model": "lite", "weights_sha256": "ab" * 32} | {place: "\x9b31mred"}
+    save_file({"mean": style().mean, "std": style().std}, tmp_path / "s.safetensors", metadata)
     with pytest.raises(AdainError, match="control characters"):
         Style.load(tmp_path / "s.safetensors")
+
+
+@given(st.text(st.characters()), st.text(st.characters()))  # all characters, surrogates and control characters too
+def test_whatever_the_texts_what_is_saved_can_be_read(key, value):
+    saved = replace(style(**{key: value}), model=value)
+    with TemporaryDirectory() as folder:
+        saved.save(f"{folder}/s.safetensors")
+        assert Style.load(f"{folder}/s.safetensors") == saved
+
+
+@pytest.mark.parametrize(
+    ("given_title", "kept"),
+    [
+        ("Screenshot 9.41\u202fAM", "Screenshot 9.41\u202fAM"),  # as macOS writes it
+        ("\u3000全角\u00a0\u00ad", "\u3000全角\u00a0\u00ad"),
+        ("👩\u200d🎨", "👩\u200d🎨"),
+        ("two\nlines\x1b[0m", "two\ufffdlines\ufffd[0m"),
+        ("caf\udce9", "caf\ufffd"),  # a byte of a file's name that is no UTF-8
+    ],
+)
+def test_texts_are_kept_except_what_no_file_or_terminal_should_get(given_title, kept):
+    assert style(title=given_title).about == {"title": kept}
+
+
+def test_a_style_that_no_loader_would_take_is_not_written(tmp_path):
+    with pytest.raises(AdainError, match="more than 1048576 bytes; shorten its texts"):
+        style(title="x" * (1 << 20)).save(tmp_path / "s.safetensors")
+    assert not any(tmp_path.iterdir())
+
+
+@given(st.sampled_from([">f4", "<f4", ">f8", "f2", ">i2"]), st.sampled_from([1, -1, 2]), st.integers(0, 99))
+def test_codes_in_any_memory_are_the_numbers_that_they_are(dtype, step, seed):
+    generator = np.random.default_rng(seed)
+    mean, std = (generator.integers(1, 9, 12).astype(dtype)[::step] for _ in range(2))
+    made = Style(mean, std, "lite", "ab" * 32)
+    for kept, was in ((made.mean, mean), (made.std, std)):
+        assert kept.tolist() == was.tolist()
+        assert kept.dtype == np.float32
+        assert kept.dtype.isnative
+        assert kept.flags.c_contiguous
+    with TemporaryDirectory() as folder:
+        made.save(Path(folder) / "s.safetensors")
+        assert Style.load(Path(folder) / "s.safetensors") == made
+
+
+def test_a_style_keeps_its_numbers_whatever_becomes_of_the_arrays():
+    mean, std, about = np.zeros(6, np.float32), np.ones(6, np.float32), {"title": "before"}
+    made = Style(mean, std, "lite", "ab" * 32, about)
+    mean[:], std[:], about["title"] = 9, 9, "after"
+    assert made.mean.tolist() == [0] * 6
+    assert made.std.tolist() == [1] * 6
+    assert made.about == {"title": "before"}
+    with pytest.raises(ValueError, match="read-only"):
+        made.mean[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"mean": np.full(6, np.nan)}, "finite numbers below a million"),
+        ({"mean": np.full(6, -np.inf)}, "finite numbers below a million"),
+        ({"mean": np.full(6, 1e30, np.float32)}, "finite numbers below a million"),
+        ({"std": np.full(6, 1e300)}, "finite numbers below a million"),
+        ({"std": np.zeros(6)}, "must be above 0"),
+        ({"std": np.full(6, 1e-300)}, "must be above 0"),
+        ({"std": -np.ones(6)}, "must be above 0"),
+        ({"std": np.ones(5)}, "as many means as deviations, not 6 and 5"),
+        ({"mean": np.ones((2, 3))}, r"vector of numbers, not float64 \(2, 3\)"),
+        ({"mean": np.ones(6, bool)}, "vector of numbers, not bool"),
+        ({"mean": np.ones(6, complex)}, "vector of numbers, not complex"),
+        ({"mean": []}, "vector of numbers"),
+        ({"mean": [[1], [1, 2]]}, "vector of numbers, not list"),
+        ({"mean": None}, "vector of numbers"),
+        ({"model": None}, "must be texts, and None is none"),
+        ({"about": {"year": 1889}}, "must be texts, and 1889 is none"),
+        ({"about": "title"}, "dictionary of texts, not str"),
+    ],
+)
+def test_a_style_that_cannot_be_is_not_made(changes, line):
+    with pytest.raises(AdainError, match=line):
+        replace(style(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("styles", "weights", "line"),
+    [
+        (style(), [1], "only a list of styles"),
+        ([style(), style().mean], [1, 0], "only a list of styles"),
+        (None, [1], "only a list of styles"),
+        ([style()], "a", "list of numbers"),
+        ([style()], None, "list of numbers|cannot be mixed by"),
+        ([style()], [1j], "list of numbers"),
+        ([style()], [None], "0 or more"),
+        ([], [], "0 styles cannot be mixed"),
+        ([style(), replace(style(), mean=np.ones(5), std=np.ones(5))], [1, 1], "numbers of channels"),
+    ],
+)
+def test_what_is_no_style_or_no_weight_is_not_mixed(styles, weights, line):
+    with pytest.raises(AdainError, match=line):
+        Style.mix(styles, weights)
+
+
+def test_styles_are_equal_and_hashed_by_their_values():
+    assert style(title="a") == style(title="a")
+    assert len({style(), style(), style(1)}) == 2
+    for other in (style(1), style(title="b"), replace(style(), model="vgg19"), "style", None):
+        assert style() != other
+    minus = replace(style(), mean=-np.zeros(6, np.float32))
+    assert minus == replace(style(), mean=np.zeros(6, np.float32))
+    assert hash(minus) == hash(replace(style(), mean=np.zeros(6, np.float32)))
+
+
+def test_a_pickled_style_comes_back_frozen():
+    came = pickle.loads(pickle.dumps(style(title="a")))  # noqa: S301 - our own
+    assert came == style(title="a")
+    assert not came.mean.flags.writeable
+
+
+@pytest.mark.parametrize("shape", [[0, 1 << 62], [1 << 62, 0], [0, (1 << 64) - 1], [1] * 100, [1 << 63], []])
+def test_a_shape_that_cannot_be_is_refused_as_damage(tmp_path, shape):
+    size = 0 if 0 in shape else 4
+    header = {"__metadata__": {"format": "adain-rt style 1", "model": "lite", "weights_sha256": "ab" * 32}}
+    header |= {
+        name: {"dtype": "F32", "shape": shape, "data_offsets": [start, start + size]}
+        for name, start in (("mean", 0), ("std", size))
+    }
+    text, path = json.dumps(header).encode(), tmp_path / "s.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(2 * size))
+    with pytest.raises(AdainError, match=r"s\.safetensors: .* damaged"):
+        Style.load(path)

@@ -121,7 +121,7 @@ def test_mixed_codes_are_the_mixture_of_features(stylizer, painting, china):
     with torch.no_grad():
         features = network.encoder(image)
         mixture = sum(
-            weight * reference.adain.adain(features, *(torch.from_numpy(v[None]).double() for v in (s.mean, s.std)))
+            weight * reference.adain.adain(features, *(torch.tensor(v[None]).double() for v in (s.mean, s.std)))
             for weight, s in ((0.75, painting), (0.25, other))
         )
         expected = (network.decoder(mixture) * 255).round().clamp(0, 255)[0].permute(1, 2, 0).numpy()

@@ -12,6 +12,7 @@ from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.cli import options
 from adain_rt.cli.extras import needing
+from adain_rt.cli.terminal import printable
 from adain_rt.stylizer import Stylizer
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def command(graph: str, size: int, top: int, floor: bool, stylizer: Stylizer, as
     click.echo(f"{costs.flops / 1e9:.1f} GFLOP; {len(layers)} layers in {total * 1e3:.2f} ms, the least of their times")
     click.echo(f"{'ms':>8} {'share':>6} {'GFLOP':>7} {'GFLOP/s':>8} {'of floor':>9}  layer")
     for layer in layers[:top]:
-        click.echo(_line(layer))
+        click.echo(printable(_line(layer)))
 
 
 def _line(layer: Row) -> str:

@@ -13,6 +13,7 @@ from adain_models.errors import AdainError
 from adain_rt.backends.tensorrt.engine_file import EngineFile
 from adain_rt.backends.tensorrt.manifest import Recipe, manifest_file, read_manifest
 from adain_rt.cli.extras import needing
+from adain_rt.cli.terminal import printable
 from adain_rt.contract import GRAPHS
 
 __all__ = ["command"]
@@ -41,10 +42,10 @@ def command(file: Path, with_layers: bool, as_json: bool) -> None:
         return
     for name, value in facts.items():
         for place, line in enumerate(value if isinstance(value, list) else [value]):
-            click.echo(f"{name if place == 0 else '':<22} {line}")
-    click.echo(f"{'layers':<22} {_summarize(layers)}")
+            click.echo(printable(f"{name if place == 0 else '':<22} {line}"))
+    click.echo(printable(f"{'layers':<22} {_summarize(layers)}"))
     for layer in layers if with_layers else []:
-        click.echo(f"  {layer['type']:<18} {' '.join(layer['outputs']):<24} {layer['name']}")
+        click.echo(printable(f"  {layer['type']:<18} {' '.join(layer['outputs']):<24} {layer['name']}"))
 
 
 def _describe_onnx(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

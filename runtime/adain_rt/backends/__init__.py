@@ -9,10 +9,13 @@ from collections.abc import Collection
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from weakref import WeakSet
 
 from adain_models.errors import AdainError
 from adain_rt.backends import hindrances as _hindrances
 from adain_rt.backends.base import Backend, BackendSpec, DeviceBackend, ProfilingBackend, Settings
+from adain_rt.errors import UnusableBackend
+from adain_rt.machine import forks
 
 __all__ = [
     "AUTO",
@@ -104,6 +107,7 @@ BACKENDS = {
         precisions=("fp32", "int8"),
         host_memory_factor={"fp32": 2.1, "int8": 3.7},
         profiles=True,
+        forks=True,
     ),
 }
 """Every backend by name, in the order in which ``auto`` prefers them."""
@@ -151,6 +155,7 @@ def open_backend(name: str, directory: Path, precision: str = "fp32", settings: 
         AdainError: the backend or the processor does not compute in this precision.
 
     """
+    _OPENED.check(name)
     spec = BACKENDS[name]
     if precision not in spec.precisions:
         able = " or ".join(each for each, other in BACKENDS.items() if other.auto and precision in other.precisions)
@@ -158,4 +163,38 @@ def open_backend(name: str, directory: Path, precision: str = "fp32", settings: 
             f"{name} does not compute in {precision}", hint=f"use another `precision`, or the `backend` {able}"
         )
     backend: Backend = getattr(import_module(spec.module), spec.backend)(directory, precision, settings or Settings())
+    _OPENED.add(name, backend)
     return backend
+
+
+class _Opened:
+    """The backends that this process has opened, and what a fork leaves of them."""
+
+    def __init__(self) -> None:
+        self._backends: WeakSet[Backend] = WeakSet()
+        self._names: set[str] = set()
+        self._lost: set[str] = set()
+        forks.watch(self)
+
+    def add(self, name: str, backend: Backend) -> None:
+        self._names.add(name)
+        self._backends.add(backend)
+
+    def check(self, name: str) -> None:
+        """Refuse a backend whose library this process has from its parent, in a state in which it may wait for ever."""
+        if name in self._lost:
+            raise UnusableBackend(
+                f"{name} was used before this process was forked, and does not survive that",
+                hint="start processes with multiprocessing.get_context('spawn')",
+            )
+
+    def after_fork(self) -> None:
+        """Keep what the parent has opened, unused. What one library on a GPU has done, binds all of them."""
+        for backend in self._backends:
+            forks.keep(backend)
+        devices = {BACKENDS[name].device for name in self._names if not BACKENDS[name].forks}
+        self._lost.update(name for name, spec in BACKENDS.items() if spec.device in devices and not spec.forks)
+        self._names.clear()
+
+
+_OPENED = _Opened()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -127,6 +128,9 @@ class ProfilingBackend(Backend, Protocol):
         """
 
 
+_MOST_THREADS = 1024
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a backend runs.
@@ -137,12 +141,24 @@ class Settings:
         trust_engines: whether to load an engine that does not match its manifest. Engines can run code.
         cuda_graph: whether a GPU replays its work for a size as one recorded graph.
 
+    Raises:
+        AdainError: ``threads`` is no whole number from 1 to 1024.
+
     """
 
     threads: int | None = None
     engines: Path | None = None
     trust_engines: bool = False
     cuda_graph: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a number of threads that is none."""
+        whole = isinstance(self.threads, Integral) and not isinstance(self.threads, bool)
+        if self.threads is not None and not (whole and 0 < self.threads <= _MOST_THREADS):
+            raise AdainError(
+                f"the number of threads is a whole number from 1 to {_MOST_THREADS}, not {self.threads!r}",
+                hint="set `threads` to the number of cores, or leave it out",
+            )
 
 
 @dataclass(frozen=True)
@@ -162,6 +178,7 @@ class BackendSpec:
         auto: whether ``auto`` may choose it.
         on_device: whether it is a ``DeviceBackend``, and replays a size's work as a CUDA graph of its own.
         profiles: whether it is a ``ProfilingBackend``.
+        forks: whether a process that was forked can open it although its parent has used it.
 
     """
 
@@ -175,6 +192,7 @@ class BackendSpec:
     auto: bool = True
     on_device: bool = False
     profiles: bool = False
+    forks: bool = False
 
 
 def check_exists(path: Path) -> None:

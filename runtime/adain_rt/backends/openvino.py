@@ -18,6 +18,7 @@ from adain_models.files import replacing
 from adain_models.weights import store
 from adain_rt.backends.base import KernelRun, Settings, check_ends, check_exists, explain_failure, read_facts
 from adain_rt.contract import GRAPHS, GraphFacts, graph_file
+from adain_rt.machine import forks
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else the import itself reports to Intel
 
@@ -33,6 +34,8 @@ A core that has worked sets a stack for signal handlers, and restores the earlie
 are freed in the order in which they were made, the second one restores the first one's stack, which is freed already:
 the next signal crashes the process.
 """
+
+forks.call_in_children(lambda: forks.keep(CORE))
 
 _DEVICE = "CPU"
 

@@ -12,7 +12,7 @@ from adain_models.errors import AdainError
 from adain_models.weights import spec, store
 from adain_rt import contract, cuda
 from adain_rt.backends import BACKENDS, candidates, choose
-from adain_rt.cli.terminal import word_error
+from adain_rt.cli.terminal import printable, word_error
 from adain_rt.machine import cpu, memory
 
 __all__ = ["command", "versions"]
@@ -67,11 +67,11 @@ def command(as_json: bool) -> None:
         return
     for key, value in facts.items():
         if not isinstance(value, dict):
-            click.echo(f"{key:<12} {value}")
+            click.echo(printable(f"{key:<12} {value}"))
             continue
         width = max(map(len, value))
         for name, item in value.items():
-            click.echo(f"{key:<12} {name:<{width}} {item}")
+            click.echo(printable(f"{key:<12} {name:<{width}} {item}"))
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ import click
 from adain_models.errors import AdainError
 from adain_models.weights import spec
 from adain_rt.cli import options
+from adain_rt.cli.terminal import printable
 from adain_rt.jobs import outputs
 from adain_rt.jobs import styles as style_arguments
 from adain_rt.style import SUFFIX, Style
@@ -86,7 +87,7 @@ def list_presets(model: str, as_json: bool) -> None:
         click.echo(f"Model {model} has no presets.", err=True)
     for name, about in found.items():
         work = ", ".join(about[key] for key in ("artist", "title", "year") if key in about)
-        click.echo(f"@{name:<24} {work}")
+        click.echo(printable(f"@{name:<24} {work}"))
 
 
 @command.command("show")
@@ -124,4 +125,4 @@ def show(style: str, model: str, as_json: bool) -> None:
     facts["mean"] = f"{saved.mean.min():.3f} to {saved.mean.max():.3f}"
     facts["std"] = f"{saved.std.min():.3f} to {saved.std.max():.3f}"
     for key, value in facts.items():
-        click.echo(f"{key:<16} {value}")
+        click.echo(printable(f"{key:<16} {value}"))

@@ -12,7 +12,7 @@ import click
 
 from adain_models.errors import AdainError
 
-__all__ = ["Notices", "complain", "progress", "word_error"]
+__all__ = ["Notices", "complain", "printable", "progress", "word_error"]
 
 _T = TypeVar("_T")
 
@@ -26,6 +26,15 @@ def word_error(error: Exception) -> str:
         return str(error)
     hint = _PARAMETER.sub(lambda parameter: "--" + parameter[1].replace("_", "-"), error.hint)
     return f"{error.message}; {hint}"
+
+
+_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys: control characters, ends of lines, and what turns the direction of writing."""
+
+
+def printable(text: object) -> str:
+    """Return a text from a file for a terminal, with U+FFFD for each character that the terminal would obey."""
+    return _OBEYED.sub("\ufffd", str(text))
 
 
 def complain(message: str) -> None:
