@@ -101,7 +101,8 @@ def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         settings = Settings(threads=threads, engines=engines, trust_engines=trust_engines, cuda_graph=cuda_graph)
-        return function(*args, stylizer=Stylizer(model, backend, precision, settings), **kwargs)
+        with Stylizer(model, backend, precision, settings) as stylizer:
+            return function(*args, stylizer=stylizer, **kwargs)
 
     return wrapped
 
