@@ -53,13 +53,13 @@ def command(as_json: bool) -> None:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": cpu.describe(),
-        "gpu": _gpu(),
+        "gpu": _describe_gpu(),
         "memory": "unknown" if available is None else f"{available / 1e9:.1f} GB free",
         "packages": versions(),
         "contract": contract.VERSION,
         "backends": {name: why or f"usable: {BACKENDS[name].summary}" for name, why in candidates().items()},
-        "auto": _auto(),
-        "models": {name: _state(name) for name in spec.MODELS},
+        "auto": _explain_auto(),
+        "models": {name: _describe_model(name) for name in spec.MODELS},
         "cache": str(store.cache_dir()),
     }
     if as_json:
@@ -76,17 +76,17 @@ def command(as_json: bool) -> None:
 
 def versions() -> dict[str, str]:
     """Return the version of each package that results can depend on."""
-    return {package: _version(package) for package in _PACKAGES}
+    return {package: _find_version(package) for package in _PACKAGES}
 
 
-def _version(package: str) -> str:
+def _find_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
 
 
-def _gpu() -> str:
+def _describe_gpu() -> str:
     """Return a description of the GPU, or the reason why no GPU can be used."""
     try:
         gpu = cuda.open_cuda().gpu
@@ -95,7 +95,7 @@ def _gpu() -> str:
     return f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.total_bytes / 1e9:.0f} GB, CUDA {gpu.driver}"
 
 
-def _auto() -> str:
+def _explain_auto() -> str:
     """Return the backend that ``auto`` takes, and why."""
     try:
         name = choose()
@@ -104,7 +104,7 @@ def _auto() -> str:
     return f"{name}: the first of {', '.join(each for each, spec in BACKENDS.items() if spec.auto)} that can run here"
 
 
-def _state(model: str) -> str:
+def _describe_model(model: str) -> str:
     directory = store.model_dir(model)
     if not (directory / store.WEIGHTS_NAME).is_file():
         return f"no weights; adain-rt weights fetch {model}"

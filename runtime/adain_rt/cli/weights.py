@@ -38,8 +38,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_models(as_json: bool) -> None:
     """List the named models, and whether their weights are installed."""
-    rows = [_row(model) for model in spec.MODELS.values()]
-    click.echo(json.dumps(rows, indent=2) if as_json else _table(rows))
+    rows = [_describe_model(model) for model in spec.MODELS.values()]
+    click.echo(json.dumps(rows, indent=2) if as_json else _format_table(rows))
 
 
 @command.command("fetch")
@@ -57,11 +57,11 @@ def fetch_model(name: str) -> None:
     model, directory = spec.find(name), store.model_dir(name)
     if model.bundled:
         click.echo(f"{name} ships in the package; nothing to fetch")
-    elif _state(model) == _PRESENT:
+    elif _describe_state(model) == _PRESENT:
         click.echo(f"{name} is already installed: {directory}")
     else:
         _import(_fetch_files(model), directory, model.architecture)
-        click.echo(_imported(directory, name))
+        click.echo(_describe_import(directory, name))
 
 
 @command.command("path")
@@ -73,7 +73,7 @@ def print_path(name: str) -> None:
     Examples:
       ls "$(adain-rt weights path lite)"
     """
-    if _state(spec.find(name)) not in (_BUNDLED, _PRESENT):
+    if _describe_state(spec.find(name)) not in (_BUNDLED, _PRESENT):
         raise AdainError(f"{name} is not installed; run `adain-rt weights fetch {name}`")
     click.echo(store.model_dir(name))
 
@@ -93,12 +93,12 @@ def import_files(files: tuple[Path, ...], model: str | None, output: Path | None
     FILES are vgg_normalised.pth and decoder.pth of the public implementation (naoto0804/pytorch-AdaIN), or one
     .safetensors or .pth file with the weights of a whole network. Code in a .pth is never run.
     """
-    directory, architecture = _target(model, output)
+    directory, architecture = _choose_target(model, output)
     _import(files, directory, architecture)
-    click.echo(_imported(directory, model or str(directory)))
+    click.echo(_describe_import(directory, model or str(directory)))
 
 
-def _target(model: str | None, output: Path | None) -> tuple[Path, str | None]:
+def _choose_target(model: str | None, output: Path | None) -> tuple[Path, str | None]:
     """Return the directory to import to, and the architecture that the weights must be of."""
     if model is None and output is not None:
         return output, None
@@ -124,11 +124,11 @@ def _import(files: Sequence[Path], directory: Path, architecture: str | None) ->
     import_weights(files, directory, architecture)
 
 
-def _imported(directory: Path, model: str) -> str:
+def _describe_import(directory: Path, model: str) -> str:
     return f"{directory}: imported; write the graphs with `adain-rt export --model {shlex.quote(model)}`"
 
 
-def _downloads(model: ModelSpec) -> Path:
+def _downloads_dir(model: ModelSpec) -> Path:
     return store.cache_dir() / "downloads" / model.name
 
 
@@ -138,9 +138,9 @@ def _fetch_files(model: ModelSpec) -> list[Path]:
     try:
         for file in model.files:
             with _progress(file.name) as report:
-                paths.append(fetch(file, _downloads(model), report))
+                paths.append(fetch(file, _downloads_dir(model), report))
     except UnreachableError as error:
-        raise UnreachableError(error.reason, model.files[len(paths) :], _downloads(model)) from error
+        raise UnreachableError(error.reason, model.files[len(paths) :], _downloads_dir(model)) from error
     return paths
 
 
@@ -160,36 +160,36 @@ def _progress(label: str) -> Iterator[Report]:
         yield report if sys.stderr.isatty() else lambda _done, _total: None
 
 
-def _state(model: ModelSpec) -> str:
+def _describe_state(model: ModelSpec) -> str:
     if model.bundled:
         return _BUNDLED
     if (store.model_dir(model.name) / store.WEIGHTS_NAME).is_file():
         return _PRESENT
-    if all((_downloads(model) / file.name).is_file() for file in model.files):
+    if all((_downloads_dir(model) / file.name).is_file() for file in model.files):
         return _FETCHED
     return _ABSENT
 
 
-def _row(model: ModelSpec) -> dict[str, str | int | bool]:
+def _describe_model(model: ModelSpec) -> dict[str, str | int | bool]:
     directory = store.model_dir(model.name)
     return {
         "name": model.name,
         "summary": model.summary,
         "parameters": model.parameters,
         "licence": model.licence,
-        "state": _state(model),
+        "state": _describe_state(model),
         "graphs": contract.has_graphs(directory, "fp32"),
         "directory": str(directory),
     }
 
 
-def _table(rows: Sequence[dict[str, str | int | bool]]) -> str:
-    cells = [_COLUMNS, *(tuple(_cell(row[column]) for column in _COLUMNS) for row in rows)]
+def _format_table(rows: Sequence[dict[str, str | int | bool]]) -> str:
+    cells = [_COLUMNS, *(tuple(_format_cell(row[column]) for column in _COLUMNS) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 
 
-def _cell(value: str | int | bool) -> str:
+def _format_cell(value: str | int | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else value

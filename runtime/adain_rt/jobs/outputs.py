@@ -41,7 +41,7 @@ def plan_outputs(
     if output is None:
         output = str(STDOUT) if list(contents) == [STDIN] else "."
     if _is_directory(output):
-        paths = {(content, mixture): Path(output) / _name(content, mixture.label) for content, mixture in pairs}
+        paths = {(content, mixture): Path(output) / _make_name(content, mixture.label) for content, mixture in pairs}
     elif len(pairs) > 1:
         raise AdainError(f"{output}: several pictures cannot be one file; end a directory's name with /")
     else:
@@ -96,7 +96,7 @@ def _is_directory(output: str) -> bool:
     return Path(output).is_dir() or output.endswith(("/", os.sep)) or not Path(output).suffix
 
 
-def _name(content: Path, label: str) -> str:
+def _make_name(content: Path, label: str) -> str:
     stem = "stdin" if content == STDIN else content.stem
     suffix = content.suffix if content.suffix.lower() in WRITABLE else ".png"
     return f"{_cut(stem)}_stylized_{_cut(label)}{suffix}"

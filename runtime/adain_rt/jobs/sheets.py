@@ -97,7 +97,7 @@ class Sheet:
         transfer = Transfer(stylizer, self.alpha, self.color)
         loaded = [load(name, stylizer, self.style_size, self.crop) for name in self._names]
         sources = [transfer.prepare(source) for source in loaded]
-        photos = [(path.stem, read_content(path).framed(self.size, self.crop)) for path in self.contents]
+        photos = [(path.stem, read_content(path).fit(self.size, self.crop)) for path in self.contents]
         if self.corners:
             yield from _mix_between_corners(transfer, photos[0][1], sources)
         elif self.alphas:

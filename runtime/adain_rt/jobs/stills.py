@@ -149,7 +149,7 @@ class Stills:
                     f"{picture.width}x{picture.height}; make the mask as large as the content"
                 )
             masks.append(frame(mask, self.size, self.crop))
-        return picture.framed(self.size, self.crop), np.stack(masks) if masks else None
+        return picture.fit(self.size, self.crop), np.stack(masks) if masks else None
 
 
 def _name_source(error: AdainError, source: str, target: str | None = None) -> AdainError:

@@ -125,7 +125,7 @@ def load(name: str, stylizer: Stylizer, size: int, crop: bool) -> StyleSource:
     shorter, longer = sorted(picture.pixels.shape[:2])
     bounded = min(size, max(shorter, _LONGEST * size * shorter // longer))
     try:
-        return StyleSource(label, pixels=picture.framed(bounded, crop).pixels)
+        return StyleSource(label, pixels=picture.fit(bounded, crop).pixels)
     except AdainError as error:
         raise AdainError(f"style {name}: {error.message}", hint=error.hint) from None
 

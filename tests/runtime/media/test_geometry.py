@@ -22,11 +22,11 @@ from adain_rt.media.pictures import (
 def test_framing_crops_and_resizes_the_alpha_with_the_pixels() -> None:
     alpha = np.zeros((60, 90), np.uint8)
     alpha[:30] = 255
-    framed = Picture(photograph(), alpha, "PNG").framed(30, crop=True)
-    assert framed.alpha is not None
-    assert framed.alpha.shape == (framed.height, framed.width) == (30, 30)
-    assert framed.alpha[:14].min() > 250
-    assert framed.alpha[16:].max() < 5
+    fitted = Picture(photograph(), alpha, "PNG").fit(30, crop=True)
+    assert fitted.alpha is not None
+    assert fitted.alpha.shape == (fitted.height, fitted.width) == (30, 30)
+    assert fitted.alpha[:14].min() > 250
+    assert fitted.alpha[16:].max() < 5
 
 
 def test_the_visible_part_is_the_rectangle_outside_which_all_is_transparent() -> None:

@@ -49,7 +49,7 @@ class Picture:
         """Return this picture with other pixels, uint8 (H, W, 3) of the same size."""
         return replace(self, pixels=pixels)
 
-    def framed(self, size: int, crop: bool) -> Picture:
+    def fit(self, size: int, crop: bool) -> Picture:
         """Return this picture cropped to its central square, if ``crop``, and then resized.
 
         Args:

@@ -46,7 +46,7 @@ class PictureSource:
 
     def __init__(self, source: Path | BinaryIO, name: str | None = None) -> None:
         self.name = name or (str(source) if isinstance(source, Path) else "the input")
-        with ExitStack() as opened, _explaining(self.name):
+        with ExitStack() as opened, _explain_errors(self.name):
             file = _open_file(source, self.name, opened)
             self._image = opened.enter_context(Image.open(file, formats=FORMATS))
             if self._image.width * self._image.height > MAX_PIXELS:
@@ -85,7 +85,7 @@ class PictureSource:
         """The number of frames or pages. A multi-picture JPEG has one: the others are its previews."""
         if self._image.format == "MPO":
             return 1
-        with _explaining(self.name):
+        with _explain_errors(self.name):
             return getattr(self._image, "n_frames", 1)
 
     def read(self, box: Box | None = None) -> Picture:
@@ -106,11 +106,11 @@ class PictureSource:
 
         """
         frames = self.frames
-        with _explaining(self.name):
+        with _explain_errors(self.name):
             self._image.load()
         if box is not None and not (0 <= box[0] < box[2] <= self.width and 0 <= box[1] < box[3] <= self.height):
             raise ValueError(f"the box {box} is not within {self.width} x {self.height} pixels")
-        with _explaining(self.name):
+        with _explain_errors(self.name):
             part = self._image if box is None else self._crop(box)
             upright = turn_upright(part, self._orientation)
             alpha = read_alpha(upright)
@@ -130,7 +130,7 @@ class PictureSource:
 
     @cached_property
     def _exif(self) -> Image.Exif:
-        with _explaining(self.name):
+        with _explain_errors(self.name):
             if self._image.format == "PNG":  # its EXIF and XMP may stand behind the pixels
                 self._image.load()
             return read_exif(self._image)
@@ -139,7 +139,7 @@ class PictureSource:
     def _orientation(self) -> int:
         if self._image.format == "TIFF":  # Pillow turns it upright as it decodes it, and gives the upright size before
             return 1
-        with _explaining(self.name):
+        with _explain_errors(self.name):
             orientation: Any = self._exif.get(ExifTags.Base.Orientation)
             return int(orientation) if orientation in range(1, 9) else 1
 
@@ -163,7 +163,7 @@ def _open_file(source: Path | BinaryIO, name: str, opened: ExitStack) -> BinaryI
 
 
 @contextmanager
-def _explaining(name: str) -> Iterator[None]:
+def _explain_errors(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises in the block into an ``AdainError`` that names the file."""
     try:
         with HUSH:
