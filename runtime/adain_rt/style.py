@@ -105,7 +105,6 @@ class Style:
         if metadata.get("format") != _FORMAT or not {"model", "weights_sha256"} <= metadata.keys():
             raise AdainError(
                 f"{path}: a safetensors file, but not a style", hint="make a style with `adain-rt style save`"
-                hint="make a style with `adain-rt style save`",
             )
         mean, std = codes
         if mean is None or std is None or mean.shape != std.shape or (std <= 0).any():
