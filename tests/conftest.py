@@ -1,59 +1,123 @@
-"""Pictures and models that several tests use."""
+"""Pictures and models that several tests use, and the choice of the fast tests.
+
+Nothing here imports PyTorch or a backend before a test needs it.
+"""
 
 from __future__ import annotations
 
+import ast
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-import sklearn
-import torch
-from PIL import Image
-from safetensors.torch import save_file
-from torch import nn
+from tests.photos import sample
 
-from adain_export.torch.export import export_model
-from adain_models.networks.base import Network
-from adain_models.networks.vgg19 import Vgg19
-from adain_models.weights import checkpoint, store
+from adain_models.weights import store
 from adain_rt.contract import Pixels
 from adain_rt.stylizer import Stylizer
 
-_PHOTOS = Path(sklearn.__file__).parent / "datasets" / "images"
+if TYPE_CHECKING:
+    from adain_models.networks.base import Network
+
+SLOW_PACKAGES = ("torch", "openvino", "tensorrt", "tensorrt_rtx")
+"""The packages that the extra ``dev`` leaves out. ``pytest --fast`` hides them where they are installed."""
+
+SLOW_MODULES = (
+    *SLOW_PACKAGES,
+    "adain_bench.measure.exactness",
+    "adain_bench.measure.paper",
+    "adain_export.tensorrt.build",
+    "adain_export.torch",
+    "adain_models.adain",
+    "adain_models.networks",
+    "adain_models.reference",
+    "adain_models.training",
+    "adain_models.weights.checkpoint",
+    "adain_rt.backends.openvino",
+    "adain_rt.backends.torch",
+    "tests.agreement",
+)
+"""A test file that imports one of these at its top is not fast."""
+
+SLOW_FIXTURES = {"lite", "vgg19", "vgg19_dir", "narrow_teacher"}
+"""A test that uses one of these is not fast: they are made with PyTorch."""
 
 
-def _photo(name: str) -> Pixels:
-    with Image.open(_PHOTOS / name) as image:
-        return np.array(image.convert("RGB"))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out slow tests and those that need PyTorch or OpenVINO")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("fast"):
+        sys.modules.update(dict.fromkeys(SLOW_PACKAGES))  # an import of them now fails, as if they were not installed
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return "fast: without slow tests and what needs PyTorch, OpenVINO or TensorRT" if config.getoption("fast") else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave a file that imports a slow module out of the fast tests."""
+    if config.getoption("fast") and collection_path.suffix == ".py" and _imports_slow_module(collection_path):
+        return True
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave a test that is marked slow, or uses a slow fixture, out of the fast tests."""
+    if config.getoption("fast"):
+        slow = [item for item in items if item.get_closest_marker("slow") or SLOW_FIXTURES & {*item.fixturenames}]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+def _imports_slow_module(path: Path) -> bool:
+    """Return whether a file imports a slow module at its top. A test that imports one itself is marked slow."""
+    names = []
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return any(f"{name}.".startswith(f"{slow}.") for name in names for slow in SLOW_MODULES)
 
 
 @pytest.fixture(scope="session")
 def china() -> Pixels:
     """A photograph, uint8 (427, 640, 3)."""
-    return _photo("china.jpg")
+    return sample("china.jpg")
 
 
 @pytest.fixture(scope="session")
 def flower() -> Pixels:
     """Another, of the same size."""
-    return _photo("flower.jpg")
+    return sample("flower.jpg")
 
 
 @pytest.fixture(scope="session")
 def lite() -> Network:
     """The bundled network, float32."""
+    from adain_models.weights import checkpoint
+
     return checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
 
 
 @pytest.fixture(scope="session")
 def vgg19(china: Pixels) -> Network:
     """The paper's network, full size, with random weights that make pictures out of pictures."""
+    from adain_models.networks.vgg19 import Vgg19
+
     return _tuned(Vgg19(), china[:128, :128])
 
 
 @pytest.fixture(scope="session")
 def vgg19_dir(vgg19: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model directory of ``vgg19``, exported."""
+    from adain_export.torch.export import export_model
+    from adain_models.weights import checkpoint
+
     directory = tmp_path_factory.mktemp("models") / "vgg19-random"
     checkpoint.save(vgg19, directory / store.WEIGHTS_NAME)
     list(export_model(directory, "vgg19-random", directory))
@@ -69,6 +133,9 @@ def stylizer() -> Stylizer:
 @pytest.fixture(scope="session")
 def narrow_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of VGG-19's layers, few channels wide, with random weights."""
+    import torch
+    from safetensors.torch import save_file
+
     generator = torch.Generator().manual_seed(0)
     tensors, inputs = {}, 3
     for name, outputs in {"1_1": 8, "1_2": 8, "2_1": 12, "2_2": 12, "3_1": 16, "3_2": 16, "3_3": 16, "3_4": 16}.items():
@@ -80,23 +147,26 @@ def narrow_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@torch.no_grad()
 def _tuned(network: Network, picture: Pixels) -> Network:
     """Give a network random weights, scaled layer by layer so that neither activations nor pictures are flat.
 
     PyTorch's own initial weights fade out over nineteen layers: everything would agree, all of it grey.
     """
+    import torch
+    from torch import nn
+
     generator = torch.Generator().manual_seed(0)
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     last = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1]
-    for layer in [*network.encoder, *network.decoder]:
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1):
-            layer.weight.normal_(generator=generator)
-            layer.bias.zero_()
-            out = layer(x)
-            mean, std = out.mean((0, 2, 3)), out.std((0, 2, 3)) + 1e-3
-            center, spread = (0.5, 0.25) if layer is last else (0.2, 1.0)
-            layer.weight.mul_((spread / std)[:, None, None, None])
-            layer.bias.copy_(center - mean * spread / std)
-        x = layer(x)
+    with torch.no_grad():
+        for layer in [*network.encoder, *network.decoder]:
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1):
+                layer.weight.normal_(generator=generator)
+                layer.bias.zero_()
+                out = layer(x)
+                mean, std = out.mean((0, 2, 3)), out.std((0, 2, 3)) + 1e-3
+                center, spread = (0.5, 0.25) if layer is last else (0.2, 1.0)
+                layer.weight.mul_((spread / std)[:, None, None, None])
+                layer.bias.copy_(center - mean * spread / std)
+            x = layer(x)
     return network.eval()

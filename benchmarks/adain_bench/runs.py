@@ -1,45 +1,46 @@
-"""A run from its command to its record, its tables and its plots."""
+"""A run from its parts to its record, its report and its plots."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.util import find_spec
 from pathlib import Path
 
-import click
-
-from adain_bench.measure.sections import Request
-from adain_bench.record import machine, record
-from adain_bench.record.record import Result, Run
+from adain_bench.measure.request import Request
+from adain_bench.record import machine, run_file
+from adain_bench.record.run import Result, Run
 from adain_bench.show import report
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
-from adain_rt.cli.terminal import complain
 
-__all__ = ["RECORD_NAME", "REPORT_NAME", "measured", "write_report"]
+__all__ = ["REPORT_NAME", "Progress", "can_draw", "run_parts", "write_report"]
 
-RECORD_NAME = "run.json"
 REPORT_NAME = "report.md"
 
 Section = Callable[[Request], Sequence[Result]]
 
 
-def measured(parts: Sequence[tuple[Section, Request]], output: Path | None, as_json: bool) -> None:
-    """Run the parts of a run and print their tables, each when it is done; write the record and the report.
+@dataclass(frozen=True)
+class Progress:
+    """A run after one of its parts, and the results that this part added."""
 
-    The record is written after each part, before anything is printed: what was measured is not lost with what fails
-    later.
+    run: Run
+    added: Sequence[Result]
+
+
+def run_parts(parts: Sequence[tuple[Section, Request]], output: Path | None, command: str) -> Iterator[Progress]:
+    """Run the parts of a run one after another; yield what is known after each.
+
+    The record is written after each part, before it is yielded: what was measured is not lost with what fails later.
 
     Args:
         parts: in order, each with what it is to measure; models and settings are the same in all.
-        output: a folder for the record, the report and the plots, or none.
-        as_json: whether to print the record in place of the tables.
+        output: a folder for the record, or none.
+        command: the run's command line, for the record.
 
     Raises:
         AdainError: something asked for is not there, or a file cannot be written.
@@ -50,29 +51,24 @@ def measured(parts: Sequence[tuple[Section, Request]], output: Path | None, as_j
     started, before, begun = datetime.now(timezone.utc), machine.state(), time.perf_counter()
     _, request = parts[0]
     info = {**machine.machine_info(request.models, request.settings.threads), "before": before}
-    run = Run(shlex.join(["adain-rt", *sys.argv[1:]]), started, 0, info, machine.commit_info(), ())
+    run = Run(command, started, 0, info, machine.commit_info(), ())
     for section, asked in parts:
-        found = [each for each in section(asked) if each.times or not _is_told(each, run.results)]
+        found = [each for each in section(asked) if each.times or not _is_known(each, run.results)]
         seconds = time.perf_counter() - begun
         state = {**info, "after": machine.state()}
         run = replace(run, seconds=seconds, machine_info=state, results=(*run.results, *found))
         if output is not None:
-            record.write(run, output / RECORD_NAME)
-        if not as_json:
-            click.echo(report.tables(found) + "\n")
-    if as_json:
-        click.echo(record.text(run), nl=False)
-    if output is not None:
-        write_report(run, output)
+            run_file.write(run, output / run_file.NAME)
+        yield Progress(run, found)
 
 
-def _is_told(result: Result, earlier: Sequence[Result]) -> bool:
-    """Whether an earlier part of the run has said the same of what cannot run."""
+def _is_known(result: Result, earlier: Sequence[Result]) -> bool:
+    """Return whether an earlier part of the run already has this result of what cannot run."""
     return any((result.group, result.name) == (each.group, each.name) for each in earlier)
 
 
 def _check_writable(output: Path) -> None:
-    """Find out before anything is measured.
+    """Check before anything is measured that the files can be written.
 
     Raises:
         AdainError: the folder cannot be made or written into.
@@ -84,26 +80,29 @@ def _check_writable(output: Path) -> None:
             pass
     except OSError as error:
         raise AdainError(f"{output}: cannot be written into ({explain(error)})") from None
-    for name in (RECORD_NAME, REPORT_NAME):
+    for name in (run_file.NAME, REPORT_NAME):
         if (output / name).is_dir():
             raise AdainError(f"{output / name} is a folder, where a file is to be written; choose another folder")
 
 
+def can_draw() -> bool:
+    """Return whether plots can be drawn, which takes matplotlib."""
+    return find_spec("matplotlib") is not None
+
+
 def write_report(run: Run, folder: Path) -> None:
-    """Write a run's report with its plots, which lie beside it; without them where matplotlib is missing.
+    """Write a run's report with its plots beside it; without plots where they cannot be drawn.
 
     Args:
         run: with its results.
-        folder: that is there.
+        folder: it exists.
 
     Raises:
         AdainError: a file cannot be written.
 
     """
     drawn = []
-    if find_spec("matplotlib") is None:
-        complain("matplotlib is missing, and plots are left out: pip install 'adain-rt[bench]'")
-    else:
+    if can_draw():
         from adain_bench.show.plots import draw
 
         drawn = [path.name for path in draw(run, folder) if path.suffix == ".png"]

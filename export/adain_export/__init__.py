@@ -1,1 +1,1 @@
-"""From PyTorch to what is deployed: ONNX graphs now."""
+"""From PyTorch to what is deployed: ONNX graphs, int8 graphs and TensorRT engines."""

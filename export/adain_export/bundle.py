@@ -1,6 +1,6 @@
-"""Make what ships in the package: the bundled model's graphs, and style presets from pictures of the works.
+"""Make the files that ship in the package: the bundled model's graphs, and style presets from pictures of works.
 
-``presets.json`` names the works and the SHA-256 of the picture of each that was used; the pictures are not in this
+``presets.json`` names the works and the SHA-256 of the picture that was used of each; the pictures are not in this
 repository. All are by artists who died before 1954.
 """
 
@@ -38,14 +38,14 @@ def make_presets(pictures: Path, model: str) -> Iterator[str]:
         model: a named model or a model directory, with graphs.
 
     Raises:
-        AdainError: a work's picture is not there, or a file cannot be written.
+        AdainError: the picture of a work is missing, or a file cannot be written.
 
     """
     stylizer = Stylizer(model, "onnxruntime", "fp32")
     found = {sha256_of(path): path for path in pictures.rglob("*") if path.is_file()}
     for name, work in json.loads(_WORKS.read_text("utf-8")).items():
         if work["picture_sha256"] not in found:
-            raise AdainError(f"{pictures}: holds no picture of {name} (SHA-256 {work['picture_sha256']})")
+            raise AdainError(f"{pictures}: has no picture of {name} (SHA-256 {work['picture_sha256']})")
         pixels = read_picture(found[work["picture_sha256"]]).pixels
         left, top, right, bottom = work.get("crop", (0, 0, pixels.shape[1], pixels.shape[0]))
         style = stylizer.encode(frame(pixels[top:bottom, left:right], _SIZE, crop=False))
@@ -57,7 +57,7 @@ def make_presets(pictures: Path, model: str) -> Iterator[str]:
 @click.command()
 @click.argument("pictures", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(pictures: Path | None) -> None:
-    """Write the bundled model's graphs of its weights and calibration, and its presets if PICTURES has the works."""
+    """Write the bundled model's graphs from its weights and calibration, and its presets if PICTURES has the works."""
     model = spec.DEFAULT_MODEL
     directory = store.model_dir(model)
     for graph in export_model(directory, model, directory):

@@ -1,4 +1,4 @@
-"""How far two arrays are apart, in decibels."""
+"""The peak signal-to-noise ratio of two arrays, in decibels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def psnr(made: NDArray[Any], expected: NDArray[Any], peak: float = 255.0) -> flo
     """Return the peak signal-to-noise ratio in decibels, infinite where the two are equal.
 
     Args:
-        made: any numbers.
-        expected: of the same shape.
-        peak: the largest that such a number can be; 255 for pictures.
+        made: the numbers to judge.
+        expected: the numbers to compare them with, of the same shape.
+        peak: the largest value that such a number can have; 255 for pictures.
 
     """
     error = np.square(made.astype(np.float64) - expected).mean()

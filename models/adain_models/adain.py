@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["EPSILON", "adain", "blend", "channel_statistics", "interpolate", "region_weights", "regional_adain"]
+__all__ = ["EPSILON", "adain", "blend", "channel_statistics", "region_weights", "regional_adain"]
 
 EPSILON = 1e-5
 
@@ -60,23 +60,6 @@ def blend(features: Tensor, target: Tensor, strength: Tensor) -> Tensor:
     """
     alpha = strength[:, None, None, None]
     return (1 - alpha) * features + alpha * target
-
-
-def interpolate(means: Tensor, stds: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the code of a mixture of K styles (equation 15): the weighted sums of their means and deviations.
-
-    AdaIN is linear in the code, so AdaIN with the mixed code *is* the mixture of the K AdaIN outputs.
-
-    Args:
-        means: (K, C).
-        stds: (K, C).
-        weights: (K,), summing to 1.
-
-    Returns:
-        mean and std, each (C,).
-
-    """
-    return weights @ means, weights @ stds
 
 
 def region_weights(masks: Tensor, size: tuple[int, int]) -> Tensor:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+import shutil
+import stat
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +20,8 @@ from adain_models.errors import AdainError
 
 __all__ = ["explain", "read_safetensors", "replacing", "sha256_of"]
 
+_DAY = 24 * 60 * 60  # seconds; nothing takes as long to write
+
 
 def explain(error: Exception) -> str:
     """Return what the system says of an error, without its number and path: ``No space left on device``."""
@@ -25,21 +32,36 @@ def explain(error: Exception) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a file to write beside ``path``; rename it onto ``path`` if the block succeeds.
 
-    If the block fails, the file aside is removed and ``path`` is as it was. Folders that ``path`` lacks are made.
+    If the block fails, the file aside is removed and ``path`` is as it was. Missing folders are made. A file that
+    exists keeps its permissions, and a symbolic link keeps pointing to the file, which is what is replaced. A device
+    or a pipe, such as ``/dev/null``, is written to. When the block has succeeded, the file survives a power failure.
 
     Raises:
-        AdainError: the system refuses, at any step (no such folder, no permission, no space), be it with an
-            ``OSError`` or with what safetensors makes of one.
+        AdainError: the system refuses a step (no such folder, no permission, no space), with an ``OSError`` or with
+            what safetensors makes of one.
 
     """
-    aside = path.with_name(f".{secrets.token_hex(8)}.part")
+    target = Path(os.path.realpath(path)) if os.path.islink(path) else path  # noqa: PTH114 - it raises nothing
+    special = _is_special(target)
+    folder = Path(tempfile.gettempdir()) if special else target.parent
+    aside = folder / f"{_aside_prefix(target)}{secrets.token_hex(8)}.part"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder, target)
         aside.touch(exist_ok=False)
-        mode = aside.stat().st_mode  # what the user's umask gives; some libraries write files that only the owner reads
+        # Of a new file, what the user's umask gives: some libraries write files that only the owner reads.
+        mode = (target if target.is_file() else aside).stat().st_mode
         yield aside
-        aside.chmod(mode)
-        aside.replace(path)
+        if special:
+            with target.open("wb") as device, aside.open("rb") as file:
+                shutil.copyfileobj(file, device)
+            return
+        if aside.stat().st_mode != mode:
+            with suppress(PermissionError):  # network file systems have modes that nobody can change
+                aside.chmod(mode)
+        _sync(aside)
+        aside.replace(target)
+        _sync(folder)
     except (FileExistsError, NotADirectoryError):
         raise AdainError(f"{path}: cannot be written (a file stands where a folder is needed)") from None
     except (OSError, SafetensorError) as error:
@@ -47,6 +69,40 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it is renamed, or could not even be made
             aside.unlink()
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a device, a pipe or a socket."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _aside_prefix(target: Path) -> str:
+    """Return how the names of files aside begin, which are as long for every target."""
+    return f".adain-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
+
+
+def _remove_leftovers(folder: Path, target: Path) -> None:
+    """Remove what killed processes of this user left aside for this target more than a day ago."""
+    with suppress(OSError):
+        for leftover in folder.glob(f"{_aside_prefix(target)}*.part"):
+            facts = leftover.lstat()
+            ours = not hasattr(os, "getuid") or facts.st_uid == os.getuid()
+            if ours and time.time() - facts.st_mtime > _DAY:
+                leftover.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Let a file's content, or a folder's names, reach the disk; some file systems cannot say."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read_safetensors(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, str]]:

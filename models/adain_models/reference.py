@@ -1,4 +1,4 @@
-"""Whole pictures through a network in PyTorch, as the paper has it: what every other path is compared with.
+"""Whole pictures through a network in PyTorch, as in the paper: the reference for every other path.
 
 A network in float64 (``network.double()``) gives the float64 reference. Pictures are uint8 (N, H, W, 3), RGB, H and W
 multiples of 8 and at least 16. A code is a pair of tensors, mean and std, of the network's dtype.
@@ -12,7 +12,7 @@ from torch import Tensor
 from adain_models import adain
 from adain_models.networks.base import Network
 
-__all__ = ["Code", "encode", "stylize", "stylize_regions"]
+__all__ = ["Code", "decode", "encode", "features_of", "stylize", "stylize_regions"]
 
 Code = tuple[Tensor, Tensor]
 
@@ -20,7 +20,7 @@ Code = tuple[Tensor, Tensor]
 @torch.no_grad()
 def encode(network: Network, pictures: Tensor) -> Code:
     """Return the codes of pictures, (N, C) each."""
-    return adain.channel_statistics(_features(network, pictures))
+    return adain.channel_statistics(features_of(network, pictures))
 
 
 @torch.no_grad()
@@ -35,8 +35,8 @@ def stylize(network: Network, pictures: Tensor, style: Code, strength: Tensor, c
         content: (N, C) each, to use in place of the pictures' own statistics.
 
     """
-    features = _features(network, pictures)
-    return _picture(network, adain.blend(features, adain.adain(features, *style, content), strength))
+    features = features_of(network, pictures)
+    return decode(network, adain.blend(features, adain.adain(features, *style, content), strength))
 
 
 @torch.no_grad()
@@ -51,18 +51,22 @@ def stylize_regions(network: Network, pictures: Tensor, styles: Code, masks: Ten
         strength: (N,), from 0 to 1.
 
     """
-    features = _features(network, pictures)
+    features = features_of(network, pictures)
     weights = adain.region_weights(masks.to(features), (features.shape[2], features.shape[3]))
     target = adain.regional_adain(features, *styles, weights)
-    return _picture(network, adain.blend(features, target, strength))
+    return decode(network, adain.blend(features, target, strength))
 
 
-def _features(network: Network, pictures: Tensor) -> Tensor:
+@torch.no_grad()
+def features_of(network: Network, pictures: Tensor) -> Tensor:
+    """Return the encoder's features of pictures, (N, C, H/8, W/8)."""
     dtype = next(network.parameters()).dtype
     features: Tensor = network.encoder(pictures.permute(0, 3, 1, 2).to(dtype) / 255)
     return features
 
 
-def _picture(network: Network, features: Tensor) -> Tensor:
+@torch.no_grad()
+def decode(network: Network, features: Tensor) -> Tensor:
+    """Return the pictures that the decoder makes of features, uint8 (N, H, W, 3)."""
     decoded: Tensor = network.decoder(features)
     return (decoded.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).to(torch.uint8)

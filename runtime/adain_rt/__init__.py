@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from adain_rt.style import Style
     from adain_rt.stylizer import Stylizer
 
-__all__ = ["AdainError", "Style", "Stylizer"]
+    __version__: str
+
+__all__ = ["AdainError", "Style", "Stylizer", "__version__"]
 
 _HOMES = {"AdainError": "adain_models.errors", "Style": "adain_rt.style", "Stylizer": "adain_rt.stylizer"}
 
@@ -28,4 +30,8 @@ def __getattr__(name: str) -> Any:
     """Load one of the public names when it is first asked for (PEP 562)."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("adain-rt")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

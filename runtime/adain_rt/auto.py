@@ -128,8 +128,8 @@ class AutoBackend:
 
 
 def _choose_precision(directory: Path, backend: str) -> str:
-    """Return fp16 on a GPU; else int8 if the model has it and the processor has instructions for it; else fp32."""
+    """Return fp16 on a GPU; else int8 if model, backend and processor have it; else fp32."""
     if BACKENDS[backend].device == "gpu":
         return "fp16"
-    fast = not INT8_INSTRUCTIONS.isdisjoint(instructions())
+    fast = "int8" in BACKENDS[backend].precisions and not INT8_INSTRUCTIONS.isdisjoint(instructions())
     return "int8" if fast and contract.has_graphs(directory, "int8") else "fp32"

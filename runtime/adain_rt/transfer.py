@@ -1,9 +1,8 @@
-"""Style transfer as it is asked for: which styles make a picture together, at what strength, in whose colours."""
+"""Style transfer with everything that one result needs: which styles, how strong, and whose colours."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,20 +20,30 @@ COLORS = ("none", "coral", "luma")
 
 @dataclass(frozen=True)
 class StyleSource:
-    """A style as it was given: a saved code, or a picture that is encoded when its code is first needed."""
+    """A style: its code, the picture that it is measured from, or both.
+
+    Attributes:
+        label: a name for people and for files.
+        code: the style code; ``None`` until the picture is encoded.
+        pixels: the picture, uint8 (H, W, 3), sRGB; ``None`` for a saved style.
+
+    """
 
     label: str
-    stylizer: Stylizer
-    saved: Style | None = None
+    code: Style | None = None
     pixels: Pixels | None = None
 
-    @cached_property
-    def code(self) -> Style:
-        """The style code."""
-        if self.saved is not None:
-            return self.saved
-        assert self.pixels is not None  # noqa: S101 - one of the two is there
-        return self.stylizer.encode(self.pixels)
+    def encode(self, stylizer: Stylizer) -> Style:
+        """Return the code; encode the picture if that has not been done.
+
+        Raises:
+            AdainError: the picture cannot be encoded; see ``Stylizer.encode``.
+
+        """
+        if self.code is not None:
+            return self.code
+        assert self.pixels is not None  # noqa: S101 - a source has a code or a picture
+        return stylizer.encode(self.pixels)
 
 
 @dataclass(frozen=True)
@@ -44,39 +53,50 @@ class StyleMix:
     sources: tuple[StyleSource, ...]
     weights: tuple[float, ...]
 
-    @property
-    def label(self) -> str:
-        """A name for files: the styles' labels, with their weights if these differ."""
-        if len(set(self.weights)) == 1:
-            return "+".join(source.label for source in self.sources)
-        pairs = zip(self.sources, self.weights, strict=True)
-        return "+".join(f"{source.label}-{weight:g}" for source, weight in pairs)
-
 
 @dataclass(frozen=True)
 class Transfer:
-    """Stylises contents at one strength and one way of colour.
+    """Stylises contents at one strength, with one choice of colours.
 
-    ``color`` is ``none``; ``coral``: the style picture takes the content's colours before it is encoded; or ``luma``:
-    the content keeps its chroma and takes the stylised luminance.
+    Attributes:
+        stylizer: runs the network.
+        strength: the paper's α, from 0 to 1.
+        color: ``none``: the style's colours. ``coral``: the style picture takes the content's colours before it is
+            encoded. ``luma``: the content keeps its chroma and takes the stylised luminance.
+
     """
 
     stylizer: Stylizer
     strength: float = 1.0
     color: str = "none"
 
+    def prepare(self, source: StyleSource) -> StyleSource:
+        """Return a style with its code, so that it is encoded once for all contents.
+
+        With ``coral`` the code depends on the content, and the style is returned as it is.
+
+        Raises:
+            AdainError: the style cannot be encoded, or it has no picture to recolour.
+
+        """
+        if self.color == "coral":
+            _picture_to_recolor(source)
+            return source
+        return replace(source, code=source.encode(self.stylizer))
+
     def apply(self, content: Picture, mix: StyleMix, masks: Pixels | None = None) -> Picture:
         """Return the content stylised.
 
-        What is wholly transparent is in no region, so that colours that nobody sees count in no statistics.
+        Wholly transparent pixels belong to no region, so that colours nobody sees enter no statistics.
 
         Args:
             content: the picture.
-            mix: the styles.
+            mix: the styles; ``prepare`` saves encoding them again for each content.
             masks: uint8 (R, H, W), one for each style, as for ``Stylizer.stylize``.
 
         Raises:
-            AdainError: as ``Stylizer.stylize``; or the colours of a style without a picture were asked for.
+            AdainError: the picture cannot be stylised (see ``Stylizer.stylize``), or a style has no picture to
+                recolour.
 
         """
         codes = [self._code(source, content.pixels) for source in mix.sources]
@@ -90,8 +110,16 @@ class Transfer:
         return content.with_pixels(color.keep_chroma(content.pixels, pixels) if self.color == "luma" else pixels)
 
     def _code(self, source: StyleSource, content: Pixels) -> Style:
-        if self.color != "coral":
-            return source.code
-        if source.pixels is None:
-            raise AdainError(f"--color coral recolours the style's picture, and {source.label} is a code: use luma")
-        return self.stylizer.encode(color.coral(source.pixels, content))
+        """Return the code of a style for a content."""
+        if self.color == "coral":
+            return self.stylizer.encode(color.coral(_picture_to_recolor(source), content))
+        return source.encode(self.stylizer)
+
+
+def _picture_to_recolor(source: StyleSource) -> Pixels:
+    if source.pixels is None:
+        raise AdainError(
+            f"coral recolours the picture of a style, and {source.label} is a saved style without one",
+            hint="use `color` luma, or give the picture",
+        )
+    return source.pixels

@@ -46,6 +46,6 @@ def test_a_large_picture_agrees_with_the_float64_reference(opened, name, network
 def test_the_papers_network_agrees_with_the_float64_reference(opened, name, precision, vgg19, vgg19_dir, inputs_of):
     backend, network = opened(name, precision, vgg19_dir), vgg19.double()
     inputs = inputs_of("stylize", 96, 128, channels=512)
-    # All sky, where docs/fp16.md has 40.5 dB for the worst such crop; this one is at 43.0 on a processor too.
+    # All sky, of the kind that docs/explanation/fp16.md names as the hardest; this one is at 43.0 on a processor too.
     check("stylize", precision, backend.run("stylize", inputs), expected(network, "stylize", inputs), decibels=42)
     vgg19.float()

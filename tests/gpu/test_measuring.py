@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from adain_bench.contenders.base import ours
+from adain_bench.contenders.ours import ours
 from adain_bench.contenders.peers import peers
-from adain_bench.cost.floor import measure_cuda
+from adain_bench.cost.peaks import measure_cuda
 from adain_bench.measure.cases import cases
 from adain_bench.measure.start import time_starts
 from adain_bench.measure.timing import Plan, time_cases

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +40,86 @@ def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / "private"
+    path.write_text("old")
+    path.chmod(0o600)
+    with replacing(path) as aside:
+        aside.write_text("new")
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    target, link, dangling = tmp_path / "disk" / "file", tmp_path / "link", tmp_path / "dangling"
+    target.write_text("old")
+    link.symlink_to(target)
+    dangling.symlink_to("disk/another")
+    for path in (link, dangling):
+        with replacing(path) as aside:
+            aside.write_text("new")
+        assert path.is_symlink()
+        assert path.read_text() == "new"
+    assert target.read_text() == "new"
+
+
+def test_a_device_and_a_pipe_are_written_to(tmp_path):
+    with replacing(Path("/dev/null")) as aside:
+        aside.write_text("gone")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with replacing(pipe) as aside:
+        aside.write_text("through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_where_permissions_cannot_be_changed_files_are_written_all_the_same(tmp_path, monkeypatch):
+    def refuse(self: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(self), mode)
+
+    path = tmp_path / "file"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "chmod", refuse)
+        with replacing(path) as aside:
+            aside.write_text("whole")
+            os.chmod(aside, 0o600)  # noqa: PTH101 - as some libraries do
+    assert path.read_text() == "whole"
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later_by_a_run_to_the_same_file(tmp_path):
+    program = (
+        "import os, sys; from pathlib import Path; from adain_models.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as aside: aside.write_text('ha'); os.kill(os.getpid(), 9)"
+    )
+    path, other = tmp_path / "file", tmp_path / "other"
+    for each in (path, path, other):
+        subprocess.run([sys.executable, "-c", program, str(each)], check=False)  # noqa: S603 - our own
+    of_path = sorted(tmp_path.glob(".*.part"), key=lambda part: part.stat().st_mtime_ns)[:2]
+    os.utime(of_path[0], (0, 0))  # the second may be of a process that still writes
+    with replacing(path) as aside:
+        aside.write_text("whole")
+    assert path.read_text() == "whole"
+    left = list(tmp_path.glob(".*.part"))
+    assert of_path[0] not in left
+    assert of_path[1] in left
+    assert len(left) == 2
+
+
+def test_a_file_reaches_the_disk_before_its_name_does(tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr(os, "fsync", lambda handle: steps.append(("sync", stat.S_ISDIR(os.fstat(handle).st_mode))))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: (steps.append("rename"), replace(self, target))[1])
+    with replacing(tmp_path / "file") as aside:
+        aside.write_text("whole")
+    assert steps == [("sync", False), "rename", ("sync", True)]
 
 
 def test_a_directory_in_the_way_is_named(tmp_path):

@@ -1,33 +1,49 @@
-"""``adain-rt bench``."""
+"""``adain-rt bench``. A command's module is imported when the command is run or described, not before."""
 
 from __future__ import annotations
 
-import click
+from importlib import import_module
 
-from adain_bench.cli import measure as measure_cli
-from adain_bench.cli import profile as profile_cli
-from adain_bench.cli import quality as quality_cli
-from adain_bench.cli import record as record_cli
+import click
 
 __all__ = ["command"]
 
+_COMMANDS = {
+    "all": "measure:everything",
+    "compare": "record:compare",
+    "exactness": "measure:exactness",
+    "gpu": "measure:gpu",
+    "latency": "measure:latency",
+    "normalization": "normalization:command",
+    "paper": "measure:paper",
+    "profile": "profile:command",
+    "quality": "quality:command",
+    "report": "record:report",
+    "start": "measure:start",
+    "throughput": "measure:throughput",
+}
+"""From a command's name to its module in this package, and its name there."""
 
-@click.group("bench")
+
+class _Commands(click.Group):
+    """Finds commands by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return command
+
+
+@click.group("bench", cls=_Commands)
 def command() -> None:
-    """Measure how long pictures take, and how good they are."""
+    """Measure speed and picture quality.
 
-
-for each in (
-    measure_cli.everything,
-    measure_cli.gpu,
-    measure_cli.paper,
-    measure_cli.latency,
-    measure_cli.exactness,
-    measure_cli.throughput,
-    measure_cli.start,
-    profile_cli.command,
-    quality_cli.command,
-    record_cli.compare,
-    record_cli.report,
-):
-    command.add_command(each)
+    Start with `all`: it measures speed on this machine and writes a report.
+    """

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from adain_bench.contenders.base import Contender
+from adain_bench.contenders.contender import Contender
 from adain_rt.contract import Pixels
 
 __all__ = ["packages"]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from adain_bench.contenders import gpu_events
-from adain_bench.contenders.base import Contender, Stylist
+from adain_bench.contenders.contender import Contender, Stylist
 from adain_bench.contenders.packages import packages
 from adain_models.adain import adain, blend, channel_statistics
 from adain_models.networks.base import Network

@@ -10,9 +10,11 @@ import numpy as np
 import onnx
 
 from adain_bench.contenders import gpu_events
-from adain_bench.cost.costs import Costs, count, count_file
-from adain_bench.cost.floor import Floor, Peaks, floor, measure_cpu, measure_cuda
-from adain_bench.record.record import Result
+from adain_bench.cost.costs import Costs
+from adain_bench.cost.counting import count, count_file
+from adain_bench.cost.floor import Floor, floor
+from adain_bench.cost.peaks import Peaks, measure_cpu, measure_cuda
+from adain_bench.record.run import Result
 from adain_export.graphs.engine_graph import engine_graph
 from adain_models.weights import store
 from adain_rt import contract

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adain_bench.contenders.base import ours
+from adain_bench.contenders.ours import ours
 from adain_bench.measure.cases import Case, cases
-from adain_bench.record.record import Result
+from adain_bench.record.run import Result
 from adain_export.psnr import psnr
 from adain_models.errors import AdainError
 from adain_models.weights import store

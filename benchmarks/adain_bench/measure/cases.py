@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from adain_bench.contenders.base import Contender, Params, TimedOnGpu
+from adain_bench.contenders.contender import Contender, Params, TimedOnGpu
 from adain_bench.measure.inputs import picture
 from adain_rt.contract import Pixels
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adain_bench.contenders.base import Contender
+from adain_bench.contenders.contender import Contender
 from adain_bench.measure.cases import case_name
 from adain_bench.measure.inputs import picture
-from adain_bench.record.record import Result
+from adain_bench.record.run import Result
 from adain_export.psnr import psnr
 from adain_models import reference
 from adain_models.weights import checkpoint, store

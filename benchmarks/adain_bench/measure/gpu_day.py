@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from adain_bench.record import record
-from adain_bench.record.record import Result
-from adain_bench.runs import RECORD_NAME
+from adain_bench.record import run_file
+from adain_bench.record.run import Result
 from adain_models.errors import AdainError
 from adain_rt.backends import BACKENDS
 
@@ -114,7 +113,9 @@ class Day:
             return [Result("steps", step.name, params, None, skipped="no time was left")]
         ours = step.command[: len(_COMMAND)] == _COMMAND
         why = _run((*step.command, *(("-o", str(kept)) if ours else ())), limit - _GRACE)
-        found = [*_recorded(kept / RECORD_NAME), *(_tested(self.folder / "tests.xml") if step.name == "tests" else ())]
+        found = [*_read_record(kept / run_file.NAME)]
+        if step.name == "tests":
+            found.extend(_read_test_report(self.folder / "tests.xml"))
         new = [each for each in found if (each.group, each.name) not in self._told]
         self._told |= {(each.group, each.name) for each in new}
         facts = {"seconds": round(time.monotonic() - begun, 1), "results": len(new)}
@@ -154,15 +155,15 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _recorded(path: Path) -> tuple[Result, ...]:
+def _read_record(path: Path) -> tuple[Result, ...]:
     """Return what a step's record holds; it is written part by part."""
     try:
-        return record.read(path).results
+        return run_file.read(path).results
     except AdainError:
         return ()
 
 
-def _tested(path: Path) -> Iterator[Result]:
+def _read_test_report(path: Path) -> Iterator[Result]:
     """Yield how many tests passed, and each that did not, as pytest's report tells."""
     try:
         cases = list(ET.parse(path).iter("testcase"))  # noqa: S314 - pytest wrote it a moment ago

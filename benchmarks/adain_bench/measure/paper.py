@@ -17,16 +17,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from adain_bench.contenders.base import Contender, ours
 from adain_bench.contenders.baselines import Baseline, StyleEncoder
 from adain_bench.contenders.baselines.common import Vgg, initialize
 from adain_bench.contenders.baselines.feed_forward import dumoulin, ulyanov
 from adain_bench.contenders.baselines.gatys import CONTENT_LAYER, STYLE_LAYERS, Gatys
 from adain_bench.contenders.baselines.style_swap import LAYER, StyleSwap
+from adain_bench.contenders.contender import Contender
+from adain_bench.contenders.ours import ours
 from adain_bench.contenders.peers import peers, use_fastest
 from adain_bench.measure.cases import ENCODINGS, Case, case_name, cases
 from adain_bench.measure.inputs import picture
-from adain_bench.record.record import Result, Times
+from adain_bench.record.run import Result
+from adain_bench.record.statistics import Times
 from adain_bench.record.table1 import ITERATIONS, SIZES, quoted
 from adain_export.torch.export import export_model
 from adain_models.networks.vgg19 import Vgg19

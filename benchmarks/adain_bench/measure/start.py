@@ -19,11 +19,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from adain_bench.contenders.base import Contender, ours
+from adain_bench.contenders.contender import Contender
+from adain_bench.contenders.ours import ours
 from adain_bench.contenders.packages import packages
 from adain_bench.measure.cases import case_name
 from adain_bench.measure.inputs import picture
-from adain_bench.record.record import Result, Times
+from adain_bench.record.run import Result
+from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 from adain_models.weights import store
 from adain_rt import cuda

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
-from adain_bench.contenders.base import Contender
+from adain_bench.contenders.contender import Contender
 from adain_bench.measure.cases import Case, cases
 
 __all__ = ["throughput_cases"]

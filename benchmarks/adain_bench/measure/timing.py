@@ -13,7 +13,8 @@ from functools import partial
 from statistics import median
 
 from adain_bench.measure.cases import Case, case_name
-from adain_bench.record.record import Result, Times
+from adain_bench.record.run import Result
+from adain_bench.record.statistics import Times
 
 __all__ = ["Plan", "time_cases"]
 

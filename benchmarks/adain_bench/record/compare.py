@@ -7,17 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adain_bench.record.record import Result, Run, Times
-from adain_bench.record.statistics import Ratio, Verdict, changed, significant, summary
-from adain_bench.show.report import cell, flattened, table
+from adain_bench.record.run import Result, Run
+from adain_bench.record.statistics import Ratio, Times, Verdict, changed, summary
+from adain_bench.record.text import flatten, format_cell
 
-__all__ = ["Change", "Comparison", "compare", "lines", "markdown"]
+__all__ = ["Change", "Comparison", "compare"]
 
 # What a machine is; the rest of what a record says of it (clocks, load, free memory) never is the same twice.
 _IDENTITY = ("cpu", "cores", "threads", "gpu", "platform", "python", "packages", "weights_sha256")
 
 _ORDER: tuple[Verdict, ...] = ("slower", "faster", "too noisy to say", "no difference")
-_MANY = 5  # cases: so many move the same way by chance one time in sixteen
 _SHOWN = 120  # characters of a value on each side of a difference
 
 
@@ -85,63 +84,13 @@ def compare(before: Run, after: Run, tolerance: float = 0.02) -> Comparison:
     changes.sort(key=lambda change: (_ORDER.index(change.verdict), -abs(math.log(change.ratio.value))))
     whole = [math.log(change.ratio.value) for change in changes if change.part == "whole call"]
     return Comparison(
-        runs=(_said(before), _said(after)),
+        runs=(_describe(before), _describe(after)),
         machine=tuple(_differences(before.machine_info, after.machine_info)),
         changes=tuple(changes),
         overall=math.exp(sum(whole) / len(whole)) if whole else None,
         gone=tuple(_missing(old, new)),
         new=tuple(_missing(new, old)),
     )
-
-
-def lines(comparison: Comparison) -> Iterator[str]:
-    """Yield a comparison as lines for a terminal."""
-    yield from _preface(comparison)
-    rows = [["", "after / before", "before", "after", ""], *_rows(comparison)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows if comparison.changes else []:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-    yield from _epilogue(comparison)
-
-
-def markdown(comparison: Comparison) -> str:
-    """Return a comparison as Markdown."""
-    listed = [[f"- {cell(line)}" for line in part(comparison)] for part in (_preface, _epilogue)]
-    rows = table(["verdict", "after / before (95 %)", "before", "after", "case"], _rows(comparison))
-    blocks = ["\n".join(listed[0]), rows if comparison.changes else "", "\n".join(listed[1])]
-    return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def _preface(comparison: Comparison) -> Iterator[str]:
-    for line in comparison.machine:
-        yield f"the machines differ: {line}"
-    yield f"before: {comparison.runs[0]}"
-    yield f"after: {comparison.runs[1]}"
-
-
-def _rows(comparison: Comparison) -> list[list[str]]:
-    return [
-        [change.verdict, str(change.ratio), _seconds(change.before), _seconds(change.after), _titled(change)]
-        for change in comparison.changes
-    ]
-
-
-def _epilogue(comparison: Comparison) -> Iterator[str]:
-    if comparison.overall is None:
-        yield "no case was timed in both runs"
-    else:
-        hint = "; every one moved that way, as when the machine is busy" if _together(comparison) else ""
-        yield f"all cases together: {significant(comparison.overall, 4)} times as long{hint}"
-    for name in comparison.gone:
-        yield f"only before: {name}"
-    for name in comparison.new:
-        yield f"only after: {name}"
-
-
-def _together(comparison: Comparison) -> bool:
-    """Return whether there are many cases, and all became slower or all faster, be it within the noise."""
-    up = [change.ratio.value > 1 for change in comparison.changes if change.part == "whole call"]
-    return len(up) >= _MANY and len(set(up)) == 1
 
 
 def _changes(old: Result, new: Result, tolerance: float) -> Iterator[Change]:
@@ -159,34 +108,27 @@ def _missing(these: Mapping[tuple[str, str], Result], those: Mapping[tuple[str, 
     for key, result in these.items():
         other = those.get(key)
         if result.times and not (other and other.times):
-            reason = f" ({cell(other.skipped)})" if other and other.skipped else ""
+            reason = f" ({format_cell(other.skipped)})" if other and other.skipped else ""
             yield f"{result.group}: {result.name}{reason}"
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    old, new = (dict(flattened({key: info[key] for key in _IDENTITY if key in info})) for info in (before, after))
+    old, new = (dict(flatten({key: info[key] for key in _IDENTITY if key in info})) for info in (before, after))
     for key in dict.fromkeys([*old, *new]):
-        if cell(old.get(key)) != cell(new.get(key)):
+        if format_cell(old.get(key)) != format_cell(new.get(key)):
             yield f"{key.replace('_', ' ')}: {_short(old.get(key))} before, {_short(new.get(key))} after"
 
 
 def _short(value: object) -> str:
-    text = cell(value) or "none"
+    text = format_cell(value) or "none"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
-def _said(run: Run) -> str:
-    commit = cell(run.commit_info["id"] or "unknown")[:12] + (" with changes" if run.commit_info["dirty"] else "")
-    return f"{cell(run.command)}, {run.started:%Y-%m-%d %H:%M %Z}, commit {commit}"
+def _describe(run: Run) -> str:
+    dirty = " with changes" if run.commit_info["dirty"] else ""
+    commit = format_cell(run.commit_info["id"] or "unknown")[:12] + dirty
+    return f"{format_cell(run.command)}, {run.started:%Y-%m-%d %H:%M %Z}, commit {commit}"
 
 
 def _median(times: Times) -> float:
     return float(summary(times)["median"])
-
-
-def _seconds(seconds: float) -> str:
-    return f"{significant(seconds, 4)} s" if seconds >= 1 else f"{significant(seconds * 1e3, 4)} ms"
-
-
-def _titled(change: Change) -> str:
-    return change.name if change.part == "whole call" else f"{change.name}, {change.part}"

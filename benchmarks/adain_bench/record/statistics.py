@@ -19,7 +19,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ratio", "Times", "Verdict", "changed", "ratio", "significant", "summary"]
+from adain_bench.record.text import significant
+
+__all__ = ["Ratio", "Times", "Verdict", "changed", "ratio", "summary"]
 
 Verdict = Literal["slower", "faster", "no difference", "too noisy to say"]
 
@@ -103,13 +105,6 @@ def summary(times: Times) -> dict[str, Any]:
         "spread": float(np.ptp(medians) / np.median(medians)),
         "data": data.tolist(),
     }
-
-
-def significant(value: float, digits: int) -> str:
-    """Return a number with so many significant digits, and no exponent."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    return f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
 
 
 def ratio(a: Times, b: Times) -> Ratio:

@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from adain_bench.record.record import Result, Run, Times
-from adain_bench.record.statistics import significant
+from adain_bench.record.run import Result, Run
+from adain_bench.record.statistics import Times
 from adain_bench.record.table1 import SIZES, quoted
+from adain_bench.record.text import significant
 from adain_bench.show.report import name_of, pictures_per_second
 from adain_models.files import replacing
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from adain_bench.record.record import Result, Run
-from adain_bench.record.statistics import ratio, significant, summary
+from adain_bench.record.run import Result, Run
+from adain_bench.record.statistics import ratio, summary
 from adain_bench.record.table1 import STYLES
+from adain_bench.record.text import format_cell, significant
+from adain_bench.show.table import format_table
 
-__all__ = ["cell", "flattened", "markdown", "name_of", "pictures_per_second", "table", "tables"]
+__all__ = ["markdown", "name_of", "pictures_per_second", "tables"]
 
 _OWN_COLUMNS = {"size", "batch", "streams", "style_encoding", "cache", "method"}
 _SAID_ALONE = {"model", "backend", "precision"}  # whose values say what they are
@@ -34,7 +35,7 @@ class _Group:
 
 def markdown(run: Run) -> str:
     """Return the report of a run: the machine, and each group's table with what was skipped and why."""
-    return "\n\n".join(["## Measured on", table(["", ""], _environment(run)), tables(run.results)]) + "\n"
+    return "\n\n".join(["## Measured on", format_table(["", ""], _environment(run)), tables(run.results)]) + "\n"
 
 
 def tables(results: Sequence[Result]) -> str:
@@ -43,51 +44,6 @@ def tables(results: Sequence[Result]) -> str:
     for result in results:
         groups.setdefault(result.group, []).append(result)
     return "\n\n".join(_block(name, group) for name, group in groups.items())
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table without the columns that are empty, padded for a terminal. Numbers stand to the right.
-
-    Args:
-        header: the columns' names.
-        rows: of as many cells; ``None`` is an empty one.
-
-    """
-    texts = [[cell(value) for value in row] for row in rows]
-    kept = [number for number in range(len(header)) if any(row[number] for row in texts)]
-    right = [all(not row[number] or row[number].lstrip("-")[:1].isdigit() for row in texts) for number in kept]
-    columns = [[cell(header[number]), *(row[number] for row in texts)] for number in kept]
-    widths = [max(3, *map(len, column)) for column in columns]
-    padded = [
-        [text.rjust(width) if numeric else text.ljust(width) for text in column]
-        for column, width, numeric in zip(columns, widths, right, strict=True)
-    ]
-    rule = [f"{'-' * (width - 1)}{':' if numeric else '-'}" for width, numeric in zip(widths, right, strict=True)]
-    heads, *lines = zip(*padded, strict=True)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *lines))
-
-
-def cell(value: object) -> str:
-    """Return a value as the text of a cell: one line, nothing in it that is Markdown's or a terminal's."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return significant(value, 3)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{cell(key)} {cell(each)}" for key, each in value.items() if each is not None)
-    if isinstance(value, (list, tuple)):
-        return ", ".join(cell(each) for each in value)
-    text = "".join(each if each.isprintable() else " " for each in str(value))
-    return text.replace("|", "\\|").replace("<", "&lt;")
-
-
-def flattened(info: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested mappings, each with the names on the way to it."""
-    for key, value in info.items():
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{prefix}{key} ")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def name_of(result: Result) -> str:
@@ -119,13 +75,13 @@ def _environment(run: Run) -> list[list[object]]:
 def _block(name: str, results: Sequence[Result]) -> str:
     group = _GROUPS.get(name) or _Group(name.capitalize(), "", _plain)
     measured = [result for result in results if result.skipped is None]
-    parts = [f"## {cell(group.title)}", group.note if measured else ""]
+    parts = [f"## {format_cell(group.title)}", group.note if measured else ""]
     if measured:
-        parts.append(table(*group.rows(measured)))
+        parts.append(format_table(*group.rows(measured)))
     reasons: dict[str, list[str]] = {}
     for result in results:
         if result.skipped is not None:
-            reasons.setdefault(cell(result.skipped), []).append(cell(result.name))
+            reasons.setdefault(format_cell(result.skipped), []).append(format_cell(result.name))
     if reasons:
         parts.append("Not measured:\n\n" + "\n".join(f"- {', '.join(each)}: {why}" for why, each in reasons.items()))
     return "\n\n".join(part for part in parts if part)
@@ -288,7 +244,7 @@ def _number(result: Result, key: str) -> float | None:
 def _notes(result: Result, shown: set[str]) -> str:
     """Return what else is known of a result and not shown elsewhere."""
     notes = {key.replace("_", " "): value for key, value in result.extra_info.items() if key not in shown}
-    return "; ".join(f"{key} {cell(value)}" for key, value in notes.items() if value is not None)
+    return "; ".join(f"{key} {format_cell(value)}" for key, value in notes.items() if value is not None)
 
 
 def _times(unit: str, *figures: str) -> Iterator[Column]:

@@ -20,7 +20,7 @@ from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 
 if TYPE_CHECKING:
-    from adain_rt.backends.builder import EngineBuilder
+    from adain_rt.backends.tensorrt.builder import EngineBuilder
 
 __all__ = ["command"]
 

@@ -1,4 +1,4 @@
-"""How much memory a graph's tensors take while it runs."""
+"""The memory that a graph's tensors take while it runs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SIZES = {"N": 1, "R": 2, "H": _SIDE, "W": _SIDE}
 def bytes_per_pixel(model: onnx.ModelProto) -> int:
     """Return the most bytes that are alive at once, weights aside, for each pixel of a picture.
 
-    A tensor is alive from the node that makes it to the last that reads it, in the graph's order. A backend needs
-    more, by what its allocator and its own layouts waste. Two regions are counted where there are masks.
+    A tensor is alive from the node that makes it to the last node that reads it, in the graph's order. A backend needs
+    more than this, since its allocator and its own layouts waste some. A graph with masks is counted for two regions.
     """
     graph = with_shapes(model, _SIZES)
     sizes = {value.name: _bytes(value) for value in (*graph.input, *graph.value_info, *graph.output)}
@@ -38,8 +38,8 @@ def with_shapes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.GraphP
     """Return a model's graph with every shape in numbers.
 
     Args:
-        model: an ONNX graph; left as it is.
-        sizes: of its symbolic axes.
+        model: an ONNX graph, which is not changed.
+        sizes: the size of each of its symbolic axes.
 
     Raises:
         AdainError: a size is missing or does not fit the graph.

@@ -18,11 +18,11 @@ from adain_models.errors import AdainError
 from adain_models.files import explain
 from adain_rt import contract
 
-__all__ = ["finish", "note_memory", "read_graph", "staged"]
+__all__ = ["finish", "note_memory", "read_graph", "stage"]
 
 
 @contextmanager
-def staged(destination: Path) -> Iterator[Path]:
+def stage(destination: Path) -> Iterator[Path]:
     """Yield a new directory inside another; if the block succeeds, its files move there.
 
     Raises:

@@ -30,7 +30,7 @@ from adain_export.graphs.passes import (
 )
 from adain_export.graphs.passes.editing import activations, constant
 from adain_export.graphs.source import SourceGraph, read_source
-from adain_export.graphs.staging import finish, staged
+from adain_export.graphs.staging import finish, stage
 from adain_export.int8.calibration import Calibration, Pair
 from adain_export.psnr import psnr
 from adain_models.errors import AdainError
@@ -81,7 +81,7 @@ def quantize_model(source: Path, calibration: Calibration) -> Iterator[str]:
         facts[graph] = read.facts
         models[contract.graph_file(graph)] = _quantize_for_openvino(read.model.clone(), calibration)
         models[uint8_file(graph)] = _quantize_for_onnxruntime(read.model, calibration)
-    with staged(contract.graph_dir(source, _PRECISION)) as aside:
+    with stage(contract.graph_dir(source, _PRECISION)) as aside:
         calibration.save(aside / CALIBRATION_NAME)
         weights = aside / WEIGHTS_NAME
         with replacing(weights) as part:

@@ -16,7 +16,7 @@ from adain_export.tensorrt.progress import make_monitor, run_cancellable
 from adain_export.tensorrt.timing_cache import timing_cache
 from adain_models.errors import AdainError
 from adain_rt import contract
-from adain_rt.backends.builder import Progress
+from adain_rt.backends.tensorrt.builder import Progress
 from adain_rt.backends.tensorrt.flavors import Flavor
 from adain_rt.backends.tensorrt.manifest import Recipe
 
@@ -58,7 +58,7 @@ def build_engine(
         with timing_cache(trt, config, gpu):
             return builder.build_serialized_network(network, config)
 
-    with _BUILDING, log.listening():
+    with _BUILDING, log.listen():
         engine = run_cancellable(work, monitor, progress)
     if engine is None or log.error is not None:  # it goes on after some errors, and what it builds then is not whole
         raise AdainError(f"{flavor.name} built no engine of {source.graph}: {log.error or 'it gave no reason'}")

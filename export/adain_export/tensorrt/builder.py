@@ -19,7 +19,7 @@ from adain_export.tensorrt.recipes import check_recipe
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing, sha256_of
 from adain_models.weights.store import cache_dir
-from adain_rt.backends.builder import Progress
+from adain_rt.backends.tensorrt.builder import Progress
 from adain_rt.backends.tensorrt.engine_file import EngineFile, gpu_label
 from adain_rt.backends.tensorrt.flavors import FLAVORS
 from adain_rt.backends.tensorrt.manifest import Manifest, Origin, Recipe, engine_stem, manifest_file, read_manifest
@@ -31,7 +31,7 @@ _LOG = logging.getLogger("adain_rt")
 
 
 class Builder:
-    """Builds engines with TensorRT; see ``adain_rt.backends.builder.EngineBuilder``."""
+    """Builds engines with TensorRT; see ``adain_rt.backends.tensorrt.builder.EngineBuilder``."""
 
     def build(
         self, directory: Path, graph: str, recipe: Recipe, folder: Path, progress: Progress | None = None

@@ -28,7 +28,7 @@ class BuildLog(logging.Handler):
         self.layers = ""
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listen(self) -> Iterator[None]:
         """Take all messages of the block."""
         level, propagates = LOG.level, LOG.propagate
         LOG.setLevel(logging.DEBUG)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from adain_rt.backends.builder import Progress
+from adain_rt.backends.tensorrt.builder import Progress
 
 __all__ = ["Phases", "make_monitor", "run_cancellable"]
 

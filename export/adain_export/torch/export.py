@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from adain_export.graphs.engine_graph import engine_model
 from adain_export.graphs.passes import ContractShapesPass, SharedWeightsPass
 from adain_export.graphs.passes.editing import constant
-from adain_export.graphs.staging import finish, staged
+from adain_export.graphs.staging import finish, stage
 from adain_export.torch import deploy
 from adain_export.torch.verify import verify, verify_half
 from adain_models.errors import AdainError
@@ -50,7 +50,7 @@ def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
 
     """
     network = checkpoint.load(source / WEIGHTS_NAME)
-    with staged(destination) as aside:
+    with stage(destination) as aside:
         weights = aside / WEIGHTS_NAME
         shutil.copyfile(source / WEIGHTS_NAME, weights)
         facts = GraphFacts(model, sha256_of(weights), contract.VERSION, network.channels, "fp32")
@@ -79,7 +79,7 @@ def export_half(directory: Path) -> Iterator[str]:
 
     """
     models = {graph: engine_model(directory, graph, "fp16") for graph in contract.GRAPHS}
-    with staged(contract.graph_dir(directory, "fp16")) as aside:
+    with stage(contract.graph_dir(directory, "fp16")) as aside:
         weights = aside / WEIGHTS_NAME
         with replacing(weights) as part:
             initializers = models["stylize"].graph.initializers

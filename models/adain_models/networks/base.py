@@ -1,9 +1,10 @@
-"""The one interface of the networks: an encoder, AdaIN between, a decoder."""
+"""The interface that every network has: an encoder and a decoder, between which AdaIN works."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 __all__ = [
     "STRIDE",
     "Network",
+    "Rectified",
     "bias_of",
     "channels_last",
     "conv",
@@ -23,11 +25,32 @@ STRIDE = 8
 """A feature position stands for this many pixels of a side, in every network."""
 
 
+@dataclass(frozen=True)
+class Rectified:
+    """A convolution whose output channels go through a ReLU.
+
+    Attributes:
+        name: the convolution's name in the network, such as ``encoder.conv1``.
+        convolution: the layer itself.
+        before_relu: the layer whose output the ReLU reads: the convolution, or a filter between the two.
+        reader: the convolution that reads what the ReLU gives; ``None`` where anything else reads it as well.
+
+    """
+
+    name: str
+    convolution: nn.Conv2d
+    before_relu: nn.Module
+    reader: nn.Conv2d | None
+
+
 class Network(nn.Module):
     """An encoder and a decoder; AdaIN on the features between them makes the style transfer.
 
     ``encoder`` maps RGB in 0..1, float (N, 3, H, W) with H and W multiples of ``STRIDE`` and at least 16, to
     features (N, ``channels``, H/8, W/8). ``decoder`` maps features back to RGB around 0..1, not clipped.
+
+    What other code needs to know of a topology is asked of the network here. A new topology must give
+    ``for_bytes``; the rest has a default.
     """
 
     architecture: str
@@ -35,9 +58,15 @@ class Network(nn.Module):
     encoder: nn.Sequential
     decoder: nn.Sequential
 
+    style_layers: tuple[str, ...] = ()
+    """The encoder's layers that the paper's losses compare, the last of them the features that AdaIN changes.
+
+    Empty for an encoder that was not trained to recognise things: its features cannot judge pictures.
+    """
+
     @classmethod
     def sized_for(cls, tensors: Mapping[str, Tensor]) -> Network:
-        """Return a network, its weights not loaded, of the size that these tensors have."""
+        """Return a network of the size that these tensors have. Their values are not loaded."""
         del tensors
         return cls()
 
@@ -48,14 +77,21 @@ class Network(nn.Module):
         What comes before the first convolution, and the scaling at both ends, is folded into the first and the last.
         """
 
+    def rectified(self) -> Iterator[Rectified]:
+        """Yield the convolutions that a ReLU follows, in the order of the layers.
+
+        Training watches them for channels that no longer react to anything. The default watches none.
+        """
+        return iter(())
+
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    """Return a convolution that keeps the size (but for its stride), padded by reflection as the paper has it."""
+    """Return a convolution that keeps the size, apart from its stride; it pads by reflection, as in the paper."""
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect")
 
 
-def convolution(part: nn.Sequential, name: str) -> nn.Conv2d:
-    """Return a convolution of an encoder or decoder by its name."""
+def convolution(part: nn.Module, name: str) -> nn.Conv2d:
+    """Return the convolution of a network, or of a part of one, that has this name."""
     layer = part.get_submodule(name)
     assert isinstance(layer, nn.Conv2d)  # noqa: S101 - for the type checker
     return layer
@@ -64,7 +100,7 @@ def convolution(part: nn.Sequential, name: str) -> nn.Conv2d:
 def channels_last(part: nn.Module) -> None:
     """Lay out the weights of a network, or of a part of one, so that each position's channels are neighbours.
 
-    Convolutions are faster so, above all in bfloat16; their outputs have the layout too.
+    Convolutions are faster this way, above all in bfloat16; their outputs take on the same layout.
     """
     for parameter in part.parameters():
         if parameter.ndim == 4:  # noqa: PLR2004 - (O, I, kh, kw)
@@ -72,16 +108,16 @@ def channels_last(part: nn.Module) -> None:
 
 
 def bias_of(layer: nn.Conv2d) -> Tensor:
-    """Return a convolution's bias, which all have here."""
+    """Return a convolution's bias. Every convolution of these networks has one."""
     assert layer.bias is not None  # noqa: S101 - for the type checker
     return layer.bias
 
 
 @torch.no_grad()
 def fold_input(layer: nn.Conv2d, matrix: Tensor, offset: Tensor) -> None:
-    """Let a convolution read x where it read ``matrix @ x + offset``, x being the channels at one position.
+    """Change a convolution that reads ``matrix @ x + offset`` so that it reads x, the channels at one position.
 
-    Exact, since padding by reflection commutes with an affine map of the channels.
+    This is exact, since padding by reflection commutes with an affine map of the channels.
 
     Args:
         layer: changed in place.
@@ -96,6 +132,6 @@ def fold_input(layer: nn.Conv2d, matrix: Tensor, offset: Tensor) -> None:
 
 @torch.no_grad()
 def fold_output(layer: nn.Conv2d, scale: float, offset: float) -> None:
-    """Let a convolution give ``scale * y + offset`` where it gave y; changed in place."""
+    """Change a convolution in place so that it gives ``scale * y + offset`` in place of y."""
     layer.weight.mul_(scale)
     bias_of(layer).mul_(scale).add_(offset)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-from adain_models.networks.base import Network, conv, convolution, fold_input, fold_output
+from adain_models.networks.base import Network, Rectified, conv, convolution, fold_input, fold_output
 
 __all__ = ["Blur", "Lite", "Residual"]
 
@@ -68,12 +69,36 @@ class Lite(Network):
         encoder.center, decoder.uncenter = nn.Identity(), nn.Identity()
         return folded
 
+    def rectified(self) -> Iterator[Rectified]:
+        """Yield every convolution that a ReLU follows: behind its blur in the decoder, inside a residual block."""
+        for name, filter_name, reader_name in _RECTIFIED:
+            layer = convolution(self, name)
+            before_relu = self.get_submodule(filter_name) if filter_name else layer
+            yield Rectified(name, layer, before_relu, convolution(self, reader_name) if reader_name else None)
+
+
+_RECTIFIED: list[tuple[str, str | None, str | None]] = [  # convolution, filter before the ReLU, only reader behind it
+    ("encoder.conv1", None, "encoder.down1"),
+    ("encoder.down1", None, "encoder.down2"),
+    ("encoder.down2", None, None),  # a residual block adds what it reads to its result
+    ("encoder.res1.a", None, "encoder.res1.b"),
+    ("encoder.down3", None, None),
+    ("encoder.res2.a", None, "encoder.res2.b"),
+    ("decoder.res1.a", None, "decoder.res1.b"),
+    ("decoder.res2.a", None, "decoder.res2.b"),
+    ("decoder.res3.a", None, "decoder.res3.b"),
+    ("decoder.up1", "decoder.blur1", None),
+    ("decoder.res4.a", None, "decoder.res4.b"),
+    ("decoder.up2", "decoder.blur2", "decoder.up3"),
+    ("decoder.up3", "decoder.blur3", "decoder.out"),
+]
+
 
 def enlarged_conv(inputs: int, outputs: int, margin: int = 0) -> nn.Conv2d:
-    """Return a 3x3 convolution of an enlarged picture, whose output ``Blur`` makes one pixel smaller on each side.
+    """Return a 3x3 convolution of an enlarged picture, to be followed by ``Blur``.
 
-    It goes on beyond the edge, where the picture repeats its last pixel, for the blur and for a margin that what
-    follows reads.
+    Beyond its edge the picture repeats its last pixel. The output is larger than the picture by one pixel on each side,
+    which the blur takes away again, and by the margin, for a convolution behind it that does not pad.
     """
     return nn.Conv2d(inputs, outputs, 3, padding=2 + margin, padding_mode="replicate")
 
@@ -81,7 +106,7 @@ def enlarged_conv(inputs: int, outputs: int, margin: int = 0) -> nn.Conv2d:
 class Blur(nn.Module):
     """The binomial filter [1 2 1] / 4 across and down, two means of two neighbours each way.
 
-    A picture doubled by repetition, then blurred so, is the picture doubled by bilinear interpolation
+    A picture that is doubled by repetition and then blurred is the picture doubled by bilinear interpolation
     (``align_corners=False``). The blur commutes with the convolution between, whose outputs are fewer than its inputs.
     """
 

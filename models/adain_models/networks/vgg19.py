@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from adain_models.errors import AdainError
-from adain_models.networks.base import Network, bias_of, conv, convolution, fold_input, fold_output
+from adain_models.networks.base import Network, Rectified, bias_of, conv, convolution, fold_input, fold_output
 
 __all__ = ["Vgg19", "from_public"]
 
@@ -33,6 +33,7 @@ class Vgg19(Network):
     """
 
     architecture = "vgg19"
+    style_layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -86,6 +87,15 @@ class Vgg19(Network):
         fold_output(convolution(folded.decoder, "conv1_1"), 255, 0)
         folded.encoder.affine = nn.Identity()
         return folded
+
+    def rectified(self) -> Iterator[Rectified]:
+        """Yield every convolution but the affine and the one that gives the picture."""
+        for part_name, part in (("encoder", self.encoder), ("decoder", self.decoder)):
+            convolutions = [(name, layer) for name, layer in part.named_children() if isinstance(layer, nn.Conv2d)]
+            readers = [*(layer for _, layer in convolutions[1:]), None]
+            for (name, layer), reader in zip(convolutions, readers, strict=True):
+                if f"relu{name.removeprefix('conv')}" in part._modules:
+                    yield Rectified(f"{part_name}.{name}", layer, layer, reader)
 
 
 def from_public(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 from adain_models.adain import adain, channel_statistics
 from adain_models.errors import AdainError
-from adain_models.networks.base import Network
-from adain_models.networks.vgg19 import Vgg19
+from adain_models.networks.base import STRIDE, Network
 from adain_models.training.teacher import Teacher, normalized, relative_distance, statistics
 
 __all__ = ["FixedEncoder", "Joint", "Photos", "Recipe", "Target"]
 
-_GRID = 8  # pixels to which a feature's position is doubled: what repeats with it comes of the doublings
 _FLAT = 0.02  # of a photo's variation: where it is this, a position counts by 1/e as flat
 _FAINT = 1e-3  # of a picture's energy: what is next to nothing has no phase
 _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a clipped pixel have no gradient
@@ -86,17 +84,29 @@ class Recipe(ABC):
 
 
 class FixedEncoder(Recipe):
-    """The paper's recipe (section 5.2, equations 11 to 13): the encoder stays, and is what the losses see.
+    """The paper's recipe (section 6.2, equations 11 to 13): the encoder stays as it is and judges the pictures.
 
-    The content term compares the picture's features with AdaIN's output, the style term the means and deviations of
-    relu1_1 to relu4_1; λ is 10 as in the public PyTorch implementation.
+    The content term compares a picture's features with AdaIN's output. The style term compares the means and deviations
+    of the network's ``style_layers``. λ is 10, as in the public PyTorch implementation.
+
+    Args:
+        network: its encoder judges.
+        style: the weight of the style term; that of the content term is 1.
+
+    Raises:
+        AdainError: the network's encoder cannot judge pictures.
+
     """
 
     def __init__(self, network: Network, style: float = 10) -> None:
-        if not isinstance(network, Vgg19):
-            raise AdainError(f"{network.architecture}: its encoder cannot judge pictures; name a --teacher")
+        if not network.style_layers:
+            raise AdainError(
+                f"the encoder of {network.architecture} cannot judge pictures",
+                hint="give the weights of VGG-19 as `teacher`",
+            )
         self.weights = {"content": 1, "style": style}
         self._encoder = network.encoder.requires_grad_(requires_grad=False)
+        self._layers = network.style_layers
 
     def trained(self, network: Network) -> nn.Module:
         """Return the decoder."""
@@ -104,12 +114,12 @@ class FixedEncoder(Recipe):
 
     @torch.no_grad()
     def target(self, picture: Tensor) -> Target:
-        """Return the codes of relu1_1 to relu4_1."""
+        """Return the codes of the style layers."""
         return Target(picture, [statistics(features)[0][0] for features in self._features(picture[None] / 255)], [])
 
     @torch.no_grad()
     def features(self, photos: Tensor) -> Tensor:
-        """Return relu4_1."""
+        """Return the features that AdaIN changes."""
         return self._features(photos)[-1]
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
@@ -126,11 +136,11 @@ class FixedEncoder(Recipe):
         return {"content": content, "style": torch.stack(style).sum()}
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
-        """Return relu1_1, relu2_1, relu3_1 and relu4_1."""
+        """Return the features of the style layers."""
         features, x = [], pictures
         for name, layer in self._encoder.named_children():
             x = layer(x)
-            if name.startswith("relu") and name.endswith("_1"):
+            if name in self._layers:
                 features.append(x)
         return features
 
@@ -283,8 +293,8 @@ def _grid(pictures: Tensor, flat: Tensor) -> Tensor:
     for x, weight in ((pictures, flat), (pictures.mT, flat.mT)):
         energy = (x[:, :, :-1, 1:] - x[:, :, :-1, :-1]).square().mean(1, keepdim=True) * weight
         columns = energy.sum((1, 2)) / (energy.sum((1, 2, 3))[:, None] + _FAINT)
-        whole = columns.shape[1] // _GRID * _GRID
-        sums = columns[:, :whole].reshape(-1, _GRID).sum(0)
+        whole = columns.shape[1] // STRIDE * STRIDE
+        sums = columns[:, :whole].reshape(-1, STRIDE).sum(0)
         found = found + sums.var(correction=0) / sums.mean().square().clamp(min=_FAINT) / 2
     return found
 
@@ -297,9 +307,9 @@ def _ghosts(pictures: Tensor, photos: Tensor) -> Tensor:
     colours. A pair of cells counts by exp(-d / 0.02) of their difference d in the photo; the mean over pairs and axes.
     """
     found = pictures.new_zeros(())
-    for cell in (_GRID, 2 * _GRID):
+    for cell in (STRIDE, 2 * STRIDE):
         ours, theirs = (nn.functional.avg_pool2d(each, cell) for each in (pictures, photos))
-        if cell == _GRID:
+        if cell == STRIDE:
             ours = ours - ours.mean(1, keepdim=True)
         for axis in (2, 3):
             apart, apart_in_photo = (each.diff(dim=axis).abs().mean(1) for each in (ours, theirs))

@@ -1,4 +1,4 @@
-"""What commands say that need more than the light runtime. Imports nothing of it."""
+"""The error of a command whose packages are not installed. This module imports none of them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["needing"]
 
 @contextmanager
 def needing(command: str, extra: str) -> Iterator[None]:
-    """Say in one line what to install where the imports of the block lack a package.
+    """Turn a failing import in the block into an error that names the extra to install.
 
     Args:
-        command: what the user asked for.
-        extra: of this distribution, which brings all that it needs.
+        command: the command's name.
+        extra: the extra of this distribution that installs every package the command needs.
 
     Raises:
-        AdainError: one is missing.
+        AdainError: a package is missing.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""``adain-rt info``: what a bug report needs."""
+"""``adain-rt info``: the facts that a bug report needs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from adain_models.errors import AdainError
 from adain_models.weights import spec, store
 from adain_rt import contract, cuda
 from adain_rt.backends import BACKENDS, candidates, choose
+from adain_rt.cli.terminal import word_error
 from adain_rt.machine import cpu, memory
 
 __all__ = ["command", "versions"]
@@ -41,21 +42,24 @@ _PACKAGES = (
 
 
 @click.command("info")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show versions, devices and the backend in use."""
+    """Show versions, devices and the backend in use.
+
+    Paste this into a bug report.
+    """
     available = memory.available_bytes()
     facts = {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": cpu.describe(),
-        "gpu": _gpu(),
+        "gpu": _describe_gpu(),
         "memory": "unknown" if available is None else f"{available / 1e9:.1f} GB free",
         "packages": versions(),
         "contract": contract.VERSION,
         "backends": {name: why or f"usable: {BACKENDS[name].summary}" for name, why in candidates().items()},
-        "auto": _auto(),
-        "models": {name: _state(name) for name in spec.MODELS},
+        "auto": _explain_auto(),
+        "models": {name: _describe_model(name) for name in spec.MODELS},
         "cache": str(store.cache_dir()),
     }
     if as_json:
@@ -71,36 +75,36 @@ def command(as_json: bool) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that matter here."""
-    return {package: _version(package) for package in _PACKAGES}
+    """Return the version of each package that results can depend on."""
+    return {package: _find_version(package) for package in _PACKAGES}
 
 
-def _version(package: str) -> str:
+def _find_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
 
 
-def _gpu() -> str:
-    """Describe the GPU, or say why none can be used."""
+def _describe_gpu() -> str:
+    """Return a description of the GPU, or the reason why no GPU can be used."""
     try:
         gpu = cuda.open_cuda().gpu
     except AdainError as error:
-        return str(error)
+        return word_error(error)
     return f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.total_bytes / 1e9:.0f} GB, CUDA {gpu.driver}"
 
 
-def _auto() -> str:
-    """Say which backend ``auto`` takes, and why."""
+def _explain_auto() -> str:
+    """Return the backend that ``auto`` takes, and why."""
     try:
         name = choose()
     except AdainError as error:
-        return str(error)
+        return word_error(error)
     return f"{name}: the first of {', '.join(each for each, spec in BACKENDS.items() if spec.auto)} that can run here"
 
 
-def _state(model: str) -> str:
+def _describe_model(model: str) -> str:
     directory = store.model_dir(model)
     if not (directory / store.WEIGHTS_NAME).is_file():
         return f"no weights; adain-rt weights fetch {model}"

@@ -1,10 +1,9 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -39,42 +38,48 @@ model: _Decorator = click.option(
     default=spec.DEFAULT_MODEL,
     show_default=True,
     metavar="NAME|DIR",
-    help=f"A named model ({', '.join(spec.MODELS)}) or a model directory.",
+    help=f"Model name ({', '.join(spec.MODELS)}) or model directory.",
 )
 _backend: _Decorator = click.option(
     "--backend",
     type=click.Choice([backends.AUTO, *backends.BACKENDS]),
     default=backends.AUTO,
     show_default=True,
-    help="What runs the network.",
+    metavar="NAME",
+    help=f"Backend that runs the network: {', '.join(backends.BACKENDS)}, or auto for the best that can run here. "
+    "`adain-rt info` shows which can.",
 )
 _precision: _Decorator = click.option(
     "--precision",
     type=click.Choice([backends.AUTO, *contract.PRECISIONS]),
     default=backends.AUTO,
     show_default=True,
-    help="What it computes in; auto is fp16 on a GPU, else int8 where the model has it and the processor multiplies it "
-    "fast.",
+    help="Precision of the network; auto is fp16 on a GPU. On a CPU it is int8 if the model has int8 graphs and the "
+    "processor is fast at it, else fp32.",
 )
 threads: _Decorator = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: one for each core]"
+    "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: one for each core]"
 )
 engines: _Decorator = click.option(
     "--engines",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="TensorRT: where `adain-rt build -o` put the engines.  [default: the cache, and built when they lack]",
+    help="TensorRT engines directory, made by `adain-rt build -o`.  [default: the cache; missing engines are built]",
 )
 trust_engines: _Decorator = click.option(
-    "--trust-engines", is_flag=True, help="TensorRT: load an engine, which is code, though its manifest is not of it."
+    "--trust-engines",
+    is_flag=True,
+    help="Load a TensorRT engine even if it does not match its manifest. Engines can run code.",
 )
 _cuda_graph: _Decorator = click.option(
-    "--cuda-graph/--no-cuda-graph", default=True, help="On a GPU, replay the work for a size as one.  [default: yes]"
+    "--cuda-graph/--no-cuda-graph",
+    default=True,
+    help="Record the GPU's work for each size as a CUDA graph and replay it.  [default: yes]",
 )
 
 
 def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a Stylizer, and the Stylizer that they ask for as ``stylizer``."""
+    """Add the options of a Stylizer to a command, which gets the Stylizer as ``stylizer``."""
 
     @model
     @_backend
@@ -84,22 +89,32 @@ def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
     @trust_engines
     @_cuda_graph
     @wraps(function)
-    def wrapped(*args: Any, model: str, backend: str, precision: str, **kwargs: Any) -> Any:
-        settings = Settings(**{each.name: kwargs.pop(each.name) for each in fields(Settings)})
+    def wrapped(
+        *args: Any,
+        model: str,
+        backend: str,
+        precision: str,
+        threads: int | None,
+        engines: Path | None,
+        trust_engines: bool,
+        cuda_graph: bool,
+        **kwargs: Any,
+    ) -> Any:
+        settings = Settings(threads=threads, engines=engines, trust_engines=trust_engines, cuda_graph=cuda_graph)
         return function(*args, stylizer=Stylizer(model, backend, precision, settings), **kwargs)
 
     return wrapped
 
 
 def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-    """Refuse nan, which click's FloatRange lets through, and infinity."""
+    """Refuse infinity and nan; click's FloatRange accepts nan."""
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value:g} is no number.", ctx, param)
+        raise click.BadParameter(f"{value:g} is not a finite number.", ctx, param)
     return value
 
 
 def share(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """Hold a number to 0..1; click's FloatRange lets nan through."""
+    """Refuse a number outside 0..1, and nan, which click's FloatRange accepts."""
     if not 0 <= value <= 1:
         raise click.BadParameter(f"{value:g} is not from 0 to 1.", ctx, param)
     return value
@@ -111,27 +126,26 @@ alpha: _Decorator = click.option(
     callback=share,
     default=1.0,
     show_default=True,
-    help="Strength of the style: 0 only encodes and decodes the content, 1 is full.",
+    help="Strength of the style, from 0 (almost the photo) to 1.",
 )
 color: _Decorator = click.option(
     "--color",
     type=click.Choice(transfer.COLORS),
     default="none",
     show_default=True,
-    help="Whose colours: the style's (none); the content's, by recolouring the style's picture first (coral) or by "
-    "taking the luminance alone (luma).",
+    help="Keep the photo's colours: coral recolours the style picture first, luma transfers only brightness.",
 )
 
 
 def size(default: int) -> _Decorator:
-    """Return the option of the content's size."""
+    """Return the option for the content's size."""
     return click.option(
         "--size",
         type=click.IntRange(min=0),
         default=default,
         show_default=True,
         metavar="N",
-        help="Resize the content's shorter side to N pixels; 0 keeps its size.",
+        help="Resize the photo's shorter side to N pixels; 0 keeps its size.",
     )
 
 
@@ -143,13 +157,15 @@ style_size: _Decorator = click.option(
     metavar="N",
     help="Resize the style picture's shorter side to N pixels; 0 keeps its size.",
 )
-crop: _Decorator = click.option("--crop", is_flag=True, help="Crop to the central square before resizing.")
+crop: _Decorator = click.option(
+    "--crop", is_flag=True, help="Crop photos and style pictures to their central square first."
+)
 output_file: _Decorator = click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
     metavar="FILE",
-    help="The file to write.",
+    help="Output file.",
 )
-overwrite: _Decorator = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+overwrite: _Decorator = click.option("--overwrite", is_flag=True, help="Replace existing files.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -24,13 +23,19 @@ __all__ = ["command"]
 def command() -> None:
     """Save, list and show styles.
 
-    A style is a code of a few hundred numbers, measured once from a picture by a model and good for that model.
+    \b
+    Examples:
+      adain-rt style list
+      adain-rt style save painting.jpg -o painting.safetensors
+      adain-rt style show painting.safetensors
+
+    A saved style is a file of a few kilobytes. A model measures it once from a picture, and only that model can use it.
     """
 
 
 @command.command("save")
 @click.argument("styles", nargs=-1, required=True, metavar="S[:W]...")
-@click.option("--title", help="What the style is of.  [default: the names of what it was made from]")
+@click.option("--title", help="Title of the style.  [default: the names of its pictures]")
 @options.style_size
 @options.crop
 @options.stylizer
@@ -45,32 +50,34 @@ def save(
     output: Path,
     overwrite: bool,
 ) -> None:
-    """Save the style of a picture, or the mixture of several.
+    """Save the style of a picture, or a mixture of several.
 
     \b
     Examples:
       adain-rt style save painting.jpg -o painting.safetensors
-      adain-rt style save @great-wave:2 @starry-night:1 -o night-sea.safetensors
+      adain-rt style save @great-wave:2 @starry-night:1 -o sea.safetensors
+
+    S is a picture, a saved style, or a preset (@name); W is its weight in the mixture.
     """
     if output.suffix.lower() != SUFFIX:
-        raise AdainError(f"{output}: a style is saved under a name that ends with {SUFFIX}")
+        raise AdainError(f"{output}: the name of a saved style must end with {SUFFIX}")
     arguments = [style_arguments.parse(style) for style in styles]
-    names = [name for argument in arguments for name in argument.names]
-    if len(names) != len(arguments):
-        raise AdainError("a directory's styles are not mixed: name each")
+    if any(argument.is_directory for argument in arguments):
+        raise AdainError("the styles of a directory cannot be mixed; name each picture")
     outputs.check_free([output], [file for argument in arguments for file in argument.files], overwrite)
-    sources = [style_arguments.load(name, stylizer, style_size, crop) for name in names]
-    weights = [1.0 if argument.weight is None else argument.weight for argument in arguments]
-    mixed = Style.mix([source.code for source in sources], weights)
-    label = title or " + ".join(source.label for source in sources)
-    replace(mixed, about={"title": label}).save(output)
+    style_arguments.save(arguments, stylizer, output, title=title, size=style_size, crop=crop)
 
 
 @command.command("list")
 @options.model
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_presets(model: str, as_json: bool) -> None:
-    """List the presets that ship with a model."""
+    """List the presets that ship with a model.
+
+    \b
+    Use one by its name:
+      adain-rt stylize photo.jpg --style @starry-night
+    """
     found = {name: Style.load(path).about for name, path in style_arguments.presets(Stylizer(model)).items()}
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -84,16 +91,30 @@ def list_presets(model: str, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("style", metavar="S")
-@click.option("--model", default=spec.DEFAULT_MODEL, show_default=True, metavar="NAME|DIR", help="Whose presets.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with the code itself.")
+@click.option(
+    "--model",
+    default=spec.DEFAULT_MODEL,
+    show_default=True,
+    metavar="NAME|DIR",
+    help="Model that the preset belongs to.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the code's numbers.")
 def show(style: str, model: str, as_json: bool) -> None:
-    """Show what a saved style or a preset is."""
+    """Show a saved style or a preset.
+
+    \b
+    Examples:
+      adain-rt style show @starry-night
+      adain-rt style show painting.safetensors
+
+    S is a saved style or a preset (@name).
+    """
     if style.startswith("@"):
         path = style_arguments.preset_path(style[1:], Stylizer(model))
     elif Path(style).suffix.lower() == SUFFIX:
         path = Path(style)
     else:
-        raise AdainError(f"{style}: is neither a preset (@name) nor a saved style ({SUFFIX})")
+        raise AdainError(f"{style}: is neither a preset (@name) nor a saved style (a file that ends with {SUFFIX})")
     saved = Style.load(path)
     facts = {**saved.about, "model": saved.model, "weights_sha256": saved.weights_sha256}
     if as_json:

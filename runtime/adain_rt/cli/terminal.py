@@ -1,17 +1,31 @@
-"""What a command says to a person: lines on stderr, and a progress bar where there is a terminal."""
+"""What commands print: errors and notices on stderr, and a progress bar if stderr is a terminal."""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Notices", "complain", "progress"]
+from adain_models.errors import AdainError
+
+__all__ = ["Notices", "complain", "progress", "word_error"]
 
 _T = TypeVar("_T")
+
+_PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)`")
+"""A parameter in a hint; a command, such as `adain-rt export`, has a space or a hyphen and does not match."""
+
+
+def word_error(error: Exception) -> str:
+    """Return an error's text, with the parameters of a hint written as options: ``precision`` as --precision."""
+    if not isinstance(error, AdainError) or error.hint is None:
+        return str(error)
+    hint = _PARAMETER.sub(lambda parameter: "--" + parameter[1].replace("_", "-"), error.hint)
+    return f"{error.message}; {hint}"
 
 
 def complain(message: str) -> None:
@@ -21,16 +35,20 @@ def complain(message: str) -> None:
 
 
 class Notices(logging.Handler):
-    """Writes what the runtime has to tell, each on a line to stderr."""
+    """Writes the runtime's warnings to stderr, each on a line."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one."""
-        complain(record.getMessage())
+        """Write one warning."""
+        message = record.getMessage()
+        for each in record.args or ():
+            if isinstance(each, AdainError):
+                message = message.replace(str(each), word_error(each))
+        complain(message)
 
 
 def progress(label: str, length: int | None, iterable: Iterable[_T] | None = None) -> Any:
-    """Return click's progress bar, on stderr, and only if that is a terminal; without a length it only moves."""
+    """Return click's progress bar on stderr, hidden if stderr is not a terminal; without a length it only moves."""
     return click.progressbar(iterable, length, label, file=sys.stderr, hidden=not sys.stderr.isatty())

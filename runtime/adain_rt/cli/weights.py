@@ -1,4 +1,4 @@
-"""``adain-rt weights``: the models that have a name, where they are, and how they come here."""
+"""``adain-rt weights``: listing, fetching and importing the weights of models."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def command() -> None:
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_models(as_json: bool) -> None:
-    """Show every model that has a name, and whether it is here."""
-    rows = [_row(model) for model in spec.MODELS.values()]
-    click.echo(json.dumps(rows, indent=2) if as_json else _table(rows))
+    """List the named models, and whether their weights are installed."""
+    rows = [_describe_model(model) for model in spec.MODELS.values()]
+    click.echo(json.dumps(rows, indent=2) if as_json else _format_table(rows))
 
 
 @command.command("fetch")
@@ -47,21 +47,21 @@ def list_models(as_json: bool) -> None:
 def fetch_model(name: str) -> None:
     """Download a model's weights.
 
-    What is here already is not downloaded again, and an interrupted download goes on where it was. A proxy is
-    taken from the environment (https_proxy).
-
     \b
     Examples:
       adain-rt weights fetch vgg19
+
+    An interrupted download resumes. A proxy is taken from the environment (https_proxy). Converting the weights needs
+    PyTorch: pip install 'adain-rt[export]'.
     """
     model, directory = spec.find(name), store.model_dir(name)
     if model.bundled:
-        click.echo(f"{name} ships in the package: there is nothing to fetch")
-    elif _state(model) == _PRESENT:
-        click.echo(f"{name} is here already: {directory}")
+        click.echo(f"{name} ships in the package; nothing to fetch")
+    elif _describe_state(model) == _PRESENT:
+        click.echo(f"{name} is already installed: {directory}")
     else:
         _import(_fetch_files(model), directory, model.architecture)
-        click.echo(_imported(directory, name))
+        click.echo(_describe_import(directory, name))
 
 
 @command.command("path")
@@ -73,86 +73,86 @@ def print_path(name: str) -> None:
     Examples:
       ls "$(adain-rt weights path lite)"
     """
-    if _state(spec.find(name)) not in (_BUNDLED, _PRESENT):
-        raise AdainError(f"{name} is not here: run adain-rt weights fetch {name}")
+    if _describe_state(spec.find(name)) not in (_BUNDLED, _PRESENT):
+        raise AdainError(f"{name} is not installed; run `adain-rt weights fetch {name}`")
     click.echo(store.model_dir(name))
 
 
 @command.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", metavar="NAME", help="The named model that these are the weights of.")
-@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="A model directory of your own.")
+@click.option("--model", metavar="NAME", help="Named model that the weights belong to.")
+@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Your own model directory.")
 def import_files(files: tuple[Path, ...], model: str | None, output: Path | None) -> None:
-    """Make a model of weights that you have as files.
-
-    FILES are vgg_normalised.pth and decoder.pth of the public implementation (naoto0804/pytorch-AdaIN),
-    or one .safetensors or .pth file with the weights of a whole network. Code in a .pth is never run.
+    """Import weights from files.
 
     \b
     Examples:
       adain-rt weights import vgg_normalised.pth decoder.pth --model vgg19
       adain-rt weights import mine.safetensors -o my-model
+
+    FILES are vgg_normalised.pth and decoder.pth of the public implementation (naoto0804/pytorch-AdaIN), or one
+    .safetensors or .pth file with the weights of a whole network. Code in a .pth is never run.
     """
-    directory, architecture = _target(model, output)
+    directory, architecture = _choose_target(model, output)
     _import(files, directory, architecture)
-    click.echo(_imported(directory, model or str(directory)))
+    click.echo(_describe_import(directory, model or str(directory)))
 
 
-def _target(model: str | None, output: Path | None) -> tuple[Path, str | None]:
+def _choose_target(model: str | None, output: Path | None) -> tuple[Path, str | None]:
     """Return the directory to import to, and the architecture that the weights must be of."""
     if model is None and output is not None:
         return output, None
     if model is None or output is not None:
-        raise click.UsageError("say where to, by either --model NAME or -o DIR")
+        raise click.UsageError("give either --model NAME or -o DIR")
     named = spec.find(model)
     if named.bundled:
-        raise AdainError(f"{model} ships in the package and is not replaced: import to a directory with -o DIR")
+        raise AdainError(f"{model} ships in the package and cannot be replaced; import into a directory with -o DIR")
     return store.model_dir(model), named.architecture
 
 
 def _import(files: Sequence[Path], directory: Path, architecture: str | None) -> None:
-    """Import, and so load PyTorch, which only this needs."""
+    """Import weights. This alone loads PyTorch."""
     try:
         from adain_models.weights.importing import import_weights
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise AdainError(
-            f"{' and '.join(map(str, files))}: to make a model of what is here takes PyTorch: "
-            "pip install 'adain-rt[export]', then run this again"
+            f"{' and '.join(map(str, files))}: converting the weights needs PyTorch; run "
+            "`pip install 'adain-rt[export]'`, then run this again"
         ) from error
     import_weights(files, directory, architecture)
 
 
-def _imported(directory: Path, model: str) -> str:
-    return f"{directory}: the weights are here; write the graphs with: adain-rt export --model {shlex.quote(model)}"
+def _describe_import(directory: Path, model: str) -> str:
+    return f"{directory}: imported; write the graphs with `adain-rt export --model {shlex.quote(model)}`"
 
 
-def _downloads(model: ModelSpec) -> Path:
+def _downloads_dir(model: ModelSpec) -> Path:
     return store.cache_dir() / "downloads" / model.name
 
 
 def _fetch_files(model: ModelSpec) -> list[Path]:
-    """Download a model's files; if one cannot be had, say of all that lack how to get them by hand."""
+    """Download a model's files. If one is unreachable, the error lists all missing files for a download by hand."""
     paths: list[Path] = []
     try:
         for file in model.files:
             with _progress(file.name) as report:
-                paths.append(fetch(file, _downloads(model), report))
+                paths.append(fetch(file, _downloads_dir(model), report))
     except UnreachableError as error:
-        raise UnreachableError(error.reason, model.files[len(paths) :], _downloads(model)) from error
+        raise UnreachableError(error.reason, model.files[len(paths) :], _downloads_dir(model)) from error
     return paths
 
 
 @contextmanager
 def _progress(label: str) -> Iterator[Report]:
-    """Yield what draws a progress bar on stderr, from the first report on, if stderr is a terminal."""
+    """Yield a callback that draws a progress bar on stderr, if stderr is a terminal."""
     with ExitStack() as bars:
         bar = None
 
         def report(done: int, total: int | None) -> None:
             nonlocal bar
-            if bar is None or done < bar.pos:  # the download began, or began anew
+            if bar is None or done < bar.pos:  # the download starts, or starts again
                 bar = bars.enter_context(click.progressbar(length=1, label=label, file=sys.stderr))
             bar.length = total
             bar.update(done - bar.pos)
@@ -160,36 +160,36 @@ def _progress(label: str) -> Iterator[Report]:
         yield report if sys.stderr.isatty() else lambda _done, _total: None
 
 
-def _state(model: ModelSpec) -> str:
+def _describe_state(model: ModelSpec) -> str:
     if model.bundled:
         return _BUNDLED
     if (store.model_dir(model.name) / store.WEIGHTS_NAME).is_file():
         return _PRESENT
-    if all((_downloads(model) / file.name).is_file() for file in model.files):
+    if all((_downloads_dir(model) / file.name).is_file() for file in model.files):
         return _FETCHED
     return _ABSENT
 
 
-def _row(model: ModelSpec) -> dict[str, str | int | bool]:
+def _describe_model(model: ModelSpec) -> dict[str, str | int | bool]:
     directory = store.model_dir(model.name)
     return {
         "name": model.name,
         "summary": model.summary,
         "parameters": model.parameters,
         "licence": model.licence,
-        "state": _state(model),
+        "state": _describe_state(model),
         "graphs": contract.has_graphs(directory, "fp32"),
         "directory": str(directory),
     }
 
 
-def _table(rows: Sequence[dict[str, str | int | bool]]) -> str:
-    cells = [_COLUMNS, *(tuple(_cell(row[column]) for column in _COLUMNS) for row in rows)]
+def _format_table(rows: Sequence[dict[str, str | int | bool]]) -> str:
+    cells = [_COLUMNS, *(tuple(_format_cell(row[column]) for column in _COLUMNS) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 
 
-def _cell(value: str | int | bool) -> str:
+def _format_cell(value: str | int | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else value

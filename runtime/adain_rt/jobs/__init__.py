@@ -1,1 +1,1 @@
-"""What a command is asked to do, without a word printed."""
+"""What to do: jobs that take a Stylizer and plain values, yield what happened, and print nothing."""

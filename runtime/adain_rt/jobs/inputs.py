@@ -20,7 +20,7 @@ def expand(arguments: Iterable[str]) -> list[Path]:
     """Return the pictures that arguments name, in their order, each once.
 
     Raises:
-        AdainError: an argument names nothing.
+        AdainError: an argument matches no file.
 
     """
     paths: list[Path] = []
@@ -42,12 +42,12 @@ def expand(arguments: Iterable[str]) -> list[Path]:
 
 
 def pictures_in(directory: Path, others: frozenset[str] = frozenset()) -> list[Path]:
-    """Return the files of a directory that are pictures by their suffix, or have one of the ``others``, sorted.
+    """Return the files of a directory that have the suffix of a picture, or one of ``others``, sorted.
 
-    Hidden files are left out: some systems keep what is no picture beside each picture.
+    Hidden files are left out: some systems keep hidden files that are not pictures beside pictures.
 
     Raises:
-        AdainError: there is none, or the directory cannot be read.
+        AdainError: the directory holds no pictures, or cannot be read.
 
     """
     suffixes = READABLE.keys() | others
@@ -65,10 +65,10 @@ def pictures_in(directory: Path, others: frozenset[str] = frozenset()) -> list[P
 
 
 def read_content(path: Path) -> Picture:
-    """Return the picture of a path that ``expand`` gave.
+    """Return the picture of a path, or the one on standard input for ``STDIN``.
 
     Raises:
-        AdainError: as ``read_picture``.
+        AdainError: the picture cannot be read; see ``read_picture``.
 
     """
     return read_picture(sys.stdin.buffer, "stdin") if path == STDIN else read_picture(path)

@@ -1,46 +1,48 @@
-"""Where results go, settled before anything is computed."""
+"""Where results go. Everything here is settled before a picture is computed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from adain_models.errors import AdainError
+from adain_models.files import explain
 from adain_rt.jobs.inputs import STDIN
-from adain_rt.media.pictures import WRITABLE, check_writable
+from adain_rt.jobs.styles import Mixture
+from adain_rt.media.pictures import WRITABLE, Picture, check_writable, encode_picture, write_picture
 
-__all__ = ["STDOUT", "check_free", "output_paths"]
+__all__ = ["STDOUT", "check_free", "plan_outputs", "write_result"]
 
 STDOUT = STDIN
 
 _LONGEST_PART = 120
-"""Bytes of a content's and of a style's name in a result's name, which file systems end at 255."""
+"""The bytes that a result's name keeps of each of its two parts: file systems allow 255 for the whole."""
 
 
-def output_paths(
-    contents: list[Path], labels: list[str], output: str | None, several: bool
-) -> dict[tuple[Path, str], Path]:
-    """Return the file of every content in every style, by the two.
+def plan_outputs(
+    contents: Sequence[Path], mixtures: Sequence[Mixture], output: str | None
+) -> dict[tuple[Path, Mixture], Path]:
+    """Return the file for every content in every mixture.
 
     Args:
         contents: the pictures.
-        labels: the styles' names.
+        mixtures: the styles of each result of a content.
         output: a file for a single result, or a directory, which need not exist: a name that ends with a slash or has
-            no suffix is one. ``None`` is the current directory. ``-`` is stdout, and what ``None`` means for a single
-            content from stdin.
-        several: whether several results were asked for, of which some styles may have been left out since.
+            no suffix is a directory. ``-`` is stdout. ``None`` is stdout for a single content from stdin, and else the
+            current directory.
 
     Raises:
         AdainError: several results would be one file, or a file's suffix names no format.
 
     """
-    pairs = [(content, label) for content in contents for label in labels]
+    pairs = [(content, mixture) for content in contents for mixture in mixtures]
     if output is None:
-        output = str(STDOUT) if contents == [STDIN] else "."
+        output = str(STDOUT) if list(contents) == [STDIN] else "."
     if _is_directory(output):
-        paths = {pair: Path(output) / _name(*pair) for pair in pairs}
-    elif several:
+        paths = {(content, mixture): Path(output) / _make_name(content, mixture.label) for content, mixture in pairs}
+    elif len(pairs) > 1:
         raise AdainError(f"{output}: several pictures cannot be one file; end a directory's name with /")
     else:
         paths = {pair: Path(output) for pair in pairs}
@@ -52,10 +54,10 @@ def output_paths(
 
 
 def check_free(paths: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> None:
-    """Refuse to write onto an input, ever, or onto any other file unless ``overwrite``.
+    """Check that results overwrite no input, and no other file unless ``overwrite``.
 
     Raises:
-        AdainError: it would happen.
+        AdainError: a result would overwrite a file.
 
     """
     taken = {path.resolve() for path in inputs}
@@ -63,9 +65,29 @@ def check_free(paths: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -
         if path == STDOUT:
             continue
         if path.resolve() in taken:
-            raise AdainError(f"{path}: is an input, and would be overwritten; choose another output with -o")
+            raise AdainError(f"{path}: is an input, and would be overwritten", hint="choose another `output`")
         if os.path.lexists(path) and not overwrite:
-            raise AdainError(f"{path}: exists already; give --overwrite to replace it, or another output with -o")
+            raise AdainError(
+                f"{path}: exists already", hint="add `overwrite` to replace it, or choose another `output`"
+            )
+
+
+def write_result(path: Path, picture: Picture) -> None:
+    """Write a picture to its file, or as PNG to standard output for ``STDOUT``.
+
+    Raises:
+        AdainError: the picture cannot be encoded or written.
+
+    """
+    if path != STDOUT:
+        write_picture(path, picture)
+        return
+    data = encode_picture(picture, "PNG", "stdout")
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except OSError as error:
+        raise AdainError(f"stdout: cannot be written ({explain(error)})") from error
 
 
 def _is_directory(output: str) -> bool:
@@ -74,7 +96,7 @@ def _is_directory(output: str) -> bool:
     return Path(output).is_dir() or output.endswith(("/", os.sep)) or not Path(output).suffix
 
 
-def _name(content: Path, label: str) -> str:
+def _make_name(content: Path, label: str) -> str:
     stem = "stdin" if content == STDIN else content.stem
     suffix = content.suffix if content.suffix.lower() in WRITABLE else ".png"
     return f"{_cut(stem)}_stylized_{_cut(label)}{suffix}"
@@ -86,13 +108,14 @@ def _cut(name: str) -> str:
     return name if len(encoded) <= _LONGEST_PART else encoded[:_LONGEST_PART].decode("utf-8", "ignore")
 
 
-def _check_distinct(paths: dict[tuple[Path, str], Path]) -> None:
-    owners: dict[Path, tuple[Path, str]] = {}
-    for pair, path in paths.items():
+def _check_distinct(paths: dict[tuple[Path, Mixture], Path]) -> None:
+    """Check that no two results have one file: two contents, or two styles, can have one name."""
+    owners: dict[Path, tuple[Path, Mixture]] = {}
+    for (content, mixture), path in paths.items():
         if path in owners:
-            other, label = owners[path]
+            other, style = owners[path]
             raise AdainError(
-                f"{other} in {label} and {pair[0]} in {pair[1]} would both become {path}; stylise them in turn, "
-                "each into a directory of its own"
+                f"{other} in the style {style} and {content} in the style {mixture} would both become {path}; "
+                "rename one, or stylise them in turn, each into its own directory"
             )
-        owners[path] = pair
+        owners[path] = (content, mixture)

@@ -7,6 +7,8 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from adain_rt.machine import limits
+
 __all__ = ["INT8_INSTRUCTIONS", "available_cores", "describe", "instructions"]
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -23,10 +25,9 @@ def instructions() -> list[str]:
 
 
 def available_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores' time this process has: those that it may run on, within a container's or Slurm's limit."""
+    may_run_on = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(may_run_on, limits.cores() or may_run_on)
 
 
 def describe() -> str:

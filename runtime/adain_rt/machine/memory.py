@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from adain_rt.errors import too_large
+from adain_rt.machine import limits
 
 __all__ = ["available_bytes", "check_fits"]
 
 _MEMINFO = Path("/proc/meminfo")
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def check_fits(height: int, width: int, needed: int) -> None:
@@ -30,14 +30,11 @@ def check_fits(height: int, width: int, needed: int) -> None:
 
 
 def available_bytes() -> int | None:
-    """Return the bytes that can be taken without swapping, within the limit of a container; ``None`` if unknown."""
+    """Return the bytes that can be taken without swapping, within the limits of the process; ``None`` if unknown."""
+    left = limits.memory_left()
     try:
         lines = dict(line.split(":", 1) for line in _MEMINFO.read_text("ascii").splitlines())
         available = int(lines["MemAvailable"].split()[0]) * 1024  # the file counts in kB
     except (OSError, KeyError, ValueError):
-        return None
-    try:
-        limit, used = (int((_CGROUP / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
-    except (OSError, ValueError):  # no container, or a container without a limit
-        return available
-    return min(available, limit - used)
+        return left
+    return available if left is None else min(available, left)

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner, Result
 
-from adain_bench.cli import command
+from adain_bench.cli import command, sections
 from adain_bench.cli import measure as measure_cli
-from adain_bench.measure import sections
-from adain_bench.record import record as records
-from adain_bench.record.record import Times
+from adain_bench.measure.request import Request
+from adain_bench.record import run_file as records
+from adain_bench.record.run import Result as Measured
+from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 
 _QUICK = ["--repeats", "2", "--seconds", "0.02", "--size", "16"]
@@ -55,6 +56,7 @@ def test_json_is_the_record_and_nothing_else():
     assert (excluded["params"]["batch"], included["params"]["style_encoding"]) == (2, "included")
 
 
+@pytest.mark.slow
 def test_floors_stand_beside_times_and_the_rates_that_they_come_from():
     options = ["--backend", "onnxruntime", "--precision", "fp32", "--floor", "--threads", 1]
     rows = json.loads(_run("latency", *_QUICK, *options, "--json").stdout)
@@ -121,7 +123,9 @@ def test_a_profile_lists_the_costliest_layers_with_their_operations():
     assert head == "stylize of lite in fp32, onnxruntime, 64x64, batch 1"
     assert costs.startswith("0.4 GFLOP")
     assert len(layers) == 3
-    assert all("Conv" in layer for layer in layers)
+    times = [float(layer.split()[0]) for layer in layers]
+    assert times == sorted(times, reverse=True)
+    assert any(layer.endswith("(Conv)") for layer in layers)  # which of them is costliest differs between releases
 
 
 @pytest.fixture
@@ -129,10 +133,10 @@ def fake_parts(monkeypatch):
     """The parts of ``all``, each of which finds one time, and one backend that is not here."""
 
     def fake(name: str):
-        def section(request: sections.Request) -> list[records.Result]:
+        def section(request: Request) -> list[Measured]:
             params = {"model": "lite", "size": max(request.sizes)}
-            missing = records.Result(name, "lite tensorrt", {"model": "lite"}, None, skipped="not installed")
-            return [records.Result(name, f"lite {max(request.sizes)}", params, Times(((0.1,),))), missing]
+            missing = Measured(name, "lite tensorrt", {"model": "lite"}, None, skipped="not installed")
+            return [Measured(name, f"lite {max(request.sizes)}", params, Times(((0.1,),))), missing]
 
         return section
 
@@ -182,7 +186,7 @@ def test_what_is_asked_for_twice_is_measured_once():
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (["--seconds", "nan"], "nan is no number"),
+        (["--seconds", "nan"], "nan is not a finite number"),
         (["--backend", "onnxruntime", "--precision", "fp16"], "nothing is left to measure"),
         (["--floor", "--size", 36], "multiples of 8: not 36"),
     ],
@@ -197,12 +201,12 @@ def test_two_models_of_one_name_are_refused(tmp_path):
     for parent in ("a", "b"):
         (tmp_path / parent / "mine").mkdir(parents=True)
     said = _run("latency", "--model", tmp_path / "a" / "mine", "--model", tmp_path / "b" / "mine")
-    assert "two are called mine" in str(said.exception)
+    assert "two models are called mine" in str(said.exception)
 
 
 def test_all_is_every_section_and_nothing_is_timed_twice(monkeypatch):
     asked = []
-    monkeypatch.setattr(measure_cli, "measured", lambda parts, *_: asked.extend(parts))
+    monkeypatch.setattr(measure_cli, "run_and_print", lambda parts, *_: asked.extend(parts))
     assert _run("all").exit_code == 0
     assert {part for part, _ in asked} == {sections.paper, sections.latency, sections.throughput, sections.start}
     first, second = (request for part, request in asked if part is sections.latency)

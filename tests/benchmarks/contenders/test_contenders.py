@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from adain_bench.contenders.base import Contender, ours
+from adain_bench.contenders.contender import Contender
+from adain_bench.contenders.ours import ours
 from adain_bench.contenders.packages import packages
 from adain_bench.contenders.peers import Eager, PaddedByIndex, pad_by_index, peers
 from adain_bench.measure.agreement import with_psnr

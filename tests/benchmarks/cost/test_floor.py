@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from adain_bench.cost import against_floor
-from adain_bench.cost import floor as module
-from adain_bench.cost.costs import Costs, Group, Layer, count_file
-from adain_bench.cost.floor import Peak, Peaks, floor, measure_cpu, measure_cuda, rates
-from adain_bench.record.record import Result, Times
+from adain_bench.cost import peaks as module
+from adain_bench.cost.costs import Costs, Group, Layer
+from adain_bench.cost.counting import count_file
+from adain_bench.cost.floor import floor
+from adain_bench.cost.peaks import Peak, Peaks, measure_cpu, measure_cuda, rates
+from adain_bench.record.run import Result
+from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 from adain_models.weights import store
 
@@ -19,7 +22,7 @@ PEAKS = Peaks(compute={"fp32": Peak(1e9, "a"), "int8": Peak(4e9, "c")}, copy=Pea
 
 
 def group(flops: dict[str, int], read: int, written: int = 0, weights: int = 0) -> Group:
-    layers = tuple(Layer(kind, "Conv", "y", kind, count, 0, 0, 0) for kind, count in flops.items())
+    layers = tuple(Layer(kind, "Conv", "y", kind, count) for kind, count in flops.items())
     return Group("g", layers, read, written, weights)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from adain_bench.cost.against_floor import graph_costs
 from adain_bench.cost.costs import Costs, Group, Layer
-from adain_bench.cost.floor import Peak, Peaks, floor
+from adain_bench.cost.floor import floor
+from adain_bench.cost.peaks import Peak, Peaks
 from adain_bench.cost.profile import Kernel, profile, rows
 from adain_export.graphs.passes.editing import CONVOLUTIONS
 from adain_models.errors import AdainError
@@ -25,11 +26,11 @@ def costs_of(precision: str, backend: str) -> Costs:
 
 
 def convolution(name: str, output: str, flops: int) -> Layer:
-    return Layer(name, "Conv", output, "fp32", flops, 0, 0, 0)
+    return Layer(name, "Conv", output, "fp32", flops)
 
 
 def relu(name: str, output: str) -> Layer:
-    return Layer(name, "Relu", output, "fp32", 10, 0, 0, 0)
+    return Layer(name, "Relu", output, "fp32", 10)
 
 
 COSTS = Costs((
@@ -65,6 +66,7 @@ def test_the_costliest_comes_first_with_its_share():
     assert made[0].floor_share == pytest.approx(4.00001e-5 / 5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "precision"), [(b, p) for b, each in PRECISIONS.items() for p in each])
 def test_every_convolution_of_the_bundled_model_is_found_once(backend, precision):
     costs = costs_of(precision, backend)
@@ -80,6 +82,7 @@ def test_every_convolution_of_the_bundled_model_is_found_once(backend, precision
     assert len([row for row in made if row.floor]) <= len(groups)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", PRECISIONS)
 @pytest.mark.parametrize("graph", contract.GRAPHS)
 def test_every_graph_is_profiled(backend, graph):

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from adain_bench.cli import command
-from adain_bench.contenders.base import ours
+from adain_bench.contenders.ours import ours
 from adain_bench.measure.exactness import exactness
 from adain_bench.measure.gpu_day import Day, Step, backends_on_gpu
-from adain_bench.record import record as records
+from adain_bench.record import run_file as records
 from adain_models.errors import AdainError
 from adain_rt import cuda
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adain_bench.measure.paper import paper_cases, paper_results, vgg19_model
-from adain_bench.record.record import Result, Times
+from adain_bench.record.run import Result
+from adain_bench.record.statistics import Times
 from adain_bench.record.table1 import ITERATIONS, SIZES, TABLE_1, quoted
 from adain_models.weights import store
 from adain_rt.backends import Settings

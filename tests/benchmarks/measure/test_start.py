@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adain_bench.contenders.base import Contender, ours
+from adain_bench.contenders.contender import Contender
+from adain_bench.contenders.ours import ours
 from adain_bench.measure.start import time_starts
 from adain_rt.backends import Settings
 

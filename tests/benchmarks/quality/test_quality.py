@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from adain_bench.cli import command
 from adain_bench.cli import quality as quality_cli
-from adain_bench.contenders.base import Contender
+from adain_bench.contenders.contender import Contender
 from adain_bench.quality.brushwork import strokes
-from adain_bench.quality.comparison import InPyTorch, Judge, Teachers
+from adain_bench.quality.judge import Judge, Teachers
 from adain_bench.quality.optimize import optimize
+from adain_bench.quality.pairs import InPyTorch
 from adain_export.psnr import psnr
 from adain_models.adain import channel_statistics
 from adain_models.errors import AdainError

@@ -8,8 +8,10 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 
-from adain_bench.record.compare import compare, lines, markdown
-from adain_bench.record.record import Result, Run, Times
+from adain_bench.record.compare import compare
+from adain_bench.record.run import Result, Run
+from adain_bench.record.statistics import Times
+from adain_bench.show.comparison import lines, markdown
 
 _MACHINE = {"cpu": "2 x a processor", "packages": {"numpy": "2.0"}, "memory_available_bytes": 5}
 

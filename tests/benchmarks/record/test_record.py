@@ -9,7 +9,9 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from adain_bench.record.record import Result, Run, Times, read, write
+from adain_bench.record.run import Result, Run
+from adain_bench.record.run_file import read, write
+from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 
 _PARAMS = {"model": "lite", "backend": "openvino", "precision": "int8", "size": 512, "batch": 1}

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from adain_bench.record.statistics import Ratio, Times, changed, ratio, significant, summary
+from adain_bench.record.statistics import Ratio, Times, changed, ratio, summary
+from adain_bench.record.text import significant
 
 _TRIALS = 1000
 

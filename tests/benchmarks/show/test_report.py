@@ -7,9 +7,12 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 
-from adain_bench.record.record import Result, Run, Times
+from adain_bench.record.run import Result, Run
+from adain_bench.record.statistics import Times
+from adain_bench.record.text import format_cell
 from adain_bench.show.plots import _apart, draw
-from adain_bench.show.report import cell, markdown, table
+from adain_bench.show.report import markdown
+from adain_bench.show.table import format_table
 
 
 def _run(*results, **machine_info):
@@ -174,11 +177,11 @@ def test_figures_of_the_wrong_kind_leave_their_cells_empty(reported):
 
 
 def test_a_cell_holds_nothing_that_ends_it_or_moves_the_cursor():
-    assert cell("a|b\nc\x1b[2J<img>\ud800") == "a\\|b c [2J&lt;img> "
+    assert format_cell("a|b\nc\x1b[2J<img>\ud800") == "a\\|b c [2J&lt;img> "
 
 
 def test_a_table_leaves_empty_columns_out_and_puts_numbers_to_the_right():
-    text = table(["name", "none", "number"], [["a", None, 1.5], ["b", None, None]])
+    text = format_table(["name", "none", "number"], [["a", None, 1.5], ["b", None, None]])
     assert text.splitlines() == [
         "| name | number |",
         "| ---- | -----: |",

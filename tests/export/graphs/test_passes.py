@@ -8,9 +8,9 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import pytest
-import torch
 from onnx import TensorProto, helper
 from onnx_ir.passes import common
+from tests.inputs import random_inputs
 
 from adain_export.graphs.passes import (
     BlockOutputPass,
@@ -41,7 +41,7 @@ from adain_rt import contract
 MOVERS = {"Pad", "MaxPool", "Resize", "Transpose"}
 
 
-@pytest.fixture(params=["lite", "vgg19"], scope="module")
+@pytest.fixture(params=["lite", pytest.param("vgg19", marks=pytest.mark.slow)], scope="module")
 def model_dir(request) -> Path:
     """The directory of each model's fp32 graphs."""
     return store.model_dir("lite") if request.param == "lite" else request.getfixturevalue("vgg19_dir")
@@ -62,18 +62,10 @@ def run(model: ir.Model, inputs: dict[str, np.ndarray], *, as_written: bool = Fa
     return onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options).run(None, inputs)
 
 
-def inputs_of(graph: str, channels: int, china: np.ndarray) -> dict[str, np.ndarray]:
-    """Return inputs of one of the contract's graphs."""
-    generator = np.random.default_rng(0)
-    sizes = {"N": 1, "R": 2, "H": 96, "W": 128, "C": channels}
-    inputs = {}
-    for spec in contract.GRAPHS[graph].inputs:
-        shape = [size if isinstance(size, int) else sizes[size] for size in spec.shape]
-        inputs[spec.name] = generator.uniform(0.5, 1.5, shape).astype(spec.dtype)
-    inputs["image"] = china[None, :96, 100:228]
-    if "masks" in inputs:
-        inputs["masks"] = np.stack([np.tri(96, 128), 1 - np.tri(96, 128)])[None].astype(np.uint8) * 255
-    return inputs
+def inputs_for(model: ir.Model, china: np.ndarray) -> dict[str, np.ndarray]:
+    """Return inputs of a graph whose styles stretch the content's."""
+    channels = int(model.metadata_props["channels"])
+    return random_inputs(str(model.graph.name), china[None, :96, 100:228], channels=channels, low=0.5, high=1.5)
 
 
 def small(nodes: list, constants: dict[str, np.ndarray]) -> ir.Model:
@@ -122,7 +114,7 @@ def clipped_by(scale: float) -> ir.Model:
 
 def test_a_picture_computed_in_blocks_is_the_same_picture(model_dir, china):
     model = read_graph(model_dir, "stylize")
-    inputs = inputs_of("stylize", int(model.metadata_props["channels"]), china)
+    inputs = inputs_for(model, china)
     (before,) = run(model, inputs)
     last = convolutions(model.graph)[-1]
     outputs, _, side, _ = constant(last.inputs[1]).shape
@@ -135,7 +127,7 @@ def test_a_picture_computed_in_blocks_is_the_same_picture(model_dir, china):
 
 def test_what_the_last_convolution_reads_stays_in_blocks_if_it_comes_out_of_a_smooth_doubling(china):
     model = read_graph(store.model_dir("lite"), "stylize")
-    inputs = inputs_of("stylize", int(model.metadata_props["channels"]), china)
+    inputs = inputs_for(model, china)
     (before,) = run(model, inputs)
     ir.passes.Sequential(UpsampleTransposedPass(), BlockOutputPass())(model)
     enlarging, last = convolutions(model.graph)[-2:]
@@ -194,7 +186,7 @@ def test_bounding_changes_nothing_that_lies_within_the_ranges(model_dir, ranges,
         quantize_weights(model)
     wide = {name: np.stack([low - 50, high + 50]) for name, (low, high) in ranges.items()}
     BoundActivationsPass(wide, branches=True)(bounded)
-    inputs = inputs_of(graph, int(plain.metadata_props["channels"]), china)
+    inputs = inputs_for(plain, china)
     for before, after in zip(run(plain, inputs), run(bounded, inputs), strict=True):
         if before.dtype == np.uint8:
             assert np.abs(before.astype(int) - after).max() <= 1
@@ -259,7 +251,7 @@ def test_an_int8_graph_in_phases_gives_the_numbers_that_transposed_convolutions_
             UpsamplePhasesPass()(model)
             ir.passes.Sequential(Uint8ActivationsPass(), common.RemoveUnusedNodesPass())(model)
         assert [node.op_type for node in model.graph].count(kind) == (2 if model_dir.name == "lite" else 3)
-        inputs = inputs_of("stylize", int(model.metadata_props["channels"]), china)
+        inputs = inputs_for(model, china)
         pictures += run(model, inputs, as_written=True)
     assert pictures[0].std() > 10
     assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 0.5  # what is halfway between two may go either way
@@ -292,7 +284,7 @@ def test_what_only_moves_activations_moves_8_bits_and_nothing_is_dequantised_in_
 def test_the_picture_is_quantised_to_what_it_was_cast_to(model_dir, china):
     model = read_graph(model_dir, "stylize")
     BlockOutputPass()(model)
-    inputs = inputs_of("stylize", int(model.metadata_props["channels"]), china)
+    inputs = inputs_for(model, china)
     pictures = run(model, inputs)
     assert QuantizeActivationsPass()(model).modified
     (after,) = convolutions(model.graph)[-1].outputs[0].uses()
@@ -330,7 +322,7 @@ def test_repeating_edges_gives_the_numbers_that_computing_them_gives(china):
         ir.passes.Sequential(UpsampleTransposedPass(), BlockOutputPass(), QuantizeBlursPass())(model)
         if repeating:
             assert RepeatEdgesPass()(model).modified
-        made += run(model, inputs_of("stylize", 128, china))
+        made += run(model, inputs_for(model, china))
     assert made[0].std() > 10
     assert np.abs(made[0].astype(int) - made[1]).max() <= 1
     pads = [each.attributes["pads"].as_ints()[0] for each in convolutions(model.graph) if "Tr" in each.op_type]
@@ -338,6 +330,8 @@ def test_repeating_edges_gives_the_numbers_that_computing_them_gives(china):
 
 
 def test_reported_ranges_are_those_of_the_network(lite, china):
+    import torch
+
     model = read_graph(store.model_dir("lite"), "encode")
     names = list(activations(model.graph))
     ReportRangesPass()(model)

@@ -25,6 +25,8 @@ from adain_rt.backends.tensorrt.flavors import FLAVORS, LOG
 from adain_rt.backends.tensorrt.manifest import Recipe, manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS, parse_profile, static_profile
 
+pytestmark = pytest.mark.slow  # engines are built for real
+
 LITE = store.model_dir("lite")
 PORTABLE = Recipe("tensorrt-rtx", "fp16", DEFAULTS, compute_capabilities=("8.6", "8.9", "12.0"))
 SMALL = Recipe("tensorrt-rtx", "fp32", (static_profile("64"),))

@@ -20,6 +20,8 @@ from adain_rt.backends.tensorrt.manifest import Recipe
 from adain_rt.backends.tensorrt.profiles import DEFAULTS, static_profile
 from adain_rt.cuda import Gpu
 
+pytestmark = pytest.mark.slow  # engines are built for real
+
 LITE = store.model_dir("lite")
 SMALL = Recipe("tensorrt-rtx", "fp32", (static_profile("64"),))
 

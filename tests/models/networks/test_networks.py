@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -140,6 +141,45 @@ def test_strength_0_is_the_plain_auto_encoding(lite, china):
         decoded = lite.decoder(lite.encoder(picture.permute(0, 3, 1, 2) / 255))
     expected = (decoded * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
     assert torch.equal(reference.stylize(lite, picture, style, torch.zeros(1)), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("lite", r"encoder\.res.\.b|decoder\.res.\.b|decoder\.out"),
+        ("vgg19", r"encoder\.affine|decoder\.conv1_1"),
+    ],
+)
+def test_rectified_is_every_convolution_that_a_relu_follows(name, others):
+    network = find(name)()
+    convolutions = {key for key, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
+    listed = [each.name for each in network.rectified()]
+    assert len(listed) == len(set(listed))
+    assert convolutions - set(listed) == {key for key in convolutions if re.fullmatch(others, key)}
+    assert all(network.get_submodule(each.name) is each.convolution for each in network.rectified())
+
+
+@pytest.mark.parametrize("name", ["lite", "vgg19"])
+def test_nothing_but_its_reader_reads_a_rectified_channel(name, request):
+    network = deepcopy(request.getfixturevalue(name))
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for each in network.rectified():
+            if each.reader is not None:
+                each.reader.weight[:, 0] = 0
+        expected = network.decoder(network.encoder(picture))
+        for each in network.rectified():
+            if each.reader is not None:
+                each.convolution.bias[0] += 100
+        assert torch.equal(network.decoder(network.encoder(picture)), expected)
+
+
+@pytest.mark.parametrize("name", ["lite", "vgg19"])
+def test_style_layers_are_layers_of_the_encoder_up_to_the_features_that_adain_changes(name):
+    network = find(name)()
+    names = [layer for layer, _ in network.encoder.named_children()]
+    assert [layer for layer in names if layer in network.style_layers] == list(network.style_layers)
+    assert not network.style_layers or network.style_layers[-1] == names[-1]
 
 
 def test_an_unknown_architecture_or_model_is_refused_with_those_there_are():

@@ -48,6 +48,12 @@ def test_a_decoder_learns_behind_an_encoder_that_stays(china, flower):
         assert tensor.equal(encoder[name])
 
 
+def test_an_encoder_that_cannot_judge_is_refused_with_the_way_out(lite):
+    with pytest.raises(AdainError, match="the encoder of lite cannot judge pictures") as refused:
+        FixedEncoder(lite)
+    assert refused.value.hint == "give the weights of VGG-19 as `teacher`"
+
+
 def test_encoder_and_decoder_learn_from_a_teacher(joint):
     run = joint(replace(SETTINGS, steps=40))
     encoder = run.network.encoder.conv1.weight.detach().clone()

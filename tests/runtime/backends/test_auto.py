@@ -106,6 +106,7 @@ def test_auto_takes_a_gpu_in_fp16(stand_in, china):
     assert stylizer.stylize(china[:50, :70], style).shape == (50, 70, 3)
 
 
+@pytest.mark.slow
 def test_auto_goes_on_with_the_next_backend_and_says_so_once(stand_in, china, caplog):
     stand_in("tensorrt", Refuses)
     stand_in("tensorrt-rtx", Refuses)
@@ -134,6 +135,7 @@ def test_auto_closes_a_backend_that_it_leaves(stand_in, china, monkeypatch):
     assert Refuses.closed == 1
 
 
+@pytest.mark.slow
 def test_auto_leaves_a_backend_that_cannot_run_a_later_graph_for_all_graphs(stand_in, china):
     class RunsOneGraph(Works):
         def open(self, graph):
@@ -157,6 +159,7 @@ def test_where_no_backend_is_left_auto_says_why(stand_in, china, monkeypatch):
         Stylizer().encode(china[:32, :32])
 
 
+@pytest.mark.slow
 def test_auto_goes_on_in_the_precision_that_is_asked_for(stand_in, china):
     stand_in("tensorrt", Refuses)
     stylizer = Stylizer(precision="fp32")
@@ -230,3 +233,8 @@ def test_without_a_gpu_each_backend_says_why_and_what_would_help(name):
     assert "GPU" in why or "pip install" in why
     with pytest.raises(AdainError, match=f"backend '{name}' cannot run here"):
         choose(name)
+
+
+def test_auto_chooses_a_precision_that_the_backend_has(monkeypatch):
+    monkeypatch.setitem(BACKENDS, "onnxruntime", replace(BACKENDS["onnxruntime"], precisions=("fp32",)))
+    assert Stylizer(backend="onnxruntime").precision == "fp32"

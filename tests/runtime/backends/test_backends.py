@@ -9,19 +9,20 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
-import torch
 
-from adain_models import reference
 from adain_models.errors import AdainError
-from adain_models.weights import checkpoint, store
+from adain_models.weights import store
 from adain_rt.backends import BACKENDS, Settings, open_backend
-from adain_rt.backends import openvino as openvino_backend
 from adain_rt.backends.onnxruntime import cpu as onnxruntime_backend
 from adain_rt.contract import GRAPHS
+
+if TYPE_CHECKING:
+    import torch
 
 LITE = store.model_dir("lite")
 SIZES = [(96, 128), (16, 16), (432, 640), (128, 96), (16, 400), (96, 128)]
@@ -29,7 +30,13 @@ SIZES = [(96, 128), (16, 16), (432, 640), (128, 96), (16, 400), (96, 128)]
 Arrays = dict[str, np.ndarray]
 
 
-@pytest.fixture(params=[name for name, spec in BACKENDS.items() if spec.device == "cpu"])
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name == "openvino" else [])
+        for name, spec in BACKENDS.items()
+        if spec.device == "cpu"
+    ]
+)
 def name(request) -> str:
     """The name of each backend for processors."""
     return request.param
@@ -78,11 +85,19 @@ def stylized(backend, image: np.ndarray) -> np.ndarray:
 
 
 def tensors(inputs: Arrays, *names: str) -> tuple[torch.Tensor, ...]:
+    import torch
+
     return tuple(torch.from_numpy(inputs[name]).double() for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["lite", "vgg19"])
 def test_every_graph_agrees_with_the_float64_reference_within_one_level(name, model, request, china, flower):
+    import torch
+
+    from adain_models import reference
+    from adain_models.weights import checkpoint
+
     directory = LITE if model == "lite" else request.getfixturevalue("vgg19_dir")
     network, backend = checkpoint.load(directory / store.WEIGHTS_NAME).double(), open_backend(name, directory)
     image, paintings = china[None, 200:328, 100:252], np.stack([flower[150:278, 250:346], china[200:328, 300:396]])
@@ -115,7 +130,13 @@ def test_every_graph_agrees_with_the_float64_reference_within_one_level(name, mo
         assert distance(made, expected.numpy()) <= 1, graph
 
 
+@pytest.mark.slow
 def test_sizes_one_after_another_agree_with_the_float64_reference_within_one_level(name, china):
+    import torch
+
+    from adain_models import reference
+    from adain_models.weights import checkpoint
+
     network, backend = checkpoint.load(LITE / store.WEIGHTS_NAME).double(), open_backend(name, LITE)
     for height, width in SIZES:
         inputs = styled(widened(china, height, width))
@@ -154,7 +175,12 @@ def test_a_picture_stays_as_it_is_when_the_next_is_made(name, china, flower):
 
 
 def test_threads_that_start_together_open_a_graph_once(name, monkeypatch, china):
-    opens = (onnxruntime_backend, "open_session") if name == "onnxruntime" else (openvino_backend, "_read_model")
+    if name == "onnxruntime":
+        opens = onnxruntime_backend, "open_session"
+    else:
+        from adain_rt.backends import openvino as openvino_backend
+
+        opens = openvino_backend, "_read_model"
     opened, really = [], getattr(*opens)
 
     def slowly(*arguments):
@@ -267,13 +293,17 @@ def test_onnx_runtime_takes_the_graph_with_uint8_activations_where_there_is_one(
     np.testing.assert_array_equal(mean, open_backend("onnxruntime", LITE).run("encode", inputs)[0])
 
 
+@pytest.mark.slow
 def test_openvino_takes_the_plain_graph_where_there_is_another_beside_it(copied, china):
     (copied / "encode.uint8.onnx").write_bytes(b"not this one")
     mean, _ = open_backend("openvino", copied).run("encode", {"image": china[None, :32, :32]})
     assert np.isfinite(mean).all()
 
 
+@pytest.mark.slow
 def test_the_second_time_openvino_compiles_nothing(cache, monkeypatch, china):
+    from adain_rt.backends import openvino as openvino_backend
+
     image = china[None, :96, :128]
     made = stylized(open_backend("openvino", LITE), image)
     (entry,) = cache.iterdir()
@@ -283,8 +313,11 @@ def test_the_second_time_openvino_compiles_nothing(cache, monkeypatch, china):
     assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [written]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["empty", "half", "one bit", "another file", "sound, but not OpenVINO's"])
 def test_a_damaged_entry_of_the_cache_is_made_again(cache, china, damage):
+    from adain_rt.backends import openvino as openvino_backend
+
     image = china[None, :96, :128]
     made = stylized(open_backend("openvino", LITE), image)
     (entry,) = cache.iterdir()
@@ -304,13 +337,19 @@ def test_a_damaged_entry_of_the_cache_is_made_again(cache, china, damage):
     assert openvino_backend.sha256(entry.read_bytes()[32:]).digest() == entry.read_bytes()[:32]
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_cached_pictures_are_made_all_the_same(cache, china):
     cache.parent.write_bytes(b"a file where the cache should be")
     assert stylized(open_backend("openvino", LITE), china[None, :96, :128]).std() > 20
     assert cache.parent.read_bytes() == b"a file where the cache should be"
 
 
+@pytest.mark.slow
 def test_the_cache_holds_nothing_of_other_weights_for_the_same_graph(copied, china):
+    import torch
+
+    from adain_models.weights import checkpoint
+
     image = china[None, :96, :128]
     made = stylized(open_backend("openvino", copied), image)
     network = checkpoint.load(copied / store.WEIGHTS_NAME)
@@ -321,6 +360,7 @@ def test_the_cache_holds_nothing_of_other_weights_for_the_same_graph(copied, chi
     assert distance(stylized(open_backend("openvino", copied), image), made) > 20
 
 
+@pytest.mark.slow
 def test_the_cache_keeps_settings_apart(cache, china):
     for threads in (None, 1):
         stylized(open_backend("openvino", LITE, "fp32", Settings(threads=threads)), china[None, :32, :32])
@@ -340,6 +380,7 @@ def test_nothing_is_printed_and_nothing_is_left_at_home(name, tmp_path):
     assert list(home.iterdir()) == []  # where a library that reports on its users notes who they are
 
 
+@pytest.mark.slow
 def test_a_signal_after_two_openvino_backends_went_in_the_order_they_came_is_handled():
     code = (
         "import signal, sys, numpy as np, pathlib; from adain_rt.backends import open_backend\n"

@@ -15,6 +15,8 @@ from adain_rt.backends.tensorrt.engine_file import engines_dir
 from adain_rt.backends.tensorrt.manifest import manifest_file, read_manifest
 from adain_rt.backends.tensorrt.profiles import DEFAULTS, Profile
 
+pytestmark = pytest.mark.slow  # engines are built for real
+
 LITE = store.model_dir("lite")
 QUICK = ("build", "--static", "64", "--graph", "encode", "--flavor", "tensorrt-rtx")
 
@@ -63,9 +65,9 @@ def test_build_takes_what_it_is_told(run, tmp_path):
         (("--profile", "512"), ("profile '512'", "MIN:OPT:MAX")),
         (("--static", "100"), ("size '100'", "multiples of 8")),
         (("--model", "nothing"), ("model 'nothing'",)),
-        (("--flavor", "tensorrt"), ("tensorrt needs a GPU", "--flavor tensorrt-rtx needs none")),
-        (("--weights", "stripped"), ("needs a GPU", "--weights included needs none")),
-        (("--optimization-level", "5"), ("no --optimization-level",)),
+        (("--flavor", "tensorrt"), ("tensorrt needs a GPU", "use --flavor tensorrt-rtx")),
+        (("--weights", "stripped"), ("needs a GPU", "use --weights included")),
+        (("--optimization-level", "5"), ("no optimization level", "leave out --optimization-level")),
         (("--workspace", "99999999999999"), ("--workspace",)),
         (("--profile", "16:512:1000000"), ("size '1000000'", "16384")),
         (("--compute-capability", "9.0"), ("'9.0'", "8.9")),

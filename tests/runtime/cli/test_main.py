@@ -11,22 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from tests.runtime.cli.painted import pixels
 
 from adain_models.errors import AdainError
-from adain_models.networks.vgg19 import Vgg19
-from adain_models.weights import checkpoint
 from adain_rt.cli import cli
 from adain_rt.media.pictures import resize_to
 from adain_rt.media.sheet import Cell, draw
 from adain_rt.style import Style
 
 HEAVY = ("torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "openvino")
-
-
-def pixels(path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.array(image.convert("RGB"))
 
 
 @pytest.mark.parametrize(
@@ -158,12 +151,12 @@ def test_a_grid_mixes_between_four_corners(run, desk, stylizer):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--style", "@great-wave", "--corners"], ["--corners takes one content and four styles, not 1 and 1"]),
-        (["--style", "@great-wave", "--alphas", "0,x"], ["--alphas 0,x", "no list of numbers"]),
+        (["--style", "@great-wave", "--corners"], ["between corners takes one content and four styles, not 1 and 1"]),
+        (["--style", "@great-wave", "--alphas", "0,x"], ["--alphas 0,x", "not a list of numbers"]),
         (["--style", "@great-wave", "--alphas", "0,2"], ["--alphas 0,2", "2 is not from 0 to 1"]),
         (["--style", "missing.png"], ["missing.png", "no such file"]),
         (["--style", "@great-wave:2"], ["no weights"]),
-        (["--style", "@great-wave", "--alphas", "0,1", "--alpha", "0.5"], ["--alphas", "one of them"]),
+        (["--style", "@great-wave", "--alphas", "0,1", "--alpha", "0.5"], ["leave out --alpha or --alphas"]),
     ],
 )  # fmt: skip
 def test_a_grid_that_cannot_be_is_refused(run, desk, arguments, said):
@@ -171,6 +164,7 @@ def test_a_grid_that_cannot_be_is_refused(run, desk, arguments, said):
     assert not (desk / "g.png").exists()
 
 
+@pytest.mark.slow
 def test_info_says_which_backend_auto_takes_and_why(run):
     facts = json.loads(run("info", "--json").out)
     assert facts["auto"].startswith(
@@ -180,11 +174,16 @@ def test_info_says_which_backend_auto_takes_and_why(run):
     assert "onnxruntime" in run("info").out
 
 
+@pytest.mark.slow
 def test_export_refuses_to_write_into_the_package_unasked(run):
     run("export", "--model", "lite").refused("-o")
 
 
+@pytest.mark.slow
 def test_an_exported_model_paints_and_a_failed_export_leaves_the_one_that_was_there(run, desk, monkeypatch):
+    from adain_models.networks.vgg19 import Vgg19
+    from adain_models.weights import checkpoint
+
     checkpoint.save(Vgg19(width=4), desk / "mine" / "weights.safetensors")
     result = run("export", "--model", "mine")
     assert (result.status, result.err) == (0, "")
@@ -201,6 +200,7 @@ def test_an_exported_model_paints_and_a_failed_export_leaves_the_one_that_was_th
     assert {path: path.read_bytes() for path in (desk / "mine").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_export_in_int8_calibrates_on_pictures_and_needs_them(run, desk, stylizer):
     (desk / "mine").mkdir()
     (desk / "mine" / "weights.safetensors").write_bytes((stylizer.directory / "weights.safetensors").read_bytes())

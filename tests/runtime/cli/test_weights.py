@@ -121,7 +121,7 @@ def refusal(*arguments: object) -> str:
 
 
 def imported(directory: Path, model: str) -> str:
-    return f"{directory}: the weights are here; write the graphs with: adain-rt export --model {model}"
+    return f"{directory}: imported; write the graphs with `adain-rt export --model {model}`"
 
 
 def states() -> dict[str, str]:
@@ -140,12 +140,12 @@ def test_fetch_downloads_and_imports(asked: list[str], cache: Path, published: P
 def test_fetching_what_is_here_says_so_and_downloads_nothing(asked: list[str], cache: Path) -> None:
     output("fetch", "vgg19")
     asked.clear()
-    assert output("fetch", "vgg19") == f"vgg19 is here already: {cache / 'models' / 'vgg19'}"
+    assert output("fetch", "vgg19") == f"vgg19 is already installed: {cache / 'models' / 'vgg19'}"
     assert asked == []
 
 
 def test_fetching_what_ships_in_the_package_says_so() -> None:
-    assert output("fetch", "lite") == "lite ships in the package: there is nothing to fetch"
+    assert output("fetch", "lite") == "lite ships in the package; nothing to fetch"
 
 
 @pytest.mark.usefixtures("no_torch")
@@ -153,8 +153,8 @@ def test_without_pytorch_fetch_keeps_the_files_and_says_what_to_install(asked: l
     downloads = cache / "downloads" / "vgg19"
     encoder, decoder = downloads / "vgg_normalised.pth", downloads / "decoder.pth"
     assert refusal("fetch", "vgg19") == (
-        f"{encoder} and {decoder}: to make a model of what is here takes PyTorch: "
-        "pip install 'adain-rt[export]', then run this again"
+        f"{encoder} and {decoder}: converting the weights needs PyTorch; run "
+        "`pip install 'adain-rt[export]'`, then run this again"
     )
     assert states()["vgg19"] == "fetched, not imported"
     asked.clear()
@@ -245,7 +245,7 @@ def test_path_prints_the_directory_of_a_bundled_model() -> None:
 
 @pytest.mark.usefixtures("asked")
 def test_path_prints_the_directory_of_a_fetched_model_and_only_then(cache: Path) -> None:
-    assert refusal("path", "vgg19") == "vgg19 is not here: run adain-rt weights fetch vgg19"
+    assert refusal("path", "vgg19") == "vgg19 is not installed; run `adain-rt weights fetch vgg19`"
     output("fetch", "vgg19")
     assert output("path", "vgg19") == str(cache / "models" / "vgg19")
 
@@ -271,7 +271,7 @@ def test_import_makes_a_directory_of_ones_own(tmp_path: Path) -> None:
 def test_import_never_replaces_what_ships_in_the_package(tmp_path: Path) -> None:
     checkpoint.save(Lite(), tmp_path / "mine.safetensors")
     message = refusal("import", tmp_path / "mine.safetensors", "--model", "lite")
-    assert message == "lite ships in the package and is not replaced: import to a directory with -o DIR"
+    assert message == "lite ships in the package and cannot be replaced; import into a directory with -o DIR"
 
 
 def test_import_refuses_another_architecture_under_a_name(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_import_refuses_another_architecture_under_a_name(tmp_path: Path) -> Non
 def test_import_wants_to_know_one_place(where: list[str]) -> None:
     result = run("import", "mine.safetensors", *where)
     assert result.exit_code == 2
-    assert "by either --model NAME or -o DIR" in result.stderr
+    assert "give either --model NAME or -o DIR" in result.stderr
 
 
 @pytest.mark.usefixtures("no_torch")

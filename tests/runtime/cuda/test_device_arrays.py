@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from tests.runtime.fake_cuda import FakeArray, FakeCuda, patched_dlpack_device
 
 from adain_models.errors import AdainError
@@ -179,8 +178,10 @@ def test_what_is_on_the_host_is_told_from_what_is_on_the_gpu(fake, stream):
         borrow("image", PICTURE, "uint8", PICTURE.shape, stream)
 
 
+@pytest.mark.slow
 def test_a_pytorch_tensor_with_gradients_is_told_by_its_device_and_refused_in_one_line(stream):
     """PyTorch raises where such a tensor is asked for ``__cuda_array_interface__``, be it only whether it has one."""
+    import torch
 
     class WithGradients(Lender):
         @property

@@ -1,4 +1,4 @@
-"""Changes of a graph, each a pass: one class in one file, its docstring the list of its rules."""
+"""Changes of a graph. Each is a pass: one class in one file, whose docstring lists its rules."""
 
 from adain_export.graphs.passes.block_output import BlockOutputPass
 from adain_export.graphs.passes.bound_activations import BoundActivationsPass

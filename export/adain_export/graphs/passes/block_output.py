@@ -11,11 +11,11 @@ from adain_export.graphs.passes.editing import (
     blur_behind,
     constant,
     convolutions,
-    given,
     insert,
     reader,
+    require,
 )
-from adain_export.graphs.passes.upsample_smooth import blurred_in_blocks, is_blurred_in_blocks
+from adain_export.graphs.passes.upsample_smooth import blur_in_blocks, is_blurred_in_blocks
 
 __all__ = ["BlockOutputPass"]
 
@@ -40,19 +40,19 @@ class BlockOutputPass(ir.passes.InPlacePass):
         last = convolutions(graph)[-1]
         if reader(last.outputs[0]).op_type != "Round":
             return ir.passes.PassResult(model, modified=False)
-        weight, stride = _blocked(constant(last.inputs[1])), _BLOCK
-        if enlarging := _enlarging(graph, last):
-            last.replace_input_with(0, blurred_in_blocks(graph, enlarging))
-            weight, stride = _of_blocks(weight), 1
+        weight, stride = _block_weights(constant(last.inputs[1])), _BLOCK
+        if enlarging := _find_enlarging(graph, last):
+            last.replace_input_with(0, blur_in_blocks(graph, enlarging))
+            weight, stride = _regroup_weights(weight), 1
         for index, numbers in ((1, weight), (2, np.tile(constant(last.inputs[2]), _BLOCK**2))):
-            last.replace_input_with(index, add_constant(graph, str(given(last.inputs[index]).name), numbers))
+            last.replace_input_with(index, add_constant(graph, str(require(last.inputs[index]).name), numbers))
         last.attributes["strides"] = ir.AttrInt64s("strides", [stride, stride])
         last.attributes["kernel_shape"] = ir.AttrInt64s("kernel_shape", weight.shape[2:])
         _place(graph, last.outputs[0])
         return ir.passes.PassResult(model, modified=True)
 
 
-def _enlarging(graph: ir.Graph, last: ir.Node) -> ir.Node | None:
+def _find_enlarging(graph: ir.Graph, last: ir.Node) -> ir.Node | None:
     """Return the transposed convolution of rule 2, if there is one."""
     for convolution in filter(is_blurred_in_blocks, convolutions(graph)):
         rectified = reader(blur_behind(convolution)[-1].outputs[0])
@@ -61,7 +61,7 @@ def _enlarging(graph: ir.Graph, last: ir.Node) -> ir.Node | None:
     return None
 
 
-def _blocked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def _block_weights(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return weights (12, I, k + 1, k + 1) of weights (3, I, k, k)."""
     outputs, inputs, height, width = weight.shape
     blocked = np.zeros((_BLOCK, _BLOCK, outputs, inputs, height + _BLOCK - 1, width + _BLOCK - 1), weight.dtype)
@@ -70,7 +70,7 @@ def _blocked(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     return blocked.reshape(-1, *blocked.shape[3:])
 
 
-def _of_blocks(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def _regroup_weights(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return weights (O, 4 I, h, w), to read blocks of 2x2, of weights (O, I, 2 h, 2 w)."""
     outputs, inputs, height, width = weight.shape
     places = weight.reshape(outputs, inputs, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)

@@ -1,4 +1,4 @@
-"""Shift the activations to where int8 lies, and clip them where it ends."""
+"""Shift the activations into the range of int8, and clip them to it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _Channels = NDArray[np.float64]
 
 
 class BoundActivationsPass(ir.passes.InPlacePass):
-    """Let activations lie within -128 s .. 127 s, s being the scale of each; for a float graph with int8 weights.
+    """Keep activations within -128 s .. 127 s, where s is the scale of each; for a float graph with int8 weights.
 
-    Nothing else changes: what lies within its range goes through the graph as before. What is subtracted from the
-    channels of a value is added again in the biases of the convolutions that read it: exactly, since padding is by
-    reflection or repeats the edge, but for a transposed convolution's four filters, which get the same.
+    Nothing else changes: a number within its range goes through the graph as before. The offset that is subtracted from
+    a value's channels is added again in the biases of the convolutions that read it. This is exact, since padding
+    reflects or repeats the edge, but for a transposed convolution's four filters, which all get the same.
 
     1. The picture, cast to float: 128 is subtracted; s is 1.
     2. A Relu behind a convolution: s is the high end of its range / 255. The bias before it loses 128 s, and a Clip
@@ -50,11 +50,11 @@ class BoundActivationsPass(ir.passes.InPlacePass):
     """
 
     def __init__(self, ranges: Mapping[str, NDArray[np.float32]], *, branches: bool) -> None:
-        """Say how far activations reach, and whether residual branches are clipped.
+        """Set the ranges of the activations, and whether residual branches are clipped.
 
         Args:
-            ranges: of ``activations`` by name, each float32 (2, C): the channels' low and high ends.
-            branches: whether what is added to a residual sum is clipped as well. It loses digits, but ONNX Runtime
+            ranges: the ranges of ``activations`` by name, each float32 (2, C): the channels' low and high ends.
+            branches: whether the terms of a residual sum are clipped as well. This loses digits, but ONNX Runtime
                 multiplies in int8 only where a convolution's output is int8.
 
         """
@@ -69,7 +69,7 @@ class BoundActivationsPass(ir.passes.InPlacePass):
 
 
 class _Bounding:
-    """One graph on its way. ``offsets`` tells what is subtracted from the channels of a value, a number or (C,)."""
+    """One graph on its way. ``offsets`` holds what is subtracted from a value's channels, a number or (C,)."""
 
     def __init__(self, graph: ir.Graph, ranges: Mapping[str, NDArray[np.float32]], *, branches: bool) -> None:
         self.graph = graph
@@ -95,27 +95,27 @@ class _Bounding:
     def _read(self, convolution: ir.Node) -> None:
         read = source(convolution)
         if producer(read).op_type == "Cast":
-            read = self._clipped(self._shifted(read, _HALF, "image_centred"), 1)
+            read = self._clip(self._shift(read, _HALF, "image_centred"), 1)
         elif producer(read).op_type != "Clip":
             name = f"{convolution_name(convolution)}.input"
             low, high = self.ranges[name]
             if read not in self.offsets:
-                read = self._shifted(read, (low + high) / 2, f"{name}_centred")
-            read = self._clipped(read, _scale((high - low).max() / 2, _HALF - 1), _moves(read))
-        self._add_to_bias(convolution, _given_constant(convolution, self.offsets[read]))
+                read = self._shift(read, (low + high) / 2, f"{name}_centred")
+            read = self._clip(read, _scale((high - low).max() / 2, _HALF - 1), _moves(read))
+        self._add_to_bias(convolution, _convolve_constant(convolution, self.offsets[read]))
 
     def _give_relu(self, convolution: ir.Node, relu: ir.Node) -> None:
         _, high = self.ranges[f"{convolution_name(convolution)}.output"]
         scale = _scale(high.max(), 2 * _HALF - 1)
         self._add_to_bias(convolution, -_HALF * scale)
-        clipped = self._clipped(convolution.outputs[0], scale)
+        clipped = self._clip(convolution.outputs[0], scale)
         self.offsets[clipped] = _HALF * scale
         relu.outputs[0].replace_all_uses_with(clipped)
         self.graph.remove(relu, safe=True)
         moves = _moves(clipped)
         others = [use for use in clipped.uses() if use not in moves and use.node not in self.residuals]
         if others:
-            self._shifted(clipped, -_HALF * scale, f"{clipped.name}_whole", others)
+            self._shift(clipped, -_HALF * scale, f"{clipped.name}_whole", others)
 
     def _give_branch(self, convolution: ir.Node, addition: ir.Node) -> None:
         branch, total = convolution.outputs[0], addition.outputs[0]
@@ -126,16 +126,16 @@ class _Bounding:
         self._add_to_bias(convolution, -offset)
         self.offsets[total] = middle
         if self.branches:
-            self._clipped(branch, _scale(max((high - offset).max(), (offset - low).max()), _HALF - 1))
+            self._clip(branch, _scale(max((high - offset).max(), (offset - low).max()), _HALF - 1))
 
     def _give_blur(self, convolution: ir.Node) -> None:
         low, high = self.ranges[f"{convolution_name(convolution)}.output"]
         middle = (low + high) / 2
         self._add_to_bias(convolution, -middle)
         self.offsets[convolution.outputs[0]] = middle
-        self._clipped(convolution.outputs[0], _scale((high - low).max() / 2, _HALF - 1))
+        self._clip(convolution.outputs[0], _scale((high - low).max() / 2, _HALF - 1))
 
-    def _clipped(self, value: ir.Value, scale: float, uses: Sequence[tuple[ir.Node, int]] | None = None) -> ir.Value:
+    def _clip(self, value: ir.Value, scale: float, uses: Sequence[tuple[ir.Node, int]] | None = None) -> ir.Value:
         """Return what readers find in place of a value: clipped to what int8 holds at this scale."""
         name = f"{value.name}_clipped"
         ends = [
@@ -147,7 +147,7 @@ class _Bounding:
             self.offsets[clipped] = self.offsets[value]
         return clipped
 
-    def _shifted(
+    def _shift(
         self, value: ir.Value, offset: float | _Channels, name: str, uses: Sequence[tuple[ir.Node, int]] | None = None
     ) -> ir.Value:
         """Return what readers find in place of a value (N, C, h, w): less an offset, a number or (C,)."""
@@ -161,8 +161,8 @@ class _Bounding:
         convolution.replace_input_with(2, add_constant(self.graph, f"{convolution_name(convolution)}.bias", bias))
 
 
-def _given_constant(convolution: ir.Node, offset: float | _Channels) -> _Channels:
-    """Return what a convolution gives of a constant on each input channel, a number or (I,), less its bias, (O,)."""
+def _convolve_constant(convolution: ir.Node, offset: float | _Channels) -> _Channels:
+    """Return a convolution's output, without its bias, (O,), for a constant on each input channel, a number or (I,)."""
     stored, scales = (constant(value) for value in producer(convolution.inputs[1]).inputs[:2])
     sums = stored.sum((2, 3), dtype=np.float64)
     if convolution.op_type == "ConvTranspose":  # of stride 2: a quarter of the taps fall on each output

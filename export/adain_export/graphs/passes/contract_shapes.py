@@ -1,4 +1,4 @@
-"""Give a graph's ends the engine contract's shapes."""
+"""Give a graph's inputs and outputs the engine contract's shapes."""
 
 from __future__ import annotations
 

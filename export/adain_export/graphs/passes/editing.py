@@ -1,4 +1,4 @@
-"""What the passes ask of a graph and do to it: its convolutions, and what lies between them."""
+"""What the passes read from a graph and change in it: its convolutions, and the nodes between them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = [
     "constant",
     "convolution_name",
     "convolutions",
-    "given",
     "insert",
     "producer",
     "reader",
     "replace",
+    "require",
     "source",
 ]
 
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
-"""Operators that are convolutions; those transposed are of stride 2, as ``UpsampleTransposedPass`` makes them."""
+"""Operators that are convolutions; a transposed one has stride 2, as ``UpsampleTransposedPass`` makes it."""
 
 MOVERS = frozenset({"DepthToSpace", "MaxPool", "Pad", "Resize", "Transpose"})
 """Operators that only move or choose numbers, as the graphs use them, and so commute with a shift and with rounding."""
@@ -40,14 +40,14 @@ def convolutions(graph: ir.Graph) -> list[ir.Node]:
 
 def convolution_name(convolution: ir.Node) -> str:
     """Return a convolution's name in its network, such as ``decoder.up1``."""
-    return str(given(convolution.inputs[2]).name).removesuffix(".bias")
+    return str(require(convolution.inputs[2]).name).removesuffix(".bias")
 
 
 def source(convolution: ir.Node) -> ir.Value:
     """Return what a convolution reads, before it is moved."""
-    value = given(convolution.inputs[0])
+    value = require(convolution.inputs[0])
     while producer(value).op_type in MOVERS:
-        value = given(producer(value).inputs[0])
+        value = require(producer(value).inputs[0])
     return value
 
 
@@ -58,7 +58,7 @@ def reader(value: ir.Value) -> ir.Node:
 
 
 def blur_behind(convolution: ir.Node) -> list[ir.Node]:
-    """Return the two means of neighbours that blur what a convolution gives, [1 2 1] / 4 each way; none if not."""
+    """Return the two means of neighbours, [1 2 1] / 4 each way, that blur a convolution's output; [] without a blur."""
     means: list[ir.Node] = []
     node = next((use.node for use in convolution.outputs[0].uses()), None)
     while node is not None and node.op_type == "AveragePool":
@@ -91,9 +91,9 @@ def activations(graph: ir.Graph) -> dict[str, ir.Value]:
 
 def constant(value: ir.Value | None) -> NDArray[Any]:
     """Return the numbers of an initializer."""
-    held = given(value).const_value
+    held = require(value).const_value
     if held is None:
-        raise ValueError(f"{value} is no constant")
+        raise ValueError(f"{value} is not a constant")
     return held.numpy()
 
 
@@ -118,11 +118,11 @@ def insert(
 
     Args:
         op_type: the node's operator.
-        value: what it reads; no initializer and no input of the graph.
-        constants: what it reads beside, initializers.
-        name: of the node and of its output.
-        attributes: of the node.
-        uses: the uses of ``value`` that become uses of the output, each a node and an input's place; all if not given.
+        value: what it reads; not an initializer, and not an input of the graph.
+        constants: the initializers that it reads as well.
+        name: the name of the node and of its output.
+        attributes: the node's attributes.
+        uses: the uses of ``value`` that become uses of the output, each a node and an input's place; by default all.
 
     """
     moved = list(value.uses()) if uses is None else uses
@@ -138,7 +138,7 @@ def insert(
 
 
 def replace(node: ir.Node, new: ir.Node) -> None:
-    """Put a node of one output, which is no output of the graph, in the place of another."""
+    """Put a node with one output, which is not an output of the graph, in the place of another."""
     (output,), (made,) = node.outputs, new.outputs
     if node.graph is None:
         raise ValueError(f"{node} is in no graph")
@@ -149,15 +149,15 @@ def replace(node: ir.Node, new: ir.Node) -> None:
 
 
 def producer(value: ir.Value | None) -> ir.Node:
-    """Return the node that makes a value, which is no input of the graph and no initializer."""
-    node = given(value).producer()
+    """Return the node that makes a value; a value that is an input of the graph or an initializer is an error."""
+    node = require(value).producer()
     if node is None:
-        raise ValueError(f"{value} is made by no node")
+        raise ValueError(f"no node makes {value}")
     return node
 
 
-def given(value: ir.Value | None) -> ir.Value:
-    """Return an input that a node may lack, but has here."""
+def require(value: ir.Value | None) -> ir.Value:
+    """Return a node's input; an input that is left out is an error."""
     if value is None:
-        raise ValueError("a node lacks an input that all of its kind have here")
+        raise ValueError("a node leaves out an input that all nodes of its kind have in these graphs")
     return value

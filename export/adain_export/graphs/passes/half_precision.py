@@ -12,9 +12,9 @@ from adain_export.graphs.passes.editing import (
     add_constant,
     blur_behind,
     constant,
-    given,
     insert,
     producer,
+    require,
     source,
 )
 from adain_models.errors import AdainError
@@ -38,7 +38,7 @@ class HalfPrecisionPass(ir.passes.InPlacePass):
        rounding takes from one tap of a filter it gives to the next smaller: smooth inputs find the filter's whole sum.
     3. Float16 are also a Relu, a blur and a residual addition of float16, and what only moves it.
     4. Everything else stays float32: AdaIN's statistics, scale, shift and region weights, and the rounding of the
-       picture, since halves above 128 are 1/8 apart. One Cast stands before all that read the same value.
+       picture, since halves above 128 are 1/8 apart. All that read the same value share one Cast.
     5. A Relu becomes a Clip, from 0. AdaIN's output gets a Clip before it is cast to float16: one bright spot on n flat
        positions lies √n deviations from their mean.
     6. They clip to ``LARGEST``, so that no convolution reads infinity and subtracts it from infinity. For the longest
@@ -78,13 +78,13 @@ class _Halving:
                 self._lower_constants(node)
                 self._mark(node.outputs[0])
                 if blur_behind(node):
-                    self._mark(self._clipped(node.outputs[0], -_BLURRED, _BLURRED, np.float16))
+                    self._mark(self._clip(node.outputs[0], -_BLURRED, _BLURRED, np.float16))
             elif node.op_type in _KEPT and all(value in self.halves for value in node.inputs if _is_computed(value)):
                 self._keep(node)
             else:
                 for place, value in enumerate(node.inputs):
                     if value in self.halves:
-                        node.replace_input_with(place, self._raise(given(value)))
+                        node.replace_input_with(place, self._raise(require(value)))
 
     def _lower_input(self, convolution: ir.Node) -> None:
         """Make float16 of what a convolution reads, before it is moved, if it is the picture or AdaIN's output."""
@@ -94,12 +94,12 @@ class _Halving:
                 self._lower_picture(value, convolution)
             else:
                 high = self._limit(value)
-                clipped = self._clipped(value, -high, high, np.float32)
+                clipped = self._clip(value, -high, high, np.float32)
                 self._mark(insert("Cast", clipped, [], f"{value.name}_half", {"to": ir.DataType.FLOAT16}))
-        moved = given(convolution.inputs[0])
+        moved = require(convolution.inputs[0])
         while moved not in self.halves:
             self._mark(moved)
-            moved = given(producer(moved).inputs[0])
+            moved = require(producer(moved).inputs[0])
 
     def _lower_picture(self, picture: ir.Value, convolution: ir.Node) -> None:
         """Cast a picture to float16 instead, and subtract its middle."""
@@ -110,10 +110,10 @@ class _Halving:
         self._mark(insert("Add", picture, [middle], name))
         weight, bias = (constant(value).astype(np.float64) for value in convolution.inputs[1:])
         whole = (bias + _MIDDLE * weight.sum((1, 2, 3))).astype(np.float32)
-        convolution.replace_input_with(2, add_constant(self.graph, str(given(convolution.inputs[2]).name), whole))
+        convolution.replace_input_with(2, add_constant(self.graph, str(require(convolution.inputs[2]).name), whole))
 
     def _lower_constants(self, convolution: ir.Node) -> None:
-        weight, bias = (given(value) for value in convolution.inputs[1:])
+        weight, bias = (require(value) for value in convolution.inputs[1:])
         for value in (weight, bias):
             if not np.abs(constant(value)).max() <= LARGEST:
                 raise AdainError(f"{value.name} holds a number that is too large for float16")
@@ -126,7 +126,7 @@ class _Halving:
         (output,) = node.outputs
         self._mark(output)
         if node.op_type == "Relu":
-            clipped = self._clipped(given(node.inputs[0]), 0, self._limit(output), np.float16)
+            clipped = self._clip(require(node.inputs[0]), 0, self._limit(output), np.float16)
             self._mark(clipped)
             output.replace_all_uses_with(clipped)
             self.graph.remove(node, safe=True)
@@ -143,7 +143,7 @@ class _Halving:
             raise AdainError(f"what reads {value.name} adds a number that is too large for float16: use fp32")
         return _down(min(limits))
 
-    def _clipped(self, value: ir.Value, low: float, high: float, dtype: type[np.floating[Any]]) -> ir.Value:
+    def _clip(self, value: ir.Value, low: float, high: float, dtype: type[np.floating[Any]]) -> ir.Value:
         """Return what readers find in place of a value: clipped."""
         name = f"{value.name}_clipped"
         ends = [
@@ -168,7 +168,7 @@ def _largest_term(graph: ir.Graph) -> float:
     terms: dict[ir.Value, int] = {}
     for node in graph:
         if _is_residual(node):
-            terms[node.outputs[0]] = sum(terms.get(given(value), 1) for value in node.inputs)
+            terms[node.outputs[0]] = sum(terms.get(require(value), 1) for value in node.inputs)
     return LARGEST / (max(terms.values(), default=1) + 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from adain_export.graphs.passes.editing import MOVERS, add_constant, constant, given, insert, producer
+from adain_export.graphs.passes.editing import MOVERS, add_constant, constant, insert, producer, require
 
 __all__ = ["ZERO_POINT", "QuantizeActivationsPass"]
 
@@ -22,10 +22,10 @@ class QuantizeActivationsPass(ir.passes.InPlacePass):
 
     1. A Clip to -128 s .. 127 s becomes QuantizeLinear by the scale s, whose saturation does the same.
     2. What only moves numbers behind it (Pad, MaxPool, Resize, Transpose) moves int8.
-    3. DequantizeLinear stands before what does more; one for all that read the same value.
+    3. DequantizeLinear is inserted before all other nodes; nodes that read the same value share it.
     4. The zero point of all is one initializer, int8 0.
     5. The Round, Clip and Cast that make the picture uint8 become QuantizeLinear by the scale 1 and the zero point
-       uint8 0, which stands before what only moves numbers.
+       uint8 0, inserted before the nodes that only move numbers.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -34,7 +34,7 @@ class QuantizeActivationsPass(ir.passes.InPlacePass):
         zero = add_constant(graph, ZERO_POINT, np.array(0, np.int8))
         clips = [node for node in graph if node.op_type == "Clip" and _is_int8(node)]
         for clip in clips:
-            value, high = given(clip.inputs[0]), clip.inputs[2]
+            value, high = require(clip.inputs[0]), clip.inputs[2]
             scale = add_constant(graph, f"{value.name}_scale", constant(high) / np.float32(_HIGHEST))
             stored = insert("QuantizeLinear", value, [scale, zero], f"{value.name}_stored", uses=[])
             clip.outputs[0].replace_all_uses_with(stored)
@@ -72,10 +72,10 @@ def _store_picture(graph: ir.Graph, picture: ir.Value) -> None:
     cast = producer(picture)
     clip = producer(cast.inputs[0])
     rounding = producer(clip.inputs[0])
-    moved = value = given(rounding.inputs[0])
+    moved = value = require(rounding.inputs[0])
     while producer(value).op_type in MOVERS | {"Reshape", "Unsqueeze"}:
         value.type = None  # it was float
-        value = given(producer(value).inputs[0])
+        value = require(producer(value).inputs[0])
     constants = [
         add_constant(graph, "picture_scale", np.array(1, np.float32)),
         add_constant(graph, "picture_zero_point", np.array(0, np.uint8)),

@@ -11,8 +11,8 @@ from adain_export.graphs.passes.editing import (
     constant,
     convolution_name,
     convolutions,
-    given,
     replace,
+    require,
 )
 
 __all__ = ["QuantizeBlursPass"]
@@ -50,6 +50,6 @@ def _change(graph: ir.Graph, convolution: ir.Node) -> None:
     dequantized.outputs[0].name = dequantized.name
     graph.insert_before(blur, dequantized)
     bias = add_constant(graph, f"{name}.bias", np.zeros(outputs, np.float32))
-    inputs = [given(convolution.outputs[0]), dequantized.outputs[0], bias]
+    inputs = [require(convolution.outputs[0]), dequantized.outputs[0], bias]
     replace(blur, ir.node("Conv", inputs, {"kernel_shape": [3, 3], "group": outputs}, name=name))
     graph.remove(mean, safe=True)

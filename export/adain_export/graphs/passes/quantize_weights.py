@@ -31,7 +31,7 @@ class QuantizeWeightsPass(ir.passes.InPlacePass):
         for convolution in convolutions(model.graph):
             name = f"{convolution_name(convolution)}.weight"
             axis = int(convolution.op_type == "ConvTranspose")
-            numbers, scales = _quantized(constant(convolution.inputs[1]), axis)
+            numbers, scales = _quantize(constant(convolution.inputs[1]), axis)
             stored = add_constant(model.graph, name, numbers)
             scale = add_constant(model.graph, f"{name}_scale", scales)
             zero = add_constant(model.graph, f"{name}_zero_point", np.zeros(len(scales), np.int8))
@@ -42,7 +42,7 @@ class QuantizeWeightsPass(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
 
-def _quantized(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def _quantize(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Return weights in int8 and the scales, float32 (O,); ``axis`` is that of O."""
     by_output = np.moveaxis(weight, axis, 0)  # (O, I, k, k)
     largest = np.abs(by_output).max((1, 2, 3))
@@ -51,12 +51,12 @@ def _quantized(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8]
     outputs, inputs, side, _ = units.shape
     step = axis + 1  # the taps by which an output of a transposed convolution reads an input are two apart
     taps = units.reshape(outputs, inputs, side // step, step, side // step, step).transpose(0, 1, 3, 5, 2, 4)
-    rounded = _rounded(taps.reshape(*taps.shape[:4], -1)).reshape(taps.shape)
+    rounded = _round_taps(taps.reshape(*taps.shape[:4], -1)).reshape(taps.shape)
     stored = rounded.transpose(0, 1, 4, 2, 5, 3).reshape(units.shape).clip(-127, 127).astype(np.int8)
     return np.moveaxis(stored, 0, axis), scales
 
 
-def _rounded(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+def _round_taps(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return whole numbers, less than 1 from these, whose sums over the last axis are within a half of theirs."""
     nearest: NDArray[np.float64] = numbers.round()
     errors = numbers - nearest

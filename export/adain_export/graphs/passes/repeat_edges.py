@@ -1,4 +1,4 @@
-"""Let a transposed convolution that a blur follows give an even number of rows and columns."""
+"""Make a transposed convolution that a blur follows give an even number of rows and columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let a graph tell the ranges of its activations."""
+"""Make a graph return the ranges of its activations."""
 
 from __future__ import annotations
 

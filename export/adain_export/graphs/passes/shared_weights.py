@@ -1,4 +1,4 @@
-"""Let the graphs of a model read their weights from its one weights file."""
+"""Make the graphs of a model read their weights from its one weights file."""
 
 from __future__ import annotations
 

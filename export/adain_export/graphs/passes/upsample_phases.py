@@ -1,4 +1,4 @@
-"""Let a convolution at the low resolution do what a transposed one does."""
+"""Replace a transposed convolution by a plain one at the low resolution."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from adain_export.graphs.passes.editing import (
     constant,
     convolution_name,
     convolutions,
-    given,
     insert,
     producer,
     replace,
+    require,
 )
 
 __all__ = ["UpsamplePhasesPass", "phase_weights"]
@@ -47,7 +47,7 @@ class UpsamplePhasesPass(ir.passes.InPlacePass):
 
 def _change(graph: ir.Graph, convolution: ir.Node) -> None:
     name = f"{convolution_name(convolution)}.phases"
-    read, weight, bias = map(given, convolution.inputs)
+    read, weight, bias = map(require, convolution.inputs)
     phases = _weights(graph, convolution, weight, f"{name}.weight")
     repeated = add_constant(graph, f"{name}.bias", np.tile(constant(bias), _FACTOR**2))
     attributes = {"kernel_shape": [_FACTOR, _FACTOR]}

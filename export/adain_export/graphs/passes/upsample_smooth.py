@@ -1,4 +1,4 @@
-"""Let a convolution at the low resolution enlarge smoothly."""
+"""Replace a transposed convolution and the blur behind it by a plain convolution at the low resolution."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from adain_export.graphs.passes.editing import (
     constant,
     convolution_name,
     convolutions,
-    given,
     insert,
     reader,
     replace,
+    require,
 )
 from adain_export.graphs.passes.upsample_phases import phase_weights
 
-__all__ = ["UpsampleSmoothPass", "blurred_in_blocks", "is_blurred_in_blocks"]
+__all__ = ["UpsampleSmoothPass", "blur_in_blocks", "is_blurred_in_blocks"]
 
 _FACTOR = 2
 
@@ -43,7 +43,7 @@ class UpsampleSmoothPass(ir.passes.InPlacePass):
         graph = model.graph
         found = [convolution for convolution in convolutions(graph) if is_blurred_in_blocks(convolution)]
         for convolution in found:
-            rectified = blurred_in_blocks(graph, convolution)
+            rectified = blur_in_blocks(graph, convolution)
             insert("DepthToSpace", rectified, [], f"{rectified.name}_enlarged", {"blocksize": _FACTOR})
         return ir.passes.PassResult(model, modified=bool(found))
 
@@ -55,7 +55,7 @@ def is_blurred_in_blocks(convolution: ir.Node) -> bool:
     return bool(convolution.attributes["pads"].as_ints()[0] == _FACTOR)
 
 
-def blurred_in_blocks(graph: ir.Graph, convolution: ir.Node) -> ir.Value:
+def blur_in_blocks(graph: ir.Graph, convolution: ir.Node) -> ir.Value:
     """Apply rule 1; return the blocks, rectified, (N, 4 O, H, W).
 
     Args:
@@ -65,9 +65,9 @@ def blurred_in_blocks(graph: ir.Graph, convolution: ir.Node) -> ir.Value:
     """
     mean, blur = blur_behind(convolution)
     name = f"{convolution_name(convolution)}.smooth"
-    read, weight, bias = map(given, convolution.inputs)
+    read, weight, bias = map(require, convolution.inputs)
     constants = [
-        add_constant(graph, f"{name}.weight", phase_weights(_blurred(constant(weight)))),
+        add_constant(graph, f"{name}.weight", phase_weights(_blur_weights(constant(weight)))),
         add_constant(graph, f"{name}.bias", np.tile(constant(bias), _FACTOR**2)),
     ]
     in_blocks = ir.node("Conv", [read, *constants], {"kernel_shape": [3, 3]}, name=convolution.name)
@@ -76,7 +76,7 @@ def blurred_in_blocks(graph: ir.Graph, convolution: ir.Node) -> ir.Value:
     return reader(in_blocks.outputs[0]).outputs[0]
 
 
-def _blurred(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def _blur_weights(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return weights (I, O, 6, 6) of weights (I, O, 4, 4), whose outputs are blurred."""
     wide = np.zeros((*weight.shape[:2], 6, 6))
     for i, j in np.ndindex(3, 3):

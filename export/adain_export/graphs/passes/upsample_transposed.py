@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from adain_export.graphs.passes.editing import add_constant, constant, convolutions, given, producer, replace
+from adain_export.graphs.passes.editing import add_constant, constant, convolutions, producer, replace, require
 
 __all__ = ["UpsampleTransposedPass"]
 
@@ -65,7 +65,7 @@ def _change(graph: ir.Graph, convolution: ir.Node) -> None:
     graph.remove(resize, safe=True)
 
     read, old, bias = convolution.inputs
-    weight = add_constant(graph, str(given(old).name), _transposed(constant(old)))
+    weight = add_constant(graph, str(require(old).name), _transpose_weights(constant(old)))
     attributes = {
         "kernel_shape": [_FACTOR * 2] * 2,
         "strides": [_FACTOR] * 2,
@@ -80,7 +80,7 @@ def _beyond(pad: ir.Node) -> int:
     return int(constant(pad.inputs[1])[-1])
 
 
-def _transposed(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def _transpose_weights(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return weights (I, O, 4, 4) of weights (O, I, 3, 3)."""
     taps: NDArray[np.float64] = np.einsum("yk,xl,oikl->ioyx", _TAPS, _TAPS, weight.astype(np.float64))
     return taps.astype(np.float32)

@@ -28,10 +28,10 @@ __all__ = ["TensorRtBackend", "TensorRtRtxBackend"]
 
 
 class TensorRtBackend(LaneBackend[EngineLane]):
-    """The full library. One loaded engine for each file.
+    """Runs engines by the full library. Each engine file is loaded once.
 
     Args:
-        directory: the folder of the model's graphs, of which engines are made.
+        directory: the folder of the model's graphs in fp32, of which engines are made.
         precision: ``fp32`` or ``fp16``.
         settings: how it runs; it uses ``engines``, ``trust_engines`` and ``cuda_graph``.
 
@@ -75,12 +75,12 @@ class TensorRtBackend(LaneBackend[EngineLane]):
         with self._opening:
             self._opened.clear()
 
-    def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
-        """Return a new context of an engine; its memory is the lane's."""
+    def _make_context(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
+        """Return a new context of an engine; the lane gives it its memory."""
         return engine.create_execution_context(self._library.ExecutionContextAllocationStrategy.USER_MANAGED)
 
-    def _refusal(self, runtime: trt.Runtime, content: bytes) -> str | None:
-        """Say why the library refuses an engine here, if it does before it loads it."""
+    def _explain_refusal(self, runtime: trt.Runtime, content: bytes) -> str | None:
+        """Return why the library refuses an engine here, if it says so before it loads the engine."""
         del runtime, content
         return None
 
@@ -110,7 +110,7 @@ class TensorRtBackend(LaneBackend[EngineLane]):
         content = file.read()
         runtime: trt.Runtime = self._library.Runtime(self.flavor.logger())
         runtime.engine_host_code_allowed = file.manifest.recipe.version_compatible  # which brings a library of its own
-        refusal = self._refusal(runtime, content)
+        refusal = self._explain_refusal(runtime, content)
         engine: trt.ICudaEngine | None = None if refusal else runtime.deserialize_cuda_engine(content)
         if engine is None and not refusal and self._cuda.free_bytes() < len(content):
             raise AdainError(f"{file.path}: the GPU has too little memory left for the engine")
@@ -118,21 +118,21 @@ class TensorRtBackend(LaneBackend[EngineLane]):
             gpu = self._cuda.gpu
             raise UnusableBackend(
                 f"{file.path}: {self.flavor.name} does not run this engine on {gpu.name}, of compute capability "
-                f"{gpu.compute_capability} ({refusal or 'the log has what it said'})"
+                f"{gpu.compute_capability} ({refusal or 'see the log of adain_rt.tensorrt'})"
             )
         if file.manifest.recipe.weights == "stripped":
             refit(engine, file, self._directory)
         names = [engine.get_tensor_name(place) for place in range(engine.num_io_tensors)]
         spec = GRAPHS[graph]
         check_ends(file.path, graph, sorted(names, key=[tensor.name for tensor in (*spec.inputs, *spec.outputs)].index))
-        return OpenedEngine(self.flavor.name, file, engine, partial(self._context_of, engine))
+        return OpenedEngine(self.flavor.name, file, engine, partial(self._make_context, engine))
 
 
 class TensorRtRtxBackend(TensorRtBackend):
-    """TensorRT-RTX: its engines are finished on the GPU that they run on, and what that gives is kept on disk.
+    """Runs engines by TensorRT-RTX, which finishes them on the GPU that they run on; the result is kept on disk.
 
-    CUDA graphs are left to it: kernels for a size are compiled while a general one runs already, and it alone knows
-    when a captured graph is to be captured again with them.
+    The library captures CUDA graphs itself: it compiles kernels for a size while a general one runs already, and it
+    alone knows when to capture again with them.
     """
 
     flavor = FLAVORS["tensorrt-rtx"]
@@ -143,20 +143,20 @@ class TensorRtRtxBackend(TensorRtBackend):
         self._check_gpu()
         self._cache = RuntimeCache(self._library.__version__, self._cuda.gpu)
 
-    def _context_of(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
+    def _make_context(self, engine: trt.ICudaEngine) -> trt.IExecutionContext | None:
         library = self._library
-        config: Any = engine.create_runtime_config()  # of which the full library's has less
+        config: Any = engine.create_runtime_config()  # the full library's has fewer attributes
         config.set_execution_context_allocation_strategy(library.ExecutionContextAllocationStrategy.USER_MANAGED)
         config.dynamic_shapes_kernel_specialization_strategy = library.DynamicShapesKernelSpecializationStrategy.LAZY
         strategies = library.CudaGraphStrategy
         config.cuda_graph_strategy = strategies.WHOLE_GRAPH_CAPTURE if self._cuda_graph else strategies.DISABLED
         self._cache.use_in(config)
         context = engine.create_execution_context(config)
-        self._cache.save()  # the kernels for any size, which take longest
+        self._cache.save()  # it has the kernels for any size by now, which take longest
         return context
 
     def _check_gpu(self) -> None:
-        """Refuse a GPU that the library has no engines for, before one is built in vain."""
+        """Refuse a GPU that the library has no engines for, before an engine is built in vain."""
         gpu, known = self._cuda.gpu, self.flavor.compute_capabilities()
         if gpu.compute_capability not in known:
             raise UnusableBackend(
@@ -164,14 +164,14 @@ class TensorRtRtxBackend(TensorRtBackend):
                 f"{gpu.compute_capability}: there are {', '.join(known)}"
             )
 
-    def _refusal(self, runtime: Any, content: bytes) -> str | None:
+    def _explain_refusal(self, runtime: Any, content: bytes) -> str | None:
         library = self._library
         validity, diagnostics = runtime.get_engine_validity(content)
         if validity != library.EngineValidity.INVALID:
             return None
         members = library.EngineInvalidityDiagnostics.__members__
-        told = [name for name, member in members.items() if int(diagnostics) & int(member)]
-        return ", ".join(told).lower().replace("_", " ") or "it says that it is not valid here"
+        reasons = [name for name, member in members.items() if int(diagnostics) & int(member)]
+        return ", ".join(reasons).lower().replace("_", " ") or "the engine is not valid here"
 
 
 def _load(flavor: Flavor) -> tuple[Any, Cuda]:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt import contract
-from adain_rt.backends.builder import EngineBuilder, load_builder
+from adain_rt.backends.builder import load_builder
+from adain_rt.backends.tensorrt.builder import EngineBuilder
 from adain_rt.backends.tensorrt.engine_file import EngineFile, engines_dir, gpu_label
 from adain_rt.backends.tensorrt.flavors import Flavor
 from adain_rt.backends.tensorrt.manifest import Manifest, Recipe, manifest_file, read_manifest
@@ -147,15 +149,15 @@ class Engines:
         manifest, version = file.manifest, self._flavor.library().__version__
         newer = manifest.recipe.version_compatible and _numbers(manifest.version) <= _numbers(version)
         if manifest.version != version and not newer:
-            return f"is built by {manifest.recipe.flavor} {manifest.version}, and {version} is installed"
+            return f"was built by {manifest.recipe.flavor} {manifest.version}, and {version} is installed"
         if self._folder is None and not file.is_whole():  # an engine of a named folder is refused when it is read
             return "is damaged"
         return _explain_other_gpu(manifest, self._gpu)
 
     def _build(self, graph: str) -> EngineFile:
         if self._builder is None:
-            self._builder = load_builder(f"building the engine of {graph}")
-        _LOG.warning("building the engine of %s for %s: once, it may take minutes", graph, self._gpu.name)
+            self._builder = cast("EngineBuilder", load_builder(f"building the engine of {graph}"))
+        _LOG.warning("building the engine of %s for %s; this happens once and may take minutes", graph, self._gpu.name)
         return self._builder.build(self._directory, graph, self._recipe, engines_dir())
 
 
@@ -193,4 +195,4 @@ def _explain_other_gpu(manifest: Manifest, gpu: Gpu) -> str | None:
         return None
     if recipe.hardware_compatibility == "ampere_plus" and float(ours) >= 8:  # noqa: PLR2004 - Ampere's
         return None
-    return f"is built on {manifest.gpu}, and this is {gpu_label(gpu)}"
+    return f"was built on {manifest.gpu}, and this is {gpu_label(gpu)}"

@@ -20,7 +20,15 @@ __all__ = ["EngineLane", "EnginePlan", "OpenedEngine"]
 
 @dataclass(frozen=True)
 class OpenedEngine:
-    """An engine that is loaded. ``key`` tells it from others; ``new_context`` makes a context without memory."""
+    """A loaded engine.
+
+    Attributes:
+        library: the name of its library.
+        key: what distinguishes it from other engines.
+        engine: the engine itself.
+        new_context: makes a context without memory.
+
+    """
 
     library: str
     key: Hashable
@@ -34,8 +42,8 @@ class EnginePlan(Plan):
     A context of its own, as NVIDIA advises for each captured graph; the scratch memory is the lane's.
 
     Attributes:
-        pool: which contexts may take the place of this one's.
-        context: TensorRT's.
+        pool: the engine and the profile of the context, which another plan with the same two may take over.
+        context: TensorRT's execution context.
 
     """
 
@@ -59,7 +67,7 @@ class EnginePlan(Plan):
         super().__init__(lane, request, shapes, self._scratch_bytes)
 
     def prepare(self) -> None:
-        """Give the lane's scratch memory to the context, where it is not the same as before."""
+        """Give the lane's scratch memory to the context, if it is not the same as before."""
         scratch = self._engine_lane.scratch(self._scratch_bytes)
         if scratch is not self._scratch:
             self.forget_capture()
@@ -77,7 +85,7 @@ class EnginePlan(Plan):
 
     def _check(self, done: bool, what: str) -> None:
         if not done:
-            raise AdainError(f"{self._library} could not {what}; the log has what it said")
+            raise AdainError(f"{self._library} could not {what}", hint="see the log of adain_rt.tensorrt")
 
 
 class EngineLane(Lane[EnginePlan]):
@@ -89,11 +97,11 @@ class EngineLane(Lane[EnginePlan]):
         self._spare: dict[tuple[Hashable, int], list[trt.IExecutionContext]] = {}
 
     def prepare(self, request: Request, opened: OpenedEngine, profile: int) -> EnginePlan:
-        """Make a plan, in the place of those that were not used for longest.
+        """Make a plan; the plans that were not used for longest give up their place.
 
         Raises:
-            NoRoom: it does not fit into the GPU's memory.
-            AdainError: TensorRT refuses.
+            NoRoom: the plan does not fit into the GPU's memory.
+            AdainError: TensorRT cannot make it.
 
         """
         spares = self._spare.setdefault((opened.key, profile), [])
@@ -116,13 +124,13 @@ class EngineLane(Lane[EnginePlan]):
         return self._scratch if nbytes else None
 
     def drop(self, request: Request) -> EnginePlan:
-        """Close a plan; its context stays, for a new one."""
+        """Close a plan; its context is kept for a new plan."""
         plan = super().drop(request)
         self._spare[plan.pool].append(plan.context)
         return plan
 
     def clear(self) -> None:
-        """Free all memory on the GPU; contexts stay, for new plans."""
+        """Free all memory on the GPU; contexts are kept for new plans."""
         super().clear()
         if self._scratch is not None:
             self._scratch.close()
@@ -131,13 +139,15 @@ class EngineLane(Lane[EnginePlan]):
     def _new_context(self, opened: OpenedEngine, profile: int) -> trt.IExecutionContext:
         context = opened.new_context()
         if context is None or not context.set_optimization_profile_async(profile, self.stream.handle):
-            raise AdainError(f"{opened.library} could not make a context for an engine; the log has what it said")
+            raise AdainError(
+                f"{opened.library} could not make a context for an engine", hint="see the log of adain_rt.tensorrt"
+            )
         self.stream.synchronize()
         return context
 
 
 def _scratch_bytes(engine: trt.ICudaEngine, context: trt.IExecutionContext, profile: int) -> int:
-    """Return what memory a context needs for the shapes that are set, or for all of its profile if it does not tell."""
+    """Return the bytes that a context needs for its shapes, or for its whole profile if that is unknown."""
     return context.update_device_memory_size_for_shapes() or engine.get_device_memory_size_for_profile_v2(profile)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adain_models.errors import AdainError
-from adain_rt.backends.builder import EngineBuilder, load_builder
+from adain_rt.backends.builder import GraphBuilder, load_builder
 from adain_rt.backends.tensorrt.engine_file import EngineFile
 from adain_rt.backends.tensorrt.flavors import FLAVORS
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["refit"]
 
 
-def refit(
-    engine: tensorrt.ICudaEngine, file: EngineFile, directory: Path, builder: EngineBuilder | None = None
-) -> None:
+def refit(engine: tensorrt.ICudaEngine, file: EngineFile, directory: Path, builder: GraphBuilder | None = None) -> None:
     """Give a loaded engine the weights of the graph that it was built from.
 
     Args:

@@ -40,7 +40,7 @@ def test_without_a_gpu_the_backend_is_unusable(machine, monkeypatch):
 @pytest.mark.parametrize("flavor", ["tensorrt", "tensorrt-rtx"])
 def test_an_engine_that_is_refused_here_makes_the_backend_unusable(machine, flavor):
     machine.trt.refuses = True
-    reason = "the log has what it said" if flavor == "tensorrt" else "unsupported cc"
+    reason = "see the log of adain_rt.tensorrt" if flavor == "tensorrt" else "unsupported cc"
     with pytest.raises(UnusableBackend, match=rf"does not run this engine on Imaginary 9000, .* 8\.9 \(.*{reason}\)"):
         machine.open(flavor).open("stylize")
 

@@ -169,7 +169,7 @@ def test_a_stale_engine_is_built_anew_with_the_reason(fake, caplog):
     stale = put_engine(engines_dir(), version="11.3.0")
     file, _ = found(None, builder=fake).find("stylize", sizes(1, 64, 64))
     assert [file.path] == fake.paths
-    assert f"{stale.name} is built by tensorrt 11.3.0, and 11.4.0 is installed; it is built anew" in caplog.text
+    assert f"{stale.name} was built by tensorrt 11.3.0, and 11.4.0 is installed; it is built anew" in caplog.text
     assert caplog.records[0].levelno == logging.WARNING
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tests.agreement import check, expected
+from tests.inputs import random_inputs
 from tests.runtime.fake_cuda import FakeArray, FakeCuda
 from torch import nn
 
@@ -79,19 +80,6 @@ def exact() -> Network:
     return checkpoint.load(LITE / store.WEIGHTS_NAME).double()
 
 
-def inputs_of(graph: str, image: np.ndarray, channels: int = 128, seed: int = 0) -> dict[str, np.ndarray]:
-    """Inputs for a graph: pictures, and styles of no picture."""
-    generator = np.random.default_rng(seed)
-    sizes = {"N": len(image), "H": image.shape[1], "W": image.shape[2], "R": 2, "C": channels}
-    made = {}
-    for tensor in GRAPHS[graph].inputs:
-        shape = tuple(sizes.get(size, size) for size in tensor.shape)
-        made[tensor.name] = generator.uniform(0.2, 0.8, shape).astype(tensor.dtype)
-    if "masks" in made:
-        made["masks"][:, 0, :, : image.shape[2] // 2], made["masks"][:, 1, 8:] = 255, 130
-    return made | {"image": image}
-
-
 @pytest.fixture
 def image(china, flower) -> np.ndarray:
     return np.stack([china[200:264, 100:148], flower[200:264, 100:148]])
@@ -102,20 +90,20 @@ def image(china, flower) -> np.ndarray:
 def test_every_graph_agrees_with_the_float64_reference(fake, exact, graph, precision, image):
     backend = OnFakeGpu(fake, precision)
     for seed in range(4):  # plain, captured, replayed, with new numbers each time
-        inputs = inputs_of(graph, np.roll(image, 9 * seed, axis=1), seed=seed)
+        inputs = random_inputs(graph, np.roll(image, 9 * seed, axis=1), seed=seed)
         check(graph, precision, backend.run(graph, inputs), expected(exact, graph, inputs))
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 200), (128, 96)])
 def test_every_size_agrees_with_the_float64_reference(fake, exact, china, size):
-    inputs = inputs_of("stylize", np.ascontiguousarray(china[None, : size[0], : size[1]]))
+    inputs = random_inputs("stylize", np.ascontiguousarray(china[None, : size[0], : size[1]]))
     check("stylize", "fp32", OnFakeGpu(fake).run("stylize", inputs), expected(exact, "stylize", inputs))
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_the_papers_network_agrees_with_the_float64_reference(vgg19, graph, china):
     fused, exact = FusedNetwork(vgg19, torch.float32, "cpu"), vgg19.double()
-    inputs = inputs_of(graph, np.ascontiguousarray(china[None, 200:248, 100:164]), 512)
+    inputs = random_inputs(graph, np.ascontiguousarray(china[None, 200:248, 100:164]), channels=512)
     wanted = expected(exact, graph, inputs)
     vgg19.float()
     names = [tensor.name for tensor in GRAPHS[graph].outputs]
@@ -157,7 +145,7 @@ class Odd(Network):
 
 def test_layers_in_any_order_and_of_any_kind_agree_with_the_reference(china):
     odd = Odd()
-    inputs = inputs_of("stylize", np.ascontiguousarray(china[None, :48, :64]), 8)
+    inputs = random_inputs("stylize", np.ascontiguousarray(china[None, :48, :64]), channels=8)
     out = torch.empty(1, 48, 64, 3, dtype=torch.uint8)
     with torch.inference_mode():
         fused = FusedNetwork(odd, torch.float32, "cpu")
@@ -182,7 +170,7 @@ def test_a_weight_that_is_no_half_is_refused(lite):
 
 
 def test_the_first_run_is_plain_the_second_is_captured_and_the_others_replay_it(fake, image):
-    backend, inputs = OnFakeGpu(fake), inputs_of("stylize", image)
+    backend, inputs = OnFakeGpu(fake), random_inputs("stylize", image)
     backend.run("stylize", inputs)
     assert not {"capture", "launch"} & set(fake.calls)
     backend.run("stylize", inputs)
@@ -192,7 +180,7 @@ def test_the_first_run_is_plain_the_second_is_captured_and_the_others_replay_it(
 
 
 def test_arrays_on_the_gpu_are_read_and_written_where_they_are(fake, exact, image):
-    backend, inputs = OnFakeGpu(fake), inputs_of("stylize", image)
+    backend, inputs = OnFakeGpu(fake), random_inputs("stylize", image)
     wanted = expected(exact, "stylize", inputs)
     content, target = FakeArray(fake, image), FakeArray(fake, np.zeros_like(image))
     for _ in range(4):  # captured as well, as all is where it was
@@ -205,7 +193,7 @@ def test_arrays_on_the_gpu_are_read_and_written_where_they_are(fake, exact, imag
 def test_arrays_that_are_elsewhere_each_time_are_copied_and_the_rest_is_replayed(fake, exact, image):
     backend, kept = OnFakeGpu(fake), []
     for seed in range(5):
-        inputs = inputs_of("stylize", np.roll(image, 9 * seed, axis=2), seed=seed)
+        inputs = random_inputs("stylize", np.roll(image, 9 * seed, axis=2), seed=seed)
         kept.append(FakeArray(fake, inputs["image"]))
         fake.calls.clear()
         (made,) = backend.run_on_device("stylize", inputs | {"image": kept[-1]})
@@ -217,7 +205,7 @@ def test_arrays_that_are_elsewhere_each_time_are_copied_and_the_rest_is_replayed
 
 def test_threads_at_once_make_what_one_makes(fake, image):
     backend = OnFakeGpu(fake)
-    pictures = [inputs_of("stylize", np.roll(image, 7 * seed, axis=2), seed=seed) for seed in range(4)]
+    pictures = [random_inputs("stylize", np.roll(image, 7 * seed, axis=2), seed=seed) for seed in range(4)]
     alone = [backend.run("stylize", inputs)[0] for inputs in pictures]
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda inputs: backend.run("stylize", inputs)[0], pictures * 3))
@@ -226,7 +214,7 @@ def test_threads_at_once_make_what_one_makes(fake, image):
 
 
 def test_closed_it_holds_nothing_on_the_gpu(fake, image):
-    backend, inputs = OnFakeGpu(fake), inputs_of("stylize", image)
+    backend, inputs = OnFakeGpu(fake), random_inputs("stylize", image)
     for _ in range(2):
         backend.run("stylize", inputs)
     backend.close()
@@ -235,7 +223,7 @@ def test_closed_it_holds_nothing_on_the_gpu(fake, image):
 
 
 def test_a_run_under_way_as_it_is_closed_ends_and_frees_its_lane(fake, image, monkeypatch):
-    backend, inputs = OnFakeGpu(fake), inputs_of("stylize", image)
+    backend, inputs = OnFakeGpu(fake), random_inputs("stylize", image)
     expected = backend.run("stylize", inputs)
     settle = FakeLane.settle
 
@@ -267,14 +255,14 @@ def test_the_facts_are_the_graphs_own(fake):
 )
 def test_what_does_not_fit_is_refused_in_one_line(fake, image, change, said):
     with pytest.raises(AdainError, match=said) as caught:
-        OnFakeGpu(fake).run("stylize", inputs_of("stylize", image) | change)
+        OnFakeGpu(fake).run("stylize", random_inputs("stylize", image) | change)
     assert "\n" not in str(caught.value)
 
 
 def test_too_large_a_picture_is_one_line_with_the_size_that_would_fit(image, monkeypatch):
     fake = FakeCuda(16 << 20)
     backend = OnFakeGpu(fake)
-    small = inputs_of("stylize", image)
+    small = random_inputs("stylize", image)
     (before,) = backend.run("stylize", small)
     lacks = np.zeros((1, 1024, 1024, 3), np.uint8)
 
@@ -285,7 +273,7 @@ def test_too_large_a_picture_is_one_line_with_the_size_that_would_fit(image, mon
         patch.setattr(FusedNetwork, "run", run)
         patch.setattr(FakeLane, "compute", lambda _, work: work())
         with pytest.raises(AdainError, match=r"\A1024x1024 pixels .* GPU memory, .* \d+ pixels"):
-            backend.run("stylize", inputs_of("stylize", lacks))
+            backend.run("stylize", random_inputs("stylize", lacks))
     np.testing.assert_array_equal(backend.run("stylize", small)[0], before)
 
 
@@ -296,7 +284,7 @@ def test_an_error_of_pytorchs_is_one_line(fake, image, monkeypatch):
     monkeypatch.setattr(FusedNetwork, "run", run)
     monkeypatch.setattr(FakeLane, "compute", lambda _, work: work())
     with pytest.raises(AdainError, match=r"\Athe graph stylize failed in PyTorch \(cuDNN error: \w+\)\Z"):
-        OnFakeGpu(fake).run("stylize", inputs_of("stylize", image))
+        OnFakeGpu(fake).run("stylize", random_inputs("stylize", image))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

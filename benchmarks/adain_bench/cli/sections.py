@@ -1,0 +1,118 @@
+"""The parts of a run: each measures one thing, shows its progress, and returns what it found."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from adain_bench.contenders.contender import Contender
+from adain_bench.contenders.ours import ours
+from adain_bench.measure.agreement import with_psnr
+from adain_bench.measure.cases import Case, cases
+from adain_bench.measure.request import Request
+from adain_bench.measure.start import time_starts
+from adain_bench.measure.throughput import throughput_cases
+from adain_bench.measure.timing import Plan, time_cases
+from adain_bench.record.run import Result
+from adain_models.errors import AdainError
+from adain_rt import contract
+from adain_rt.cli.extras import needing
+from adain_rt.cli.terminal import progress
+
+__all__ = ["exactness", "latency", "paper", "start", "throughput"]
+
+_MOST_STARTS = 3
+
+
+def paper(request: Request) -> list[Result]:
+    """Time the methods of the paper's Table 1.
+
+    Raises:
+        AdainError: PyTorch is missing.
+
+    """
+    with needing("bench paper", "bench"):
+        from adain_bench.measure.paper import paper_cases, paper_results, vgg19_model
+    with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
+        model, weights = vgg19_model(Path(folder))
+        to_time = list(paper_cases(model, weights, request.settings, request.iterations))
+        return paper_results(_timed("Table 1", "paper", to_time, request.plan))
+
+
+def latency(request: Request) -> list[Result]:
+    """Time every contender at every size and batch, with the style encoded and not.
+
+    Raises:
+        AdainError: there is no such model, or a package is missing.
+
+    """
+    if not request.floor:
+        return _latencies(request)
+    with needing("--floor", "bench"):
+        from adain_bench.cost.against_floor import measure_peaks, peak_results, with_floor
+    if odd := [size for size in request.sizes if size % contract.MULTIPLE]:
+        raise AdainError(f"--floor counts what graphs do, and they take multiples of {contract.MULTIPLE}: not {odd[0]}")
+    peaks = measure_peaks(request.settings.threads)
+    return [*with_floor(_latencies(request), peaks, request.models), *peak_results(peaks)]
+
+
+def _latencies(request: Request) -> list[Result]:
+    to_time = list(cases(_contenders(request), request.sizes, request.batches))
+    return with_psnr(_timed("Latency", "latency", to_time, request.plan), to_time, request.models)
+
+
+def exactness(request: Request) -> list[Result]:
+    """Tell how far the pictures of our backends are from PyTorch's in float64.
+
+    Raises:
+        AdainError: there is no such model, or a package is missing.
+
+    """
+    with needing("bench exactness", "bench"):
+        from adain_bench.measure.exactness import exactness as found
+    return list(found(_contenders(replace(request, peers=False)), request.models, request.sizes))
+
+
+def throughput(request: Request) -> list[Result]:
+    """Time our backends with pictures in batches, and with several threads, at the largest size.
+
+    Raises:
+        AdainError: there is no such model.
+
+    """
+    of_ours = replace(request, peers=False)
+    to_time = list(throughput_cases(_contenders(of_ours), max(request.sizes), request.batches, request.streams))
+    return _timed("Throughput", "throughput", to_time, request.plan)
+
+
+def start(request: Request) -> list[Result]:
+    """Time processes from their start to their first picture, at the largest size.
+
+    Raises:
+        AdainError: there is no such model, or a package is missing.
+
+    """
+    contenders = list(_contenders(request))
+    repeats = min(request.plan.repeats, _MOST_STARTS)
+    with progress("Starting", repeats * len(contenders)) as bar:
+        return time_starts(
+            contenders, request.models, max(request.sizes), repeats, request.settings, lambda: bar.update(1)
+        )
+
+
+def _contenders(request: Request) -> Iterator[Contender]:
+    """Yield peers first: ratios are to the first of them, PyTorch as most people run it."""
+    if request.peers:
+        with needing("--peers", "bench"):
+            from adain_bench.contenders.peers import peers
+        yield from peers(request.models, request.precisions, request.settings.threads)
+    yield from ours(request.models, request.backends, request.precisions, request.settings)
+
+
+def _timed(label: str, group: str, to_time: Sequence[Case], plan: Plan) -> list[Result]:
+    if not to_time:
+        raise AdainError("nothing is left to measure: no backend that was asked for computes in such a precision")
+    with progress(label, len(to_time) * (plan.repeats + 1)) as bar:
+        return time_cases(group, to_time, plan, lambda _: bar.update(1))

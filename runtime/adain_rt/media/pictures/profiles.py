@@ -1,0 +1,100 @@
+"""Colours and transparency: an image of any mode and ICC profile as sRGB and alpha."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+from adain_models.errors import AdainError
+from adain_rt.contract import Pixels
+
+__all__ = ["fill_unseen_colors", "read_alpha", "srgb_profile", "to_srgb"]
+
+
+def read_alpha(image: Image.Image) -> Pixels | None:
+    """Return an image's transparency, uint8 (H, W), or ``None`` if it has none.
+
+    A channel, a palette's entries and a colour key all count.
+    """
+    if not image.has_transparency_data:
+        return None
+    if image.mode.startswith("I"):
+        return np.where(np.asarray(image) == image.info["transparency"], 0, 255).astype(np.uint8)
+    return np.array(image.convert("RGBA").getchannel("A"))
+
+
+def to_srgb(image: Image.Image, name: str) -> Image.Image:
+    """Return an image of any mode as sRGB, mode RGB, without its alpha.
+
+    Args:
+        image: decoded.
+        name: the image's name in errors.
+
+    Raises:
+        AdainError: a value does not fit in 16 bits.
+
+    """
+    profile = image.info.get("icc_profile")
+    image = _convert_to_profile_mode(image, name)
+    if profile:
+        try:
+            return _apply_profile(image, profile)
+        except (OSError, TypeError, ValueError):  # a broken profile is no reason to refuse a picture
+            pass
+    return image.convert("RGB")
+
+
+def fill_unseen_colors(pixels: Pixels, alpha: Pixels) -> Pixels:
+    """Give the wholly transparent pixels of uint8 (H, W, 3) the mean colour of the others, weighted by their alpha.
+
+    Unseen colours are often black, and would pass into the features beside them.
+    """
+    weight = alpha.sum(dtype=np.int64)
+    if weight:
+        pixels[alpha == 0] = np.rint(np.einsum("hw,hwc->c", alpha, pixels, dtype=np.float64) / weight)
+    return pixels
+
+
+@cache
+def srgb_profile() -> bytes:
+    """Return the sRGB profile for written files; its date is fixed, so that the same picture is the same file."""
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # ICC.1:2022, 7.2: bytes 24 to 35 are the date, six big-endian uint16.
+    date = b"".join(number.to_bytes(2, "big") for number in (2000, 1, 1, 0, 0, 0))
+    return profile[:24] + date + profile[36:]
+
+
+def _convert_to_profile_mode(image: Image.Image, name: str) -> Image.Image:
+    """Return an image in one of the modes that a profile can be for."""
+    if image.mode in {"RGB", "L", "CMYK", "LAB"}:
+        return image
+    if image.mode.startswith("I"):
+        return _reduce_to_8_bits(image, name)
+    return image.convert("L" if image.mode in {"1", "LA"} else "RGB")
+
+
+def _reduce_to_8_bits(image: Image.Image, name: str) -> Image.Image:
+    """Return 0..65535 as 0..255, rounded: 65535 / 255 is 257."""
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+        raise AdainError(f"{name}: holds values beyond 16 bits; convert it to 8 or 16 bits")
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    from PIL import ImageCms
+
+    transform = ImageCms.ImageCmsTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+        image.mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.HIGHRESPRECALC,
+    )
+    return transform.apply(image)

@@ -1,0 +1,119 @@
+"""The command line at its edges: terminals, pipes, full disks, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tests.runtime.cli.painted import STYLE, pixels
+
+
+def terminal(*arguments: str) -> tuple[int, str]:
+    """Run the command on a terminal; return its exit status and what was shown."""
+    screen, ours = pty.openpty()
+    command = [sys.executable, "-c", "from adain_rt.cli import main; main()", *arguments]
+    process = subprocess.Popen(command, stdin=ours, stdout=ours, stderr=ours)  # noqa: S603 - our own program
+    os.close(ours)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that the other end is closed
+        while block := os.read(screen, 1 << 16):
+            shown += block
+    os.close(screen)
+    return process.wait(), shown.decode()
+
+
+def test_stdin_to_stdout_is_a_png_and_nothing_else(desk, stylizer, codes):
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", "from adain_rt.cli import main; main()", "stylize", "-", *STYLE],
+        input=(desk / "photo.jpg").read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    (desk / "out.png").write_bytes(done.stdout)
+    assert done.stderr == b""
+    np.testing.assert_array_equal(pixels("out.png"), stylizer.stylize(pixels("photo.jpg"), codes["painting.png"]))
+
+
+def test_a_full_disk_leaves_nothing_half_written(desk):
+    """A limit on file sizes stops the write in its middle, as a full disk does."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    before = sorted(desk.iterdir())
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-B", "-c", "from adain_rt.cli import main; main()", "stylize", "photo.jpg", *STYLE],
+        capture_output=True,
+        check=False,
+        preexec_fn=limit,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 2
+    assert done.stderr == "adain-rt: photo_stylized_painting.jpg: cannot be written (File too large)\n"
+    assert sorted(desk.iterdir()) == before
+
+
+def test_on_a_terminal_there_is_a_progress_bar_and_what_was_written(desk):
+    status, shown = terminal("stylize", "photo.jpg", *STYLE, "-o", "out.png")
+    assert status == 0
+    assert "Stylizing" in shown
+    assert "100%" in shown
+    assert "out.png  96x64" in shown
+
+
+def test_a_picture_is_not_written_to_a_terminal(desk):
+    status, shown = terminal("stylize", "photo.jpg", *STYLE, "-o", "-")
+    assert status == 2
+    assert "name a file with -o" in shown
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_program_without_one_of_its_streams_still_works(desk, closed):
+    command = f"{sys.executable} -c 'from adain_rt.cli import main; main()' stylize photo.jpg"
+    done = subprocess.run(  # noqa: S602 - the shell is what closes a stream
+        f"{command} --style painting.png -o out.png {closed}", shell=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert pixels("out.png").shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("command", ["stylize - --style painting.png", "info", "--help"])
+def test_a_full_disk_behind_stdout_is_one_line(desk, command):
+    program = f"{sys.executable} -c 'from adain_rt.cli import main; main()' {command}"
+    done = subprocess.run(  # noqa: S602 - the shell redirects
+        f"{program} < photo.jpg > /dev/full", shell=True, capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize(("signal_number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_batch_says_what_failed_and_leaves_nothing_half_written(desk, signal_number, status):
+    (desk / "photos").mkdir()
+    (desk / "photos" / "0.png").write_bytes(b"broken")
+    for number in range(1, 200):
+        (desk / "photos" / f"{number:03}.jpg").write_bytes((desk / "photo.jpg").read_bytes())
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-c", "from adain_rt.cli import main; main()", "stylize", "photos", *STYLE, "-o", "out/"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (desk / "out").exists() or len(list((desk / "out").iterdir())) < 3:
+        time.sleep(0.01)
+    process.send_signal(signal_number)
+    _, said = process.communicate()
+    assert process.returncode == status
+    assert "0.png" in said
+    assert "Traceback" not in said
+    assert {path.suffix for path in (desk / "out").iterdir()} == {".jpg"}
+    assert len(list((desk / "out").iterdir())) < 199
