@@ -21,15 +21,20 @@ SUFFIX = ".safetensors"
 
 _FORMAT = "adain-rt style 1"
 _MAX_BYTES = 1 << 20
-_LARGEST = 1e6  # far above any feature; squares of what is above overflow
+_LARGEST = 1e6  # far above any feature; squares of much larger numbers overflow
 
 
 @dataclass(frozen=True)
 class Style:
     """A style code.
 
-    ``mean`` and ``std`` are float32 (C,). ``weights_sha256`` is that of the weights that measured them: a code means
-    nothing to another model. ``about`` says what the style is of (title, artist, year), for people.
+    Attributes:
+        mean: the mean of each feature channel, float32 (C,).
+        std: the deviation of each feature channel, float32 (C,).
+        model: the name of the model that measured them.
+        weights_sha256: the SHA-256 of that model's weights; another model cannot use the code.
+        about: the work that the style was measured from (title, artist, year), for people.
+
     """
 
     mean: NDArray[np.float32]
@@ -43,23 +48,25 @@ class Style:
         """Return the weighted mixture of styles of one model (equation 15 of the paper); its ``about`` is empty.
 
         Args:
-            styles: at least one, all of one model.
-            weights: one for each; they are divided by their sum.
+            styles: at least one style; all of one model.
+            weights: one weight for each style; they are divided by their sum.
 
         Raises:
-            AdainError: a weight is negative or not finite, all are 0, their number is not that of the styles, or the
-                styles are of different models.
+            AdainError: a weight is negative or not finite, all weights are 0, there are more or fewer weights than
+                styles, or the styles are of different models.
 
         """
         shares = np.asarray(weights, np.float64)
         if shares.shape != (len(styles),) or not styles:
-            raise AdainError(f"{len(styles)} styles cannot be mixed by {shares.size} weights: give one weight for each")
+            raise AdainError(
+                f"{len(styles)} styles cannot be mixed by {shares.size} weights", hint="give one weight for each style"
+            )
         if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.any()):
             raise AdainError(f"style weights must be 0 or more, and not all 0; these are {list(weights)}")
         first = styles[0]
         if any(style.weights_sha256 != first.weights_sha256 for style in styles):
-            raise AdainError("styles of different models cannot be mixed: save them again with one model")
-        shares /= shares.max()  # first, since a sum can be too large for a float
+            raise AdainError("styles of different models cannot be mixed", hint="save them again with one model")
+        shares /= shares.max()  # the sum of the weights as given can overflow
         shares /= shares.sum()
         mean = shares @ np.stack([style.mean for style in styles]).astype(np.float64)
         std = shares @ np.stack([style.std for style in styles]).astype(np.float64)
@@ -82,24 +89,26 @@ class Style:
         """Read a style that ``save`` wrote.
 
         Raises:
-            AdainError: the file is missing, broken, or no style.
+            AdainError: the file is missing, broken, or not a style.
 
         """
         try:
             if path.stat().st_size > _MAX_BYTES:
-                raise AdainError(f"{path}: is no style (a style is smaller than {_MAX_BYTES} bytes)")
+                raise AdainError(f"{path}: the file is not a style (a style is smaller than {_MAX_BYTES} bytes)")
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 codes = [_vector(file, name) for name in ("mean", "std")]
         except OSError as error:
-            raise AdainError(f"{path}: the style cannot be read ({explain(error)}); check the path") from None
+            raise AdainError(f"{path}: the style cannot be read ({explain(error)})", hint="check the path") from None
         except SafetensorError as error:
-            raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
+            raise AdainError(f"{path}: the file is not a safetensors file, or is damaged ({error})") from None
         if metadata.get("format") != _FORMAT or not {"model", "weights_sha256"} <= metadata.keys():
-            raise AdainError(f"{path}: is a safetensors file but no style; make one with `adain-rt style save`")
+            raise AdainError(
+                f"{path}: a safetensors file, but not a style", hint="make a style with `adain-rt style save`"
+            )
         mean, std = codes
         if mean is None or std is None or mean.shape != std.shape or (std <= 0).any():
-            raise AdainError(f"{path}: the style is damaged (no code of finite means and positive deviations)")
+            raise AdainError(f"{path}: the style is damaged (it needs finite means and positive deviations)")
         if not all(text.isprintable() for text in metadata.values()):
             raise AdainError(f"{path}: the style is damaged (its texts hold control characters)")
         about = {key[6:]: value for key, value in sorted(metadata.items()) if key.startswith("about.")}
@@ -107,8 +116,8 @@ class Style:
 
 
 def _vector(file: Any, name: str) -> NDArray[np.float32] | None:
-    """Return a tensor of an open safetensors file if it is one float32 vector of numbers that features can have."""
-    if name not in file.keys() or file.get_slice(name).get_dtype() != "F32":  # noqa: SIM118 - it is no mapping
+    """Return a tensor of an open safetensors file if it is a float32 vector of values that features can have."""
+    if name not in file.keys() or file.get_slice(name).get_dtype() != "F32":  # noqa: SIM118 - the file is not a mapping
         return None
     values: NDArray[np.float32] = file.get_tensor(name)
     return values if values.ndim == 1 and values.size and (np.abs(values) < _LARGEST).all() else None

@@ -89,7 +89,7 @@ def test_files_that_are_no_styles_are_told_apart(tmp_path):
     with pytest.raises(AdainError, match="not a safetensors file, or is damaged"):
         Style.load(path)
     save_file({"x": np.zeros(3)}, path)
-    with pytest.raises(AdainError, match="safetensors file but no style"):
+    with pytest.raises(AdainError, match="a safetensors file, but not a style; make"):
         Style.load(path)
     path.write_bytes(bytes(2 << 20))
     with pytest.raises(AdainError, match="a style is smaller"):
