@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever left, and hashing them. Imports no torch."""
+"""Writing files so that none is ever left half-written, and reading and hashing them. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["explain", "read_safetensors", "replacing", "sha256_of"]
 
 
 def explain(error: Exception) -> str:
-    """Return what the system says of an error, without its number and path: ``No space left on device``."""
+    """Return the system's text of an error, without its number and path, such as ``No space left on device``."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -25,7 +25,7 @@ def explain(error: Exception) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a file to write beside ``path``; rename it onto ``path`` if the block succeeds.
 
-    If the block fails, the file aside is removed and ``path`` is as it was. Folders that ``path`` lacks are made.
+    If the block fails, the file aside is removed and ``path`` is as it was. Missing folders are made.
 
     Raises:
         AdainError: the system refuses, at any step (no such folder, no permission, no space), be it with an
