@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +49,15 @@ def add_navigation(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] += "\n".join(["", "```{toctree}", ":hidden:", f":caption: {heading}", "", *entries, "```", ""])
 
 
+def use_dashes(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Write a dash between a parameter and what it is, as ``smartquotes`` would."""
+    del app, name
+    for text in list(page.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" – "))
+
+
 def setup(app: Sphinx) -> None:
-    """Register the hook."""
+    """Register the hooks."""
     app.connect("source-read", add_navigation)
+    app.connect("doctree-resolved", use_dashes)

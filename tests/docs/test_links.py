@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import ROOT, anchors, headings, links, pages
 
+from adain_rt.backends import BACKENDS
 from adain_rt.cli import cli
 
 PAGES = pages()
@@ -46,7 +47,13 @@ def test_the_command_reference_has_every_command():
         for line in (ROOT / "docs/reference/commands.md").read_text("utf-8").splitlines()
         if line.strip().startswith(":commands:")
     )
-    assert line.split(":", 2)[2].replace(" ", "").split(",") == cli.list_commands(None)
+    listed = line.split(":", 2)[2].replace(" ", "").split(",")
+    assert sorted(listed) == sorted(cli.list_commands(None))
+
+
+def test_the_table_of_backends_has_every_backend_in_its_order():
+    rows = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs/reference/backends.md").read_text("utf-8"), re.MULTILINE)
+    assert rows == list(BACKENDS)
 
 
 def test_pages_name_no_module_that_is_not_there():

@@ -43,4 +43,7 @@ class _Commands(click.Group):
 
 @click.group("bench", cls=_Commands)
 def command() -> None:
-    """Measure how long pictures take, and how good they are."""
+    """Measure speed and picture quality.
+
+    Start with `all`: it measures speed on this machine and writes a report.
+    """

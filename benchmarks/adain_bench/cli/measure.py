@@ -1,4 +1,4 @@
-"""``adain-rt bench latency``, ``throughput``, ``start``, ``paper`` and ``all``: what takes time."""
+"""``adain-rt bench latency``, ``throughput``, ``start``, ``exactness``, ``paper``, ``gpu`` and ``all``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _several(option: str, name: str, kind: Any, default: Sequence[Any], metavar: str | None, text: str) -> _Decorator:
-    """Return an option that may be given again; what is given twice counts once."""
+    """Return an option that may be repeated. A value that is given twice counts once."""
     return click.option(
         option,
         name,
@@ -52,10 +52,15 @@ _backends = _several(
     click.Choice(list(backends.BACKENDS)),
     (),
     None,
-    "Of ours; may be repeated.  [default: all]",
+    "A backend of this package; may be repeated.  [default: all]",
 )
 _precisions = _several(
-    "--precision", "precisions", click.Choice(contract.PRECISIONS), (), None, "May be repeated.  [default: all]"
+    "--precision",
+    "precisions",
+    click.Choice(contract.PRECISIONS),
+    (),
+    None,
+    "A precision to compute in; may be repeated.  [default: all]",
 )
 _sizes = _several(
     "--size", "sizes", click.IntRange(16, 8192), (256, 512), "N", "Side of a square picture in pixels; may be repeated."
@@ -69,17 +74,17 @@ _output = click.option(
     help="Write the record (run.json), the report and the plots into this folder.",
 )  # fmt: skip
 _as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Print the record, with every time, in place of tables."
+    "--json", "as_json", is_flag=True, help="Print the record with every time as JSON, in place of tables."
 )
-_peers = click.option("--peers", is_flag=True, help="PyTorch, compiled and not, and other packages as well.")
+_peers = click.option("--peers", is_flag=True, help="Measure PyTorch (eager and compiled) and other packages too.")
 _iterations = click.option(
     "--iterations", type=click.IntRange(2, 500), default=3, show_default=True, metavar="N",
-    help="Iterations of Gatys et al.'s optimisation to time; their time is scaled to 500.",
+    help="Time N iterations of the optimisation of Gatys et al.; the result is scaled to 500.",
 )  # fmt: skip
 
 
 def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[..., Any]:
-    """Give a command the options of all that takes time: ``plan``, ``settings``, ``output`` and ``as_json``.
+    """Give a command the options of every measurement of time, as ``plan``, ``settings``, ``output`` and ``as_json``.
 
     Args:
         function: the command.
@@ -89,11 +94,11 @@ def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[.
 
     @click.option(
         "--seconds", type=click.FloatRange(0.01, 3600), callback=options.finite, default=seconds, show_default=True,
-        metavar="S", help="Time each case for so long, after it has warmed up.",
+        metavar="S", help="Seconds to time each case, after its warm-up.",
     )  # fmt: skip
     @click.option(
         "--repeats", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
-        help="Turns among which that time is split, all cases in each; what is between them is the noise.",
+        help="Split that time into N rounds with every case in each; the differences between rounds are the noise.",
     )  # fmt: skip
     @options.threads
     @options.engines
@@ -116,13 +121,19 @@ def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[.
 @_several("--batch", "batches", click.IntRange(1, 256), (1,), "N", "Pictures in a call; may be repeated.")
 @_peers
 @click.option(
-    "--floor", is_flag=True, help="Measure what this machine could do at best, and give each as a share of it."
+    "--floor", is_flag=True, help="Measure the fastest that this machine could be, and give each time as a share of it."
 )
 @_measuring
 def latency(names: Sequence[str], output: Path | None, as_json: bool, **asked: Any) -> None:
-    """Time whole calls, from pixels to pixels, with the style's code known and with the style encoded too.
+    """Time single calls, from pixels to pixels.
 
-    Every backend that can run here, in every precision; on a GPU, what of the time is the GPU's stands beside it.
+    Each backend that can run here is timed in each precision, once with a saved style and once encoding the style. On a
+    GPU, the GPU's share of the time is shown too.
+
+    \b
+    Examples:
+      adain-rt bench latency
+      adain-rt bench latency --backend onnxruntime --precision int8 --size 1024 -o report
     """
     run_and_print([(sections.latency, Request(backends=names, **asked))], output, as_json)
 
@@ -139,7 +150,10 @@ def latency(names: Sequence[str], output: Path | None, as_json: bool, **asked: A
 def exactness(
     names: Sequence[str], output: Path | None, as_json: bool, engines: Path | None, trust_engines: bool, **asked: Any
 ) -> None:
-    """Tell how far each backend's pictures are from PyTorch's in float64, their styles encoded by the same path."""
+    """Compare each backend's pictures with PyTorch's in float64.
+
+    Each backend encodes the style itself.
+    """
     settings = Settings(engines=engines, trust_engines=trust_engines)
     request = Request(backends=names, settings=settings, plan=Plan(1, 0), **asked)
     run_and_print([(sections.exactness, request)], output, as_json)
@@ -154,7 +168,10 @@ def exactness(
 @_several("--streams", "streams", click.IntRange(1, 64), (2, 4), "N", "Threads that call at once; may be repeated.")
 @_measuring
 def throughput(names: Sequence[str], size: int, output: Path | None, as_json: bool, **asked: Any) -> None:
-    """Count pictures a second, in batches and with several threads that share one Stylizer."""
+    """Count pictures per second.
+
+    They come in batches, or from several threads that share one Stylizer.
+    """
     run_and_print([(sections.throughput, Request(backends=names, sizes=(size,), **asked))], output, as_json)
 
 
@@ -166,10 +183,10 @@ def throughput(names: Sequence[str], size: int, output: Path | None, as_json: bo
 @_peers
 @_measuring
 def start(names: Sequence[str], size: int, output: Path | None, as_json: bool, **asked: Any) -> None:
-    """Time processes from their start to the first picture, and tell the memory that they take.
+    """Time processes up to their first picture.
 
-    With an empty cache directory, as at the first start on a machine, and with what that leaves there. At most three
-    starts of each.
+    Each is started with an empty cache directory, as at the first start on a machine, and again with the cache that
+    this start has filled; at most three times. The memory that a process takes is shown too.
     """
     run_and_print([(sections.start, Request(backends=names, sizes=(size,), **asked))], output, as_json)
 
@@ -178,10 +195,12 @@ def start(names: Sequence[str], size: int, output: Path | None, as_json: bool, *
 @_iterations
 @_measuring
 def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
-    """Time the methods of the paper's Table 1 on this machine, beside the paper's figures.
+    """Time the methods of the paper's Table 1 on this machine.
 
-    The four that it compares AdaIN with, in PyTorch; AdaIN in PyTorch and through every backend here, with the paper's
-    network and the bundled one; at 256 and 512 pixels. Without the paper's weights they are random: times are the same.
+    The paper's figures stand beside the results. The four methods that the paper compares AdaIN with run in PyTorch.
+    AdaIN runs in PyTorch and on every backend here, with the paper's network and with the bundled one. All run at 256
+    and 512 pixels. If the paper's weights have not been fetched, random weights take their place; this does not change
+    the times.
     """
     run_and_print([(sections.paper, Request((spec.DEFAULT_MODEL,), **asked))], output, as_json)
 
@@ -191,9 +210,14 @@ def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
 @_iterations
 @partial(_measuring, seconds=1.2)  # so that all of it ends within ten minutes
 def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
-    """Measure all of it: Table 1, latency beside everything else that is installed, throughput, start.
+    """Run every measurement of speed.
 
-    What is not ours at 512 pixels only. On two cores it takes less than ten minutes.
+    These are the paper's Table 1, latency, throughput and start. Other packages that are installed are measured too, at
+    512 pixels. On two cores it takes less than ten minutes.
+
+    \b
+    Examples:
+      adain-rt bench all -o report
     """
     of_ours = Request(**asked)
     beside_others = replace(of_ours, sizes=(512,), peers=True, floor=True)
@@ -210,16 +234,16 @@ def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
 @click.command("gpu")
 @click.option(
     "--minutes", type=click.FloatRange(0.1, 60), callback=options.finite, default=6, show_default=True, metavar="M",
-    help="All of it ends by then.",
+    help="End after M minutes, whatever has been done.",
 )  # fmt: skip
-@click.option("--rehearse", is_flag=True, help="Short and small, and without a GPU too: to see that each step works.")
+@click.option("--rehearse", is_flag=True, help="Run short, small steps, on a CPU too, to check that each works.")
 @_output
 @_as_json
 def gpu(minutes: float, rehearse: bool, output: Path | None, as_json: bool) -> None:
-    """Find out about a GPU in minutes: tests, exactness, latency beside the floor, throughput, Table 1, PyTorch.
+    """Test and measure a GPU within minutes.
 
-    Each step is a process with a limit of its own; one that fails is a line in the report. The tests are those of a
-    checkout.
+    The steps are the GPU's tests, exactness, latency with its floor, throughput, Table 1 and PyTorch. Each is a process
+    with a time limit; if one fails, the report has a line for it. The tests need a checkout of the repository.
     """
     backends_here = ["onnxruntime"] if rehearse else gpu_day.backends_on_gpu()
     with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:

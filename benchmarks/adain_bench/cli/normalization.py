@@ -78,10 +78,11 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Compare batch normalisation, instance normalisation and AdaIN inside one network.
+    """Compare normalisation layers inside one network.
 
-    The contents are one batch. The network keeps its weights; only the statistics between encoder and decoder change.
-    docs/normalization.md explains the figures.
+    The layers are batch normalisation, instance normalisation and AdaIN. The contents are one batch. The network keeps
+    its weights; only the statistics between encoder and decoder change. The documentation's page on normalisation
+    layers explains the figures.
 
     \b
     Examples:
@@ -101,11 +102,11 @@ def command(
         outputs.check_free([output], paths, overwrite)
     stylizer = Stylizer(model, "onnxruntime", "fp32")
     source = _load_style(style, stylizer, style_size)
-    measured = source.encode(stylizer)
     photos = np.stack([frame(read_content(path).pixels, size, crop=True) for path in paths])
     judges = _make_judges(teacher, photos, source) if teacher else []
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
-    code = (torch.tensor(measured.mean)[None], torch.tensor(measured.std)[None])
+    encoded = source.encode(stylizer)
+    code = (torch.tensor(encoded.mean)[None], torch.tensor(encoded.std)[None])
     outcomes = compare(network, photos, code, judges)
     if output is not None:
         sheet = _draw_sheet([path.stem for path in paths], photos, source, outcomes)

@@ -26,7 +26,7 @@ __all__ = ["command"]
     type=click.Choice(list(contract.GRAPHS)),
     default="stylize",
     show_default=True,
-    help="Which of the model's graphs.",
+    help="The graph to profile.",
 )
 @click.option(
     "--size",
@@ -36,14 +36,23 @@ __all__ = ["command"]
     metavar="N",
     help="Side of a square picture in pixels, a multiple of 8.",
 )
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Layers to list.")
-@click.option("--floor", is_flag=True, help="Measure what this machine could do at best, and give shares of it.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="List the N slowest layers."
+)
+@click.option(
+    "--floor", is_flag=True, help="Measure the fastest that this machine could be, and give each time as a share of it."
+)
 @options.stylizer
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with every layer.")
+@click.option("--json", "as_json", is_flag=True, help="Print every layer as JSON.")
 def command(graph: str, size: int, top: int, floor: bool, stylizer: Stylizer, as_json: bool) -> None:
-    """Tell where the time of a graph goes, layer by layer, the costliest first.
+    """Show how long each layer of a graph takes, the slowest first.
 
-    With ONNX Runtime and OpenVINO, at batch 1. A backend's own layers, named after the graph's where it tells.
+    This works with ONNX Runtime and OpenVINO, at batch 1. The layers are the backend's own; they have the names of the
+    graph's nodes where the backend gives them.
+
+    \b
+    Examples:
+      adain-rt bench profile --backend onnxruntime --precision int8 --floor
     """
     with needing("bench profile", "bench"):
         from adain_bench.cost import against_floor

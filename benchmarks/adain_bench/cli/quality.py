@@ -43,29 +43,29 @@ _WORST = 3
     "--teacher",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="VGG-19's weights up to conv3_4 as safetensors: convB_I.weight and convB_I.bias, as Keras publishes them; for "
-    "style gap, texture gap and content distance.",
+    help="The weights of VGG-19 up to conv3_4 as safetensors, as Keras publishes them (convB_I.weight, convB_I.bias). "
+    "They give style gap, texture gap and content distance.",
 )
 @click.option(
     "--vgg16",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="VGG-16's up to conv4_1, alike; for patches and the content distance at relu4_1.",
+    help="The weights of VGG-16 up to conv4_1, in the same form, for patches and the content distance at relu4_1.",
 )
 @click.option(
     "--weights",
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Judge a network's weights.safetensors too, run by PyTorch in fp32: no graphs are needed.",
+    help="Judge these weights of a network too. PyTorch runs them in fp32, so no graphs are needed.",
 )
-@click.option("--held-out", is_flag=True, help="Only pictures that `adain-rt train` never trains on.")
+@click.option("--held-out", is_flag=True, help="Use only pictures that `adain-rt train` never trains on.")
 @click.option(
     "--pairs",
     "count",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many, drawn evenly from the contents and from the styles.  [default: as many as the longer list has]",
+    help="Judge N pairs, taken evenly from the contents and the styles.  [default: the length of the longer list]",
 )
 @click.option(
     "--optimize",
@@ -74,12 +74,13 @@ _WORST = 3
     default=0,
     show_default=True,
     metavar="N",
-    help="Optimise the pixels of the first N pairs for the same losses too (Gatys et al. 2016): what is attainable.",
+    help="Also optimise the pixels of the first N pairs for the same losses (Gatys et al. 2016), to show what can be "
+    "reached. Needs --teacher.",
 )
-@click.option("--peers", is_flag=True, help="Judge other packages too, those that are installed.")
+@click.option("--peers", is_flag=True, help="Judge other packages that are installed too.")
 @options.size(default=512)
 @options.stylizer
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with every pair.")
+@click.option("--json", "as_json", is_flag=True, help="Print every pair as JSON.")
 def command(
     contents: Sequence[str],
     styles: Sequence[str],
@@ -94,12 +95,20 @@ def command(
     stylizer: Stylizer,
     as_json: bool,
 ) -> None:
-    """Judge pictures by their pixels and by teachers' features, and a precision by the decibels that it is from fp32.
+    """Judge the quality of stylised pictures.
 
-    The first content is paired with the first style, the second with the second, and so on, the shorter list repeated.
+    The figures come from the pixels and, with --teacher or --vgg16, from the features of VGG. A precision is also
+    compared with fp32, in decibels.
 
-    Without --style, CONTENT is a folder of pairs, NAME_content and NAME_style, and of what programs made of them: each
-    NAME_PROGRAM, as 00_magenta.png beside 00_content.png and 00_style.png, is judged too.
+    The first content is paired with the first style, the second with the second, and so on; the shorter list repeats.
+
+    Without --style, each CONTENT is a folder of pairs: NAME_content and NAME_style. Another picture of the same NAME,
+    such as 00_magenta.png beside 00_content.png and 00_style.png, is the work of another program and is judged too.
+
+    \b
+    Examples:
+      adain-rt bench quality photos/ --style paintings/ --pairs 20
+      adain-rt bench quality photo.jpg --style painting.jpg --teacher vgg19.safetensors
     """
     if optimized and not teacher:
         raise click.UsageError("--optimize needs --teacher.")

@@ -1,4 +1,4 @@
-"""``adain-rt bench compare`` and ``report``: what is made of records."""
+"""``adain-rt bench compare`` and ``report``, which read records of runs."""
 
 from __future__ import annotations
 
@@ -27,13 +27,18 @@ _record = click.Path(dir_okay=False, path_type=Path)
     default=0.02,
     show_default=True,
     metavar="SHARE",
-    help="A difference that does not matter: 0.02 is two per cent.",
+    help="Ignore differences up to this share; 0.02 is two per cent.",
 )
-@click.option("--markdown", "as_markdown", is_flag=True, help="As Markdown.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
 def compare(before: Path, after: Path, tolerance: float, as_markdown: bool) -> int:
-    """Say what became slower or faster from one record to another, beyond the noise.
+    """Compare two records and list what became slower or faster.
 
-    The exit status is 1 if anything became slower, for a check that is to fail then.
+    Differences within the noise are not counted. The exit status is 1 if anything became slower, so that a script can
+    fail.
+
+    \b
+    Examples:
+      adain-rt bench compare before/run.json after/run.json
     """
     found = comparison.compare(run_file.read(before), run_file.read(after), tolerance)
     click.echo(markdown(found) if as_markdown else "\n".join(lines(found)))
@@ -51,7 +56,12 @@ def compare(before: Path, after: Path, tolerance: float, as_markdown: bool) -> i
     help="The folder to write the report and the plots into.",
 )
 def report(file: Path, output: Path) -> None:
-    """Write a record's report and plots again."""
+    """Write the report and the plots of a record again.
+
+    \b
+    Examples:
+      adain-rt bench report before/run.json -o report
+    """
     run = run_file.read(file)
     output.mkdir(parents=True, exist_ok=True)
     write_report(run, output)
