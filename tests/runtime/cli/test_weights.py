@@ -167,7 +167,7 @@ def test_with_no_network_fetch_names_both_files_and_where_they_go(
 ) -> None:
     publish(monkeypatch, published, port=1)
     assert refusal("fetch", "vgg19") == (
-        "vgg_normalised.pth cannot be fetched (Connection refused): "
+        "vgg_normalised.pth cannot be fetched (Connection refused); "
         "download http://127.0.0.1:1/vgg_normalised.pth and http://127.0.0.1:1/decoder.pth by hand "
         f"into {cache / 'downloads' / 'vgg19'}, then run this again"
     )
