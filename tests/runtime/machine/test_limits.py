@@ -115,6 +115,7 @@ def test_a_quota_of_processor_time_is_cores_rounded_up(quota: str, cores: int | 
 
 def test_version_1_has_its_quota_in_two_files(system) -> None:
     mount = system("/job", kind="cgroup", options="rw,cpu,cpuacct")
+    (mount / "job").mkdir()  # a process's groups are there as long as it is
     write(mount, cpu__cfs_quota_us=-1, cpu__cfs_period_us=100000)
     assert limits.cores() is None
     write(mount / "job", cpu__cfs_quota_us=300000, cpu__cfs_period_us=100000)
