@@ -23,7 +23,7 @@ SUFFIX = ".safetensors"
 
 _FORMAT = "adain-rt style 1"
 _MAX_BYTES = 1 << 20
-_LARGEST = 1e6  # far above any feature; squares of what is above overflow
+_LARGEST = 1e6  # far above any feature; squares of much larger numbers overflow
 
 _UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """What no text of a style holds: control characters (Unicode's category Cc), which a terminal obeys, and surrogates.
@@ -36,14 +36,17 @@ Python writes those bytes of a file's name as surrogates that are no text; no fi
 class Style:
     """A style code. It does not change; it is compared, hashed and pickled by its value.
 
-    ``mean`` and ``std`` are float32 (C,), copies of what was given that cannot be written to. ``weights_sha256`` is
-    that of the weights that measured them: a code means nothing to another model. ``about`` says what the style is of
-    (title, artist, year), for people. In these texts U+FFFD stands for each control character, and for each byte of a
-    file's name that is no text.
+    Attributes:
+        mean: the mean of each feature channel, float32 (C,): a copy of what was given, which cannot be written to.
+        std: the deviation of each feature channel, likewise.
+        model: the name of the model that measured them.
+        weights_sha256: the SHA-256 of that model's weights; another model cannot use the code.
+        about: the work that the style was measured from (title, artist, year), for people. In all texts U+FFFD stands
+            for each control character, and for each byte of a file's name that is not text.
 
     Raises:
         AdainError: ``mean`` and ``std`` are not two vectors of one length; a number is not finite, or a million or
-            more; a deviation is 0 or less; or a text is none.
+            more; a deviation is 0 or less; or a text is not one.
 
     """
 
@@ -93,12 +96,12 @@ class Style:
         """Return the weighted mixture of styles of one model (equation 15 of the paper); its ``about`` is empty.
 
         Args:
-            styles: at least one, all of one model.
-            weights: one for each; they are divided by their sum.
+            styles: at least one style; all of one model.
+            weights: one weight for each style; they are divided by their sum.
 
         Raises:
-            AdainError: one of the styles is none, or a weight is no number; a weight is negative or not finite, all
-                are 0, their number is not that of the styles, or the styles are of different models.
+            AdainError: something to mix is not a style, or a weight not a number; a weight is negative or not finite,
+                all weights are 0, there are more or fewer weights than styles, or the styles are of different models.
 
         """
         if not isinstance(styles, Sequence) or not all(isinstance(style, Style) for style in styles):
@@ -106,17 +109,19 @@ class Style:
         try:
             shares = np.array(weights, np.float64)
         except (TypeError, ValueError):
-            raise AdainError("style weights must be a list of numbers, one for each style") from None
+            raise AdainError("the weights are not numbers", hint="give one weight for each style") from None
         if shares.shape != (len(styles),) or not styles:
-            raise AdainError(f"{len(styles)} styles cannot be mixed by {shares.size} weights: give one weight for each")
+            raise AdainError(
+                f"{len(styles)} styles cannot be mixed by {shares.size} weights", hint="give one weight for each style"
+            )
         if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.any()):
             raise AdainError(f"style weights must be 0 or more, and not all 0; these are {shares.tolist()}")
         first = styles[0]
         if any(style.weights_sha256 != first.weights_sha256 for style in styles):
-            raise AdainError("styles of different models cannot be mixed: save them again with one model")
+            raise AdainError("styles of different models cannot be mixed", hint="save them again with one model")
         if any(style.mean.shape != first.mean.shape for style in styles):
             raise AdainError("styles of different numbers of channels cannot be mixed")
-        shares /= shares.max()  # first, since a sum can be too large for a float
+        shares /= shares.max()  # the sum of the weights as given can overflow
         shares /= shares.sum()
         mean = shares @ np.stack([style.mean for style in styles]).astype(np.float64)
         std = shares @ np.stack([style.std for style in styles]).astype(np.float64)
@@ -142,19 +147,21 @@ class Style:
         """Read a style that ``save`` wrote.
 
         Raises:
-            AdainError: the file is missing, broken, or no style.
+            AdainError: the file is missing, broken, or not a style.
 
         """
         try:
             metadata, mean, std = _read(Path(path))
         except OSError as error:
-            raise AdainError(f"{path}: the style cannot be read ({explain(error)}); check the path") from None
+            raise AdainError(f"{path}: the style cannot be read ({explain(error)})", hint="check the path") from None
         except AdainError:
             raise
         except Exception as error:  # safetensors' own, and whatever NumPy raises of a shape that cannot be
-            raise AdainError(f"{path}: is not a safetensors file, or is damaged ({error})") from None
+            raise AdainError(f"{path}: the file is not a safetensors file, or is damaged ({error})") from None
         if metadata.get("format") != _FORMAT or not {"model", "weights_sha256"} <= metadata.keys():
-            raise AdainError(f"{path}: is a safetensors file but no style; make one with `adain-rt style save`")
+            raise AdainError(
+                f"{path}: a safetensors file, but not a style", hint="make a style with `adain-rt style save`"
+            )
         if any(_UNREADABLE.search(text) for text in (*metadata, *metadata.values())):
             raise AdainError(f"{path}: the style is damaged (its texts hold control characters)")
         about = {key[6:]: value for key, value in sorted(metadata.items()) if key.startswith("about.")}
@@ -183,20 +190,20 @@ def _as_vector(values: Any, name: str) -> NDArray[np.float32]:
 def _as_text(given: Any) -> str:
     """Return a text in which U+FFFD stands for what cannot be read back."""
     if not isinstance(given, str):
-        raise AdainError(f"what a style says of itself must be texts, and {given!r} is none")
+        raise AdainError(f"what a style says of itself must be texts, not {given!r}")
     return _UNREADABLE.sub("\ufffd", given)
 
 
 def _read(path: Path) -> tuple[dict[str, str], Any, Any]:
     """Return the metadata, the mean and the std of a file, as they stand there."""
     if path.stat().st_size > _MAX_BYTES:
-        raise AdainError(f"{path}: is no style (a style is smaller than {_MAX_BYTES} bytes)")
+        raise AdainError(f"{path}: the file is not a style (a style is smaller than {_MAX_BYTES} bytes)")
     with safe_open(path, framework="numpy") as file:
         return file.metadata() or {}, _read_tensor(file, "mean"), _read_tensor(file, "std")
 
 
 def _read_tensor(file: Any, name: str) -> Any:
     """Return a tensor of an open safetensors file; ``None`` if it is missing, or is not float32."""
-    if name not in file.keys() or file.get_slice(name).get_dtype() != "F32":  # noqa: SIM118 - it is no mapping
+    if name not in file.keys() or file.get_slice(name).get_dtype() != "F32":  # noqa: SIM118 - the file is not a mapping
         return None
     return file.get_tensor(name)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 
+@pytest.mark.slow  # the import contracts say the same at once
 @pytest.mark.parametrize("package", ["adain_export.graphs", "adain_export.tensorrt"])
 def test_work_on_graphs_and_engines_loads_no_torch(package):
     program = (

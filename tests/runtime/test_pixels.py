@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adain_rt.pixels import compose, count_padded, pad
+from adain_rt.contract import Pixels
+from adain_rt.pixels import compose, count_padded, is_smooth, pad
 
 
 @settings(deadline=None, max_examples=25)
@@ -48,3 +49,25 @@ def test_backends_get_contiguous_memory(size, layout):
     padded = pad(picture)
     assert padded.flags.c_contiguous
     np.testing.assert_array_equal(padded[:, : size[0], : size[1]], picture)
+
+
+def gradient(height: int = 96, width: int = 128) -> Pixels:
+    """A ramp of grey, uint8 (1, H, W, 3)."""
+    ramp = np.linspace(40, 200, width).round().astype(np.uint8)
+    return np.broadcast_to(ramp[None, None, :, None], (1, height, width, 3)).copy()
+
+
+def test_gradients_and_faint_noise_are_smooth_and_photographs_are_not(china, flower):
+    noise = np.random.default_rng(0).normal(0, 2, gradient().shape)
+    assert is_smooth(gradient())
+    assert is_smooth((gradient() + noise).round().astype(np.uint8))
+    assert not is_smooth(china[None])
+    assert not is_smooth(flower[None])
+
+
+def test_one_smooth_picture_makes_a_batch_smooth(china):
+    assert is_smooth(np.concatenate([china[None, :96, :128], gradient()]))
+
+
+def test_a_picture_too_small_to_tell_is_not_smooth():
+    assert not is_smooth(gradient(7, 300))

@@ -102,11 +102,11 @@ def command(
         outputs.check_free([output], paths, overwrite)
     stylizer = Stylizer(model, "onnxruntime", "fp32")
     source = _load_style(style, stylizer, style_size)
+    measured = source.encode(stylizer)
     photos = np.stack([frame(read_content(path).pixels, size, crop=True) for path in paths])
     judges = _make_judges(teacher, photos, source) if teacher else []
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
-    encoded = source.encode(stylizer)
-    code = (torch.tensor(encoded.mean)[None], torch.tensor(encoded.std)[None])
+    code = (torch.tensor(measured.mean)[None], torch.tensor(measured.std)[None])
     outcomes = compare(network, photos, code, judges)
     if output is not None:
         sheet = _draw_sheet([path.stem for path in paths], photos, source, outcomes)

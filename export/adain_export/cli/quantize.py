@@ -71,7 +71,7 @@ _directory = click.Path(exists=True, file_okay=False, path_type=Path)
     "ships in the package.  [default: the model's own directory]",
 )
 def command(model: str, contents: Path, styles: Path | None, pairs: int, output: Path | None) -> None:
-    """Quantize a model's graphs to int8, calibrated on pictures.
+    """Quantize a model's graphs to int8, calibrated on your pictures.
 
     The graphs are written to the folder int8 of the model's directory.
 

@@ -12,8 +12,14 @@ from pathlib import Path
 from weakref import WeakSet
 
 from adain_models.errors import AdainError
-from adain_rt.backends import hindrances as _hindrances
 from adain_rt.backends.base import Backend, BackendSpec, DeviceBackend, ProfilingBackend, Settings
+from adain_rt.backends.hindrances import (
+    check_onnxruntime_gpu,
+    check_onnxruntime_rtx,
+    check_package,
+    check_pytorch,
+    check_tensorrt,
+)
 from adain_rt.errors import UnusableBackend
 from adain_rt.machine import forks
 
@@ -39,7 +45,7 @@ BACKENDS = {
         module="adain_rt.backends.tensorrt.backend",
         backend="TensorRtBackend",
         summary="NVIDIA GPUs, engines built for the GPU at hand",
-        hindrance=partial(_hindrances.tensorrt, "tensorrt"),
+        hindrance=partial(check_tensorrt, "tensorrt"),
         device="gpu",
         precisions=_GPU_PRECISIONS,
         on_device=True,
@@ -48,7 +54,7 @@ BACKENDS = {
         module="adain_rt.backends.tensorrt.backend",
         backend="TensorRtRtxBackend",
         summary="NVIDIA GPUs, engines built anywhere",
-        hindrance=partial(_hindrances.tensorrt, "tensorrt-rtx"),
+        hindrance=partial(check_tensorrt, "tensorrt-rtx"),
         device="gpu",
         precisions=_GPU_PRECISIONS,
         on_device=True,
@@ -57,7 +63,7 @@ BACKENDS = {
         module="adain_rt.backends.onnxruntime.cuda",
         backend="OnnxRuntimeCudaBackend",
         summary="NVIDIA GPUs, no engines",
-        hindrance=partial(_hindrances.onnxruntime_gpu, "CUDAExecutionProvider"),
+        hindrance=partial(check_onnxruntime_gpu, "CUDAExecutionProvider"),
         device="gpu",
         precisions=_GPU_PRECISIONS,
     ),
@@ -65,7 +71,7 @@ BACKENDS = {
         module="adain_rt.backends.torch.backend",
         backend="TorchBackend",
         summary="NVIDIA GPUs, PyTorch's convolutions and our kernels between",
-        hindrance=_hindrances.pytorch,
+        hindrance=check_pytorch,
         device="gpu",
         precisions=_GPU_PRECISIONS,
         on_device=True,
@@ -74,7 +80,7 @@ BACKENDS = {
         module="adain_rt.backends.onnxruntime.cuda",
         backend="OnnxRuntimeTensorRtBackend",
         summary="ONNX Runtime's own TensorRT provider",
-        hindrance=partial(_hindrances.onnxruntime_gpu, "TensorrtExecutionProvider"),
+        hindrance=partial(check_onnxruntime_gpu, "TensorrtExecutionProvider"),
         device="gpu",
         precisions=_GPU_PRECISIONS,
         auto=False,
@@ -83,7 +89,7 @@ BACKENDS = {
         module="adain_rt.backends.onnxruntime.cuda",
         backend="OnnxRuntimeTensorRtRtxBackend",
         summary="ONNX Runtime's own TensorRT-RTX provider",
-        hindrance=_hindrances.onnxruntime_rtx,
+        hindrance=check_onnxruntime_rtx,
         device="gpu",
         precisions=_GPU_PRECISIONS,
         auto=False,
@@ -92,7 +98,7 @@ BACKENDS = {
         module="adain_rt.backends.openvino",
         backend="OpenVinoBackend",
         summary="the fastest on CPUs",
-        hindrance=partial(_hindrances.package, "openvino", "pip install 'adain-rt[openvino]'"),
+        hindrance=partial(check_package, "openvino", "pip install 'adain-rt[openvino]'"),
         device="cpu",
         precisions=("fp32", "bf16", "int8"),
         host_memory_factor={"fp32": 1.7, "bf16": 1.7, "int8": 1.4},
@@ -102,7 +108,7 @@ BACKENDS = {
         module="adain_rt.backends.onnxruntime.cpu",
         backend="OnnxRuntimeBackend",
         summary="runs on any CPU",
-        hindrance=partial(_hindrances.package, "onnxruntime", "pip install onnxruntime"),
+        hindrance=partial(check_package, "onnxruntime", "pip install onnxruntime"),
         device="cpu",
         precisions=("fp32", "int8"),
         host_memory_factor={"fp32": 2.1, "int8": 3.7},

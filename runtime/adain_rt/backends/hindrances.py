@@ -1,4 +1,4 @@
-"""Why a backend cannot run here, each found out quickly: no library is loaded that is not needed."""
+"""Why a backend cannot run here. The checks are quick: they load no library that they do not need."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 
-__all__ = ["onnxruntime_gpu", "onnxruntime_rtx", "package", "pytorch", "tensorrt"]
+__all__ = ["check_onnxruntime_gpu", "check_onnxruntime_rtx", "check_package", "check_pytorch", "check_tensorrt"]
 
 
-def package(name: str, install: str) -> str | None:
-    """Say that a package is not installed, and how it would be."""
+def check_package(name: str, install: str) -> str | None:
+    """Return how to install a package if it is missing."""
     return None if find_spec(name) else f"not installed: {install}"
 
 
-def pytorch() -> str | None:
-    """Say that PyTorch is not installed, or not for GPUs, or that there is no GPU."""
+def check_pytorch() -> str | None:
+    """Return a reason if PyTorch is missing or not for GPUs, or there is no GPU."""
     from adain_rt import cuda
 
-    if missing := package("torch", "pip install 'adain-rt[torch]'"):
+    if missing := check_package("torch", "pip install 'adain-rt[torch]'"):
         return missing
-    with suppress(PackageNotFoundError):  # a build of one's own, say
+    with suppress(PackageNotFoundError):  # such as a build from source
         if "+cpu" in version("torch"):
             return f"the PyTorch here ({version('torch')}) is not for GPUs"
     return cuda.hindrance()
 
 
-def tensorrt(flavor: str) -> str | None:
-    """Say that a TensorRT is not installed, or that there is no GPU."""
+def check_tensorrt(flavor: str) -> str | None:
+    """Return a reason if a TensorRT is missing, or there is no GPU."""
     from adain_rt import cuda
     from adain_rt.backends.tensorrt.flavors import FLAVORS
 
     return cuda.hindrance() if FLAVORS[flavor].installed else f"not installed: {FLAVORS[flavor].install}"
 
 
-def onnxruntime_rtx() -> str | None:
-    """Say that ONNX Runtime's TensorRT-RTX provider, a plugin, is not installed, or that there is no GPU."""
+def check_onnxruntime_rtx() -> str | None:
+    """Return a reason if ONNX Runtime's TensorRT-RTX provider, a plugin, is missing, or there is no GPU."""
     from adain_rt import cuda
 
     install = "pip install onnxruntime-ep-nv-tensorrt-rtx"
-    return package("onnxruntime_ep_nv_tensorrt_rtx", install) or cuda.hindrance()
+    return check_package("onnxruntime_ep_nv_tensorrt_rtx", install) or cuda.hindrance()
 
 
-def onnxruntime_gpu(provider: str) -> str | None:
-    """Say that ONNX Runtime is not the one for GPUs, that it lacks a provider, or that there is no GPU."""
+def check_onnxruntime_gpu(provider: str) -> str | None:
+    """Return a reason if ONNX Runtime is not the one for GPUs, has no such provider, or there is no GPU."""
     from adain_rt import cuda
 
     try:

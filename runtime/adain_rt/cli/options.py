@@ -55,7 +55,7 @@ _precision: _Decorator = click.option(
     default=backends.AUTO,
     show_default=True,
     help="Precision of the network; auto is fp16 on a GPU. On a CPU it is int8 if the model has int8 graphs and the "
-    "processor is fast at it, else fp32.",
+    "processor is fast at it, but for smooth pictures, else fp32.",
 )
 threads: _Decorator = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: one for each core]"
@@ -101,7 +101,8 @@ def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         settings = Settings(threads=threads, engines=engines, trust_engines=trust_engines, cuda_graph=cuda_graph)
-        return function(*args, stylizer=Stylizer(model, backend, precision, settings), **kwargs)
+        with Stylizer(model, backend, precision, settings) as stylizer:
+            return function(*args, stylizer=stylizer, **kwargs)
 
     return wrapped
 

@@ -32,6 +32,7 @@ def test_importing_and_asking_for_help_load_nothing_heavy(code):
     assert done.stdout.endswith("LOADED\n")
 
 
+@pytest.mark.slow
 def test_help_answers_within_three_times_the_import_of_numpy_and_pillow():
     def seconds(code: str) -> float:
         started = time.perf_counter()

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from tests.runtime.cli.painted import STYLE, pixels
 
+pytestmark = pytest.mark.slow  # each starts a process or more
+
 
 def terminal(*arguments: str) -> tuple[int, str]:
     """Run the command on a terminal; return its exit status and what was shown."""

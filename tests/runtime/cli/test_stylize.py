@@ -132,6 +132,7 @@ def test_weights_and_alpha_count_with_masks_and_colours_too(run, stylizer, codes
     np.testing.assert_array_equal(pixels("out.png"), keep_chroma(content, made))
 
 
+@pytest.mark.slow
 def test_a_cut_out_is_stylised_as_if_it_were_all_there_is(run, desk, stylizer, codes, china):
     """What nobody sees counts in no statistics: neither of a content nor of a style."""
     content = np.ascontiguousarray(china[:424])

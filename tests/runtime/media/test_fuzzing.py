@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -58,6 +59,7 @@ def test_random_bytes_are_read_or_refused(magic: bytes, rest: bytes) -> None:
     victim=st.sampled_from(VICTIMS),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
 )
+@pytest.mark.slow
 @settings(deadline=None, max_examples=1000)
 def test_a_picture_with_bytes_changed_is_read_or_refused(victim: bytes, changes: list[tuple[float, int]]) -> None:
     mutated = bytearray(victim)

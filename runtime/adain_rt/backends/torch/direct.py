@@ -1,7 +1,7 @@
-"""A convolution in one Triton kernel that pads, doubles, adds and rectifies, for where cuDNN is far from its best.
+"""A convolution in one Triton kernel that pads, doubles, adds and rectifies, for layers at which cuDNN is slow.
 
-An implicit matrix product: rows are pixels, columns are output channels, and what is summed over are taps and input
-channels. Halves in, float32 sums, halves out.
+It is an implicit matrix product: rows are pixels, columns are output channels, and the sum runs over taps and input
+channels. Inputs and outputs are halves, sums are float32.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import triton.language as tl
 from torch import Tensor
 
 from adain_models.half import LARGEST
-from adain_rt.backends.torch.kernels import _mirrored, _strides
+from adain_rt.backends.torch.kernels import mirror, strides_of
 from adain_rt.backends.torch.maps import CHANNELS
 
 __all__ = ["Direct", "convolve", "convolve_out"]
 
-_STAGES = 4  # of blocks that are on their way
-_HOPPERS = 226 << 10
-_PROGRAMS = 128  # fewer leave multiprocessors idle: smaller blocks then
+_STAGES = 4  # how many blocks are loaded ahead
+_HOPPER_BYTES = 226 << 10  # shared memory of a program on Hopper, which the interpreter pretends to have
+_PROGRAMS = 128  # fewer programs leave multiprocessors idle; blocks are smaller then
 
 _MODES = {"none": 0, "reflect": 1, "replicate": 2}
 
@@ -34,12 +34,12 @@ class Direct:
     Attributes:
         weight: float16 (taps, inputs, outputs); inputs and outputs are whole blocks.
         bias: float32 (outputs,).
-        kernel: taps down and across.
-        stride: of both axes.
+        kernel: the number of taps down and across.
+        stride: the stride of both axes.
         padding: on each side.
-        mode: of the padding: ``reflect``, ``replicate`` or ``none``.
-        relu: whether a ReLU is behind it.
-        valid: of the inputs, those that are none beyond the last tap.
+        mode: how to pad: ``reflect``, ``replicate`` or ``none``.
+        relu: whether a ReLU follows.
+        valid: how many of the inputs belong to taps; the others fill the last block.
 
     """
 
@@ -54,14 +54,14 @@ class Direct:
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor, stride: int, padding: int, mode: str, *, relu: bool) -> Direct:
-        """Return it of weights (O, I, k, k), I and O multiples of 16."""
+        """Return the convolution for weights (O, I, k, k); I and O are multiples of 16."""
         outputs, inputs, rows, columns = weight.shape
         laid = weight.permute(2, 3, 1, 0).reshape(rows * columns, inputs, outputs).contiguous()
         return cls(laid, bias, (rows, columns), stride, padding, mode if padding else "none", relu, inputs)
 
     @classmethod
     def of_padded(cls, weight: Tensor, bias: Tensor, *, relu: bool) -> Direct:
-        """Return it of weights (O, ``CHANNELS``, k, k), for maps that are padded: a row of taps is read as one tap."""
+        """Return the convolution for weights (O, ``CHANNELS``, k, k) and padded maps; a row of taps is read as one."""
         outputs, inputs, rows, columns = weight.shape
         window = -(-columns * inputs // 16) * 16
         laid = weight.new_zeros(rows, window, outputs)
@@ -92,8 +92,8 @@ def _convolve(x, weight, bias, skip, y, out_rows, out_columns, rows, columns, xn
         down = i * STRIDE + tap // ACROSS - PADDING
         across = j * STRIDE + tap % ACROSS - PADDING
         if MODE > 0:
-            down = _mirrored(down, rows, MODE == 1)
-            across = _mirrored(across, columns, MODE == 1)
+            down = mirror(down, rows, MODE == 1)
+            across = mirror(across, columns, MODE == 1)
         if DOUBLE:
             down, across = down // 2, across // 2
         at = down.to(tl.int64) * xr + across * XC + first
@@ -121,13 +121,13 @@ def _convolve(x, weight, bias, skip, y, out_rows, out_columns, rows, columns, xn
 
 
 def convolve(x: Tensor, by: Direct, *, doubled: bool = False, skip: Tensor | None = None) -> Tensor:
-    """Return what a convolution gives of maps (N, I, H, W), channels last, that are doubled before, or not.
+    """Return a convolution of maps (N, I, H, W), channels last.
 
     Args:
         x: float16.
         by: the convolution.
-        doubled: whether each pixel is repeated across and down before.
-        skip: to be added behind, of the output's shape.
+        doubled: whether each pixel is first repeated across and down.
+        skip: a map of the output's shape, which is added to the output.
 
     """
     (rows, columns), (out_rows, out_columns) = _sizes(x, by, doubled)
@@ -138,12 +138,12 @@ def convolve(x: Tensor, by: Direct, *, doubled: bool = False, skip: Tensor | Non
 
 
 def convolve_out(x: Tensor, by: Direct, out: Tensor, *, doubled: bool = False) -> None:
-    """Write a picture, uint8 (N, H, W, 3), of what a convolution gives."""
+    """Write a convolution's output as pictures, uint8 (N, H, W, 3)."""
     _launch(x, by, out, *_sizes(x, by, doubled), doubled, None)
 
 
 def _sizes(x: Tensor, by: Direct, doubled: bool) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return how large what is read is, and what is given."""
+    """Return the sizes (H, W) of what is read and of the output."""
     rows, columns = (length * (1 + doubled) for length in x.shape[2:])
     down, across = by.kernel
     if x.shape[1] == CHANNELS:  # a row of taps is one
@@ -162,11 +162,11 @@ def _launch(
     block_m = 128
     if triton.cdiv(pixels, block_m) * (outputs // block_n) * x.shape[0] < _PROGRAMS:
         block_m, block_n = 64, min(block_n, 64)
-    halves = block_k * (block_m + block_n)  # of a stage
+    halves = block_k * (block_m + block_n)  # in a stage
     grid = (triton.cdiv(pixels, block_m), outputs // block_n, x.shape[0])
     other = x if skip is None else skip
     _convolve[grid](
-        x, by.weight, by.bias, other, y, *out, *size, *_strides(x)[:2], *_strides(other), XC=x.stride(3),
+        x, by.weight, by.bias, other, y, *out, *size, *strides_of(x)[:2], *strides_of(other), XC=x.stride(3),
         VALID=by.valid, I=inputs, O=outputs, DOWN=by.kernel[0], ACROSS=by.kernel[1], STRIDE=by.stride,
         PADDING=by.padding, MODE=_MODES[by.mode], DOUBLE=doubled, RELU=by.relu, SKIP=skip is not None,
         PICTURE=y.dtype == torch.uint8, MOST=LARGEST, BM=block_m, BN=block_n, BK=block_k,
@@ -177,7 +177,7 @@ def _launch(
 
 @cache
 def _shared_bytes(device: str) -> int:
-    """Return how much shared memory a program may have, but for a little."""
+    """Return how much shared memory a program may use; a little stays free."""
     if device != "cuda":
-        return _HOPPERS
+        return _HOPPER_BYTES
     return int(triton.runtime.driver.active.utils.get_device_properties(0)["max_shared_mem"]) - 2048

@@ -1,6 +1,6 @@
-"""The same as ``plain`` in one Triton kernel each: a map is read once and written once.
+"""The functions of ``plain``, each in one Triton kernel, which reads a map once and writes it once.
 
-Arithmetic is float32. A program writes some pixels, all of their channels; offsets of pixels are of 64 bits.
+Arithmetic is float32. A program writes all channels of some pixels; offsets of pixels have 64 bits.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from adain_models.adain import EPSILON
 from adain_models.half import LARGEST
 from adain_rt.backends.torch.maps import CHANNELS, MIDDLE, Map
 
-__all__ = ["between", "enter", "leave", "measure"]
+__all__ = ["between", "enter", "leave", "measure", "mirror", "strides_of"]
 
-_ELEMENTS = 2048  # of a program
+_ELEMENTS = 2048  # that a program writes
 _POSITIONS = 1024  # that a program measures at once
-_MEASURED = 8  # channels of a program that measures: 16 bytes of halves
+_MEASURED = 8  # channels that a program measures: 16 bytes of halves
 
 
 @triton.jit
-def _mirrored(place, length, REFLECT: tl.constexpr):
-    """Return where a place that may lie outside of 0 .. length - 1 is read."""
+def mirror(place, length, REFLECT: tl.constexpr):
+    """Return the place within 0 .. length - 1 that is read for any place, by reflection or replication."""
     if REFLECT:
         place = tl.abs(place)
         return tl.where(place >= length, 2 * length - 2 - place, place)
@@ -39,8 +39,8 @@ def _enter(image, y, rows, columns, PADDING: tl.constexpr, REFLECT: tl.constexpr
     wide, high = columns + 2 * PADDING, rows + 2 * PADDING
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
     inside = pixel < wide * high
-    i = _mirrored(pixel // wide - PADDING, rows, REFLECT)
-    j = _mirrored(pixel % wide - PADDING, columns, REFLECT)
+    i = mirror(pixel // wide - PADDING, rows, REFLECT)
+    j = mirror(pixel % wide - PADDING, columns, REFLECT)
     c = tl.arange(0, C)
     source = (n * rows + i) * columns + j
     there = inside[:, None] & (c < 3)[None, :]
@@ -53,7 +53,7 @@ def _enter(image, y, rows, columns, PADDING: tl.constexpr, REFLECT: tl.constexpr
 def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, c, there,
           C: tl.constexpr, PHASES: tl.constexpr, BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr,
           SKIP: tl.constexpr, RELU: tl.constexpr):  # fmt: skip
-    """Return the values of pixels (PIXELS, C), with all done but the resizing."""
+    """Return the values of pixels (PIXELS, C), with all steps done except the resizing."""
     if PHASES:
         at = (i // 2 + i % 2).to(tl.int64) * xr + (j // 2 + j % 2) * xc + (2 * (i % 2) + j % 2) * C
     else:
@@ -82,12 +82,12 @@ def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows,
              C: tl.constexpr, LANES: tl.constexpr, PIXELS: tl.constexpr, PADDING: tl.constexpr, REFLECT: tl.constexpr,
              PHASES: tl.constexpr, BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr,
              RELU: tl.constexpr, RESIZE: tl.constexpr, MOST: tl.constexpr):  # fmt: skip
-    """Write y (N, rows + 2p, columns + 2p, C); strides are of x's and skip's pictures, rows and pixels."""
+    """Write y (N, rows + 2p, columns + 2p, C); the strides are those of x and skip, for pictures, rows and pixels."""
     n = tl.program_id(1).to(tl.int64)
     wide, high = columns + 2 * PADDING, rows + 2 * PADDING
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
-    i = _mirrored(pixel // wide - PADDING, rows, REFLECT)
-    j = _mirrored(pixel % wide - PADDING, columns, REFLECT)
+    i = mirror(pixel // wide - PADDING, rows, REFLECT)
+    j = mirror(pixel % wide - PADDING, columns, REFLECT)
     c = tl.arange(0, LANES)
     there = (pixel < wide * high)[:, None] & (c < C)[None, :]
     x += n * xn
@@ -122,7 +122,7 @@ def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows,
 @triton.jit
 def _measure(x, mean, std, positions, columns, xn, xr, xc, epsilon,
              C: tl.constexpr, MEASURED: tl.constexpr, POSITIONS: tl.constexpr):  # fmt: skip
-    """Write each channel's mean and deviation: the mean first, then the squares of what is less it."""
+    """Write each channel's mean and deviation; the mean is computed first, and subtracted before squaring."""
     n = tl.program_id(1).to(tl.int64)
     c = tl.program_id(0) * MEASURED + tl.arange(0, MEASURED)
     x += n * xn
@@ -156,12 +156,12 @@ def _leave(x, bias, y, pixels, columns, xn, xr, xc, BIAS: tl.constexpr, PIXELS: 
     if BIAS:
         value += tl.load(bias + c, mask=c < 3, other=0)[None, :]
     value = tl.minimum(tl.maximum(value, 0.0), 255.0)
-    value = (value + 8388608.0) - 8388608.0  # 2^23: what is left of a sum there is a whole number, halves made even
+    value = (value + 8388608.0) - 8388608.0  # 2^23: the sum has no fraction bits, and so is rounded, halves to even
     tl.store(y + (n * pixels + pixel)[:, None] * 3 + c[None, :], value.to(tl.uint8), mask=there)
 
 
 def enter(image: Tensor, padding: int, mode: str, dtype: torch.dtype) -> Tensor:
-    """Return what ``plain.enter`` does."""
+    """Return the same as ``plain.enter``."""
     count, rows, columns, _ = image.shape
     y = _new(count, CHANNELS, rows + 2 * padding, columns + 2 * padding, dtype, image)
     pixels = _ELEMENTS // CHANNELS
@@ -171,7 +171,7 @@ def enter(image: Tensor, padding: int, mode: str, dtype: torch.dtype) -> Tensor:
 
 
 def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
-    """Return what ``plain.between`` does."""
+    """Return the same as ``plain.between``."""
     count, channels = len(x.tensor), x.channels
     rows, columns = x.size
     y = _new(count, channels, rows + 2 * padding, columns + 2 * padding, x.tensor.dtype, x.tensor)
@@ -183,7 +183,8 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
     lanes = triton.next_power_of_2(channels)
     pixels = max(1, _ELEMENTS // lanes)
     _between[triton.cdiv(y.shape[2] * y.shape[3], pixels), count](
-        x.tensor, y if x.bias is None else x.bias, *codes, skip, y, rows, columns, *_strides(x.tensor), *_strides(skip),
+        x.tensor, y if x.bias is None else x.bias, *codes, skip, y, rows, columns, *strides_of(x.tensor),
+        *strides_of(skip),
         C=channels, LANES=lanes, PIXELS=pixels, PADDING=padding, REFLECT=mode == "reflect",
         PHASES=x.phases, BIAS=x.bias is not None, BLUR=x.blur, RESTYLE=restyle is not None, SKIP=x.skip is not None,
         RELU=x.relu, RESIZE=x.resize,
@@ -193,7 +194,7 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
 
 
 def measure(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what ``plain.measure`` does."""
+    """Return the same as ``plain.measure``."""
     count, channels, rows, columns = features.shape
     mean, std = (torch.empty(count, channels, device=features.device) for _ in range(2))
     grid = (triton.cdiv(channels, _MEASURED), count)
@@ -203,7 +204,7 @@ def measure(features: Tensor) -> tuple[Tensor, Tensor]:
         std,
         rows * columns,
         columns,
-        *_strides(features),
+        *strides_of(features),
         EPSILON,
         channels,
         _MEASURED,
@@ -214,12 +215,12 @@ def measure(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def leave(x: Map, out: Tensor) -> None:
-    """Do what ``plain.leave`` does."""
+    """Do the same as ``plain.leave``."""
     count, rows, columns, _ = out.shape
     pixels = _ELEMENTS // 4
     bias = out if x.bias is None else x.bias
     grid = (triton.cdiv(rows * columns, pixels), count)
-    _leave[grid](x.tensor, bias, out, rows * columns, columns, *_strides(x.tensor), x.bias is not None, pixels)
+    _leave[grid](x.tensor, bias, out, rows * columns, columns, *strides_of(x.tensor), x.bias is not None, pixels)
 
 
 def _new(count: int, channels: int, rows: int, columns: int, dtype: torch.dtype, like: Tensor) -> Tensor:
@@ -227,6 +228,6 @@ def _new(count: int, channels: int, rows: int, columns: int, dtype: torch.dtype,
     return torch.empty(shape, dtype=dtype, device=like.device, memory_format=torch.channels_last)
 
 
-def _strides(x: Tensor) -> tuple[int, int, int]:
-    """Return how far apart pictures, rows and pixels lie."""
+def strides_of(x: Tensor) -> tuple[int, int, int]:
+    """Return the strides of pictures, rows and pixels."""
     return x.stride(0), x.stride(2), x.stride(3)

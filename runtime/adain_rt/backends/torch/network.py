@@ -1,6 +1,6 @@
-"""A network's four graphs in PyTorch, on feature maps of which much is done as the next convolution reads them.
+"""A network's four graphs in PyTorch, on feature maps whose steps are done as the next convolution reads them.
 
-Layers of other kinds than are known here run as they are.
+Layers of kinds that are not known here run as they are.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class FusedNetwork:
     """A network for one device and precision; safe to call from several threads.
 
     Args:
-        network: float32, on the processor; its weights are copied.
-        dtype: of the maps, float16 or float32; statistics are float32.
-        device: of PyTorch.
+        network: float32, on the CPU; its weights are copied.
+        dtype: the maps' type, float16 or float32; statistics are float32.
+        device: PyTorch's name of the device.
 
     Raises:
         AdainError: a weight is too large for float16.
@@ -39,90 +39,90 @@ class FusedNetwork:
         self.channels = network.channels
         self._convolutions = Convolutions(dtype, device)
         self._ops = self._convolutions.ops
-        first, *encoder = _without_identities(folded.encoder)
-        *decoder, last = _without_identities(folded.decoder)
+        first, *encoder = _drop_identities(folded.encoder)
+        *decoder, last = _drop_identities(folded.decoder)
         assert isinstance(first, nn.Conv2d)  # noqa: S101 - as in every network
         assert isinstance(last, nn.Conv2d)  # noqa: S101
         relu = _is_relu(encoder)
-        self._first = self._convolutions.first(first, relu=relu)
-        self._encoder = self._steps(encoder[relu:])
-        self._decoder = self._steps(decoder)
-        self._last = self._convolutions.last(last)
+        self._first = self._convolutions.make_first(first, relu=relu)
+        self._encoder = self._make_steps(encoder[relu:])
+        self._decoder = self._make_steps(decoder)
+        self._last = self._convolutions.make_last(last)
 
     def run(self, graph: str, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
         """Compute one of the contract's graphs.
 
         Args:
             graph: its name.
-            inputs: by name, contiguous, on the device.
-            outputs: by name, to be written, likewise.
+            inputs: tensors by name, contiguous, on the device.
+            outputs: tensors by name, contiguous, on the device, which are written.
 
         """
         x = self._first(inputs["image"])
         for step in self._encoder:
             x = step(x)
-        features = self._convolutions.settled(x).tensor
+        features = self._convolutions.settle(x).tensor
         if graph == "encode":
             for name, values in zip(("mean", "std"), self._ops.measure(features), strict=True):
                 outputs[name].copy_(values)
             return
-        x = self._stylized(graph, features, inputs)
+        x = self._stylize(graph, features, inputs)
         for step in self._decoder:
             x = step(x)
         self._last(x, outputs["stylized"])
 
-    def _stylized(self, graph: str, features: Tensor, inputs: Mapping[str, Tensor]) -> Map:
+    def _stylize(self, graph: str, features: Tensor, inputs: Mapping[str, Tensor]) -> Map:
         style_mean, style_std, strength = inputs["style_mean"], inputs["style_std"], inputs["strength"]
         if graph == "stylize_regions":
-            return Map(_by_regions(features, style_mean, style_std, inputs["masks"], strength))
+            return Map(_stylize_regions(features, style_mean, style_std, inputs["masks"], strength))
         if graph == "stylize_fixed":
             mean, std = inputs["content_mean"], inputs["content_std"]
         else:
             mean, std = self._ops.measure(features)
         return Map(features, restyle=Restyle(mean, std, style_mean, style_std, strength))
 
-    def _steps(self, layers: Sequence[nn.Module]) -> list[Step]:
-        """Return what is done layer by layer: a ReLU with the convolution before it, phases with their doubling."""
+    def _make_steps(self, layers: Sequence[nn.Module]) -> list[Step]:
+        """Return a step for each layer; a ReLU joins the convolution before it, and a doubling the phases after it."""
         steps: list[Step] = []
         rest = list(layers)
         while rest:
             layer = rest.pop(0)
             if _doubles(layer) and rest and has_phases(rest[0]):
                 layer = rest.pop(0)
-                steps.append(self._convolutions.phases(layer, relu=_is_relu(rest)))  # type: ignore[arg-type]
+                steps.append(self._convolutions.make_phases(layer, relu=_is_relu(rest)))  # type: ignore[arg-type]
                 del rest[: _is_relu(rest)]
             elif is_known(layer):
-                steps.append(self._convolutions.step(layer, relu=_is_relu(rest)))  # type: ignore[arg-type]
+                steps.append(self._convolutions.make_step(layer, relu=_is_relu(rest)))  # type: ignore[arg-type]
                 del rest[: _is_relu(rest)]
             else:
-                steps.append(self._step(layer))
+                steps.append(self._make_step(layer))
         return steps
 
-    def _step(self, layer: nn.Module) -> Step:
-        """Return what a layer does that is no convolution, or of an unknown kind."""
+    def _make_step(self, layer: nn.Module) -> Step:
+        """Return the step of a layer that is not a known convolution."""
         if isinstance(layer, Residual):
-            return self._convolutions.residual(layer)
+            return self._convolutions.make_residual(layer)
         if isinstance(layer, Blur):
-            return self._blurred
+            return self._blur
         if isinstance(layer, nn.ReLU):
-            return lambda x: replace(self._not_resized(x), relu=True)
+            return lambda x: replace(self._settle_resize(x), relu=True)
         if _doubles(layer):
-            return lambda x: replace(self._not_resized(x), resize=1)
+            return lambda x: replace(self._settle_resize(x), resize=1)
         if isinstance(layer, nn.MaxPool2d) and layer.kernel_size == 2:  # noqa: PLR2004 - sides are even here
-            return lambda x: replace(self._not_resized(x), resize=-1)
+            return lambda x: replace(self._settle_resize(x), resize=-1)
         moved = layer.to(device=self._convolutions.device, dtype=self._convolutions.dtype)
-        settled = self._convolutions.settled
-        return lambda x: Map(moved(settled(x).tensor).contiguous(memory_format=torch.channels_last))
+        settle = self._convolutions.settle
+        return lambda x: Map(moved(settle(x).tensor).contiguous(memory_format=torch.channels_last))
 
-    def _blurred(self, x: Map) -> Map:
-        return replace(x if replace(x, bias=None).is_done else self._convolutions.settled(x), blur=True)
+    def _blur(self, x: Map) -> Map:
+        return replace(x if replace(x, bias=None).is_done else self._convolutions.settle(x), blur=True)
 
-    def _not_resized(self, x: Map) -> Map:
-        return self._convolutions.settled(x) if x.resize else x
+    def _settle_resize(self, x: Map) -> Map:
+        return self._convolutions.settle(x) if x.resize else x
 
 
-def _by_regions(features: Tensor, mean: Tensor, std: Tensor, masks: Tensor, strength: Tensor) -> Tensor:
-    """Return features stylised by regions, in the reference's own words."""
+def _stylize_regions(features: Tensor, mean: Tensor, std: Tensor, masks: Tensor, strength: Tensor) -> Tensor:
+    """Return features stylised by regions, with the functions of the reference."""
     exact = features.float()
     weights = adain.region_weights(masks.float(), (exact.shape[2], exact.shape[3]))
     stylized = adain.blend(exact, adain.regional_adain(exact, mean, std, weights), strength)
@@ -131,12 +131,12 @@ def _by_regions(features: Tensor, mean: Tensor, std: Tensor, masks: Tensor, stre
     return stylized.to(features.dtype, memory_format=torch.channels_last)
 
 
-def _without_identities(part: nn.Sequential) -> list[nn.Module]:
+def _drop_identities(part: nn.Sequential) -> list[nn.Module]:
     return [layer for layer in part if not isinstance(layer, nn.Identity)]
 
 
 def _is_relu(layers: Sequence[nn.Module]) -> bool:
-    """Whether the first of some layers is a ReLU."""
+    """Return whether the first of some layers is a ReLU."""
     return bool(layers) and isinstance(layers[0], nn.ReLU)
 
 

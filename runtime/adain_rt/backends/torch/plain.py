@@ -1,4 +1,4 @@
-"""What is done between two convolutions, in PyTorch's own operators: on any device, and where there is no Triton."""
+"""The steps between two convolutions in PyTorch's own operators, for any device and for machines without Triton."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def enter(image: Tensor, padding: int, mode: str, dtype: torch.dtype) -> Tensor:
         image: uint8, contiguous.
         padding: p, on each side.
         mode: ``reflect`` or ``replicate``.
-        dtype: of the maps.
+        dtype: the maps' type.
 
     """
     centred = image.permute(0, 3, 1, 2).to(dtype) - MIDDLE
@@ -29,21 +29,21 @@ def enter(image: Tensor, padding: int, mode: str, dtype: torch.dtype) -> Tensor:
 
 
 def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
-    """Return a map with all done that is left to do, padded; channels last, and finite where it is of halves.
+    """Return a map with all its steps done, padded and channels last; a map of halves is finite.
 
     Args:
         x: the map.
-        padding: on each side.
+        padding: p, on each side.
         mode: ``reflect`` or ``replicate``.
 
     """
-    y = _in_place(x.tensor) if x.phases else x.tensor
+    y = _join_phases(x.tensor) if x.phases else x.tensor
     if x.bias is not None:
         y = y.float() + x.bias[:, None, None]
     if x.blur:
         y = functional.avg_pool2d(functional.avg_pool2d(y.float(), 2, stride=1), 2, stride=1)
     if x.restyle is not None:
-        y = _restyled(y.float(), x.restyle)
+        y = _restyle(y.float(), x.restyle)
     if x.skip is not None:
         y = y.float() + x.skip
     if x.relu:
@@ -66,13 +66,13 @@ def measure(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def leave(x: Map, out: Tensor) -> None:
-    """Write maps of which three channels are a picture's, rounded and within 0..255, into uint8 (N, H, W, 3)."""
+    """Write the first three channels of maps, rounded and clipped to 0..255, into pictures uint8 (N, H, W, 3)."""
     y = x.tensor.float() if x.bias is None else x.tensor.float() + x.bias[:, None, None]
     out.copy_(y[:, :3].permute(0, 2, 3, 1).round().clamp(0, 255))
 
 
-def _in_place(phases: Tensor) -> Tensor:
-    """Return the map that phases are of."""
+def _join_phases(phases: Tensor) -> Tensor:
+    """Return the map whose phases are given."""
     count, channels, rows, columns = phases.shape[0], phases.shape[1] // 4, phases.shape[2] - 1, phases.shape[3] - 1
     whole = phases.new_empty(count, channels, 2 * rows, 2 * columns)
     for number, phase in enumerate(phases.chunk(4, 1)):
@@ -81,7 +81,7 @@ def _in_place(phases: Tensor) -> Tensor:
     return whole
 
 
-def _restyled(features: Tensor, to: Restyle) -> Tensor:
+def _restyle(features: Tensor, to: Restyle) -> Tensor:
     alpha = to.strength[:, None]
     scale, shift = 1 + alpha * (to.style_std / to.std - 1), to.mean + alpha * (to.style_mean - to.mean)
     return (features - to.mean[..., None, None]) * scale[..., None, None] + shift[..., None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 
 import numpy as np
@@ -132,6 +133,16 @@ def test_what_tensorrt_rtx_compiled_is_there_at_the_next_start(machine, image, t
     assert entry.read_bytes() == b"compiled:stylize"
     machine.open("tensorrt-rtx").run("encode", {"image": image})
     assert machine.trt.contexts[-1].how.cache.entries == {b"stylize", b"encode"}
+    assert entry.read_bytes() == b"compiled:encode,stylize"
+
+
+def test_an_earlier_backend_that_goes_last_does_not_undo_a_later_ones_cache(machine, image, tmp_path):
+    earlier, later = machine.open("tensorrt-rtx"), machine.open("tensorrt-rtx")
+    earlier.run("stylize", random_inputs("stylize", image))
+    later.run("encode", {"image": image})
+    (entry,) = (tmp_path / "cache" / "tensorrt-rtx").iterdir()
+    del earlier
+    gc.collect()
     assert entry.read_bytes() == b"compiled:encode,stylize"
 
 

@@ -107,3 +107,13 @@ def test_threads_at_once_have_lanes_of_their_own(machine, plain, china):
         assert_same(result, plain.run("stylize", inputs))
     assert machine.trt.engines == 1
     assert len(machine.trt.contexts) <= 8
+
+
+@pytest.mark.parametrize("flavor", ["tensorrt", "tensorrt-rtx"])
+def test_closed_it_holds_nothing_on_the_gpu(machine, image, flavor):
+    backend = machine.open(flavor)
+    for _ in range(2):
+        backend.run("stylize", random_inputs("stylize", image))
+    backend.close()
+    assert (machine.cuda.memory, machine.cuda.pinned, machine.cuda.events, machine.cuda.graphs) == ({}, {}, {}, {})
+    assert not backend._opened

@@ -165,7 +165,7 @@ def test_a_weight_that_is_no_half_is_refused(lite):
     large = checkpoint.load(LITE / store.WEIGHTS_NAME)
     with torch.no_grad():
         large.encoder.down1.weight[0, 0, 0, 0] = 1e6
-    with pytest.raises(AdainError, match="a number that is too large for float16: use fp32"):
+    with pytest.raises(AdainError, match="a number that is too large for float16; use fp32"):
         FusedNetwork(large, torch.float16, "cpu")
 
 
