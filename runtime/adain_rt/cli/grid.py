@@ -80,7 +80,7 @@ def command(
     CONTENT is a file, a directory, a glob, or - for stdin.
     """
     job = Sheet(
-        list(expand(contents, recursive)),
+        expand(contents, recursive),
         [parse(style) for style in styles],
         output,
         alpha=alpha,

@@ -97,9 +97,8 @@ def command(
     The exit status is 0 if all pictures were painted, 1 if some were, and 2 if none was. Those that --resume skips
     count as painted.
     """
-    found = expand(contents, recursive, None if output is None else Path(output))
     job = Stills(
-        list(found),
+        expand(contents, recursive, None if output is None else Path(output)),
         [parse(style) for style in styles],
         masks=masks,
         strength=alpha,
@@ -109,7 +108,6 @@ def command(
         style_size=style_size,
         crop=crop,
         output=output,
-        folders=found,
         overwrite=overwrite,
         resume=resume,
     )

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adain_models.errors import AdainError
@@ -32,7 +32,7 @@ def name_output(output: str) -> Path:
 
 
 def plan_outputs(
-    contents: Sequence[Path], mixtures: Sequence[Mixture], output: str | None, folders: Mapping[Path, Path]
+    contents: Collection[Path], mixtures: Sequence[Mixture], output: str | None, folders: Mapping[Path, Path]
 ) -> dict[tuple[Path, Mixture], Path]:
     """Return the file for every content in every mixture.
 

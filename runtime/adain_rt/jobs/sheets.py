@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Sheet:
 
     """
 
-    contents: Sequence[Path]
+    contents: Collection[Path]
     styles: Sequence[StyleArgument]
     output: Path
     alpha: float = 1.0

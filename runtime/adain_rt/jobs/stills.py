@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,7 +68,8 @@ class Stills:
     Whatever can be refused before a picture is read is refused when the job is made.
 
     Attributes:
-        contents: files, or ``STDIN``.
+        contents: files, or ``STDIN``. A mapping, such as ``expand`` returns, gives each the folder in the output
+            directory for its results.
         styles: several that are mixed into one, or one directory for a result in each of its styles.
         masks: files, one for each style, each as large as the content; without any, styles are mixed.
         strength: the paper's α, from 0 to 1.
@@ -78,7 +79,6 @@ class Stills:
         style_size: pixels of a style picture's shorter side; 0 keeps the size.
         crop: whether pictures are cropped to their central square first.
         output: a file or a directory, as for ``plan_outputs``.
-        folders: the folder in the output directory for a content, as for ``plan_outputs``.
         overwrite: whether existing files may be replaced.
         resume: whether a result is skipped if its file exists. The file is not compared with anything: results are
             written whole or not at all. A content that is another's result is left out.
@@ -89,7 +89,7 @@ class Stills:
 
     """
 
-    contents: Sequence[Path]
+    contents: Collection[Path]
     styles: Sequence[StyleArgument]
     masks: Sequence[Path] = ()
     strength: float = 1.0
@@ -99,14 +99,14 @@ class Stills:
     style_size: int = 512
     crop: bool = False
     output: str | None = None
-    folders: Mapping[Path, Path] = field(default_factory=dict)
     overwrite: bool = False
     resume: bool = False
     targets: dict[tuple[Path, Mixture], Path] = field(init=False)
 
     def __post_init__(self) -> None:
         mixtures = join_styles(self.styles, len(self.masks))
-        self.targets = plan_outputs(self.contents, mixtures, self.output, self.folders)
+        folders = self.contents if isinstance(self.contents, Mapping) else {}
+        self.targets = plan_outputs(self.contents, mixtures, self.output, folders)
         if self.resume:
             if self.overwrite:
                 raise AdainError(

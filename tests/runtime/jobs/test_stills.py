@@ -126,7 +126,7 @@ def test_results_in_subfolders_keep_apart_what_has_one_name(desk, stylizer):
     for path in folders:
         path.parent.mkdir()
         path.write_bytes(PHOTO.read_bytes())
-    outcomes = list(job("@great-wave", contents=folders, folders=folders, output="out").run(stylizer))
+    outcomes = list(Stills(folders, [parse("@great-wave")], output="out").run(stylizer))
     assert [each.output.as_posix() for each in outcomes if isinstance(each, Done)] == [
         "out/one/a_stylized_great-wave.jpg",
         "out/two/deep/a_stylized_great-wave.jpg",
