@@ -6,6 +6,7 @@ Nothing here imports PyTorch or a backend before a test needs it.
 from __future__ import annotations
 
 import ast
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background jobs ignore it, as would their children
     if config.getoption("fast"):
         sys.modules.update(dict.fromkeys(SLOW_PACKAGES))  # an import of them now fails, as if they were not installed
 

@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever left, and hashing them. Imports no torch."""
+"""Writing files so that none is ever left half-written, and reading and hashing them. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DAY = 24 * 60 * 60  # seconds; nothing takes as long to write
 
 
 def explain(error: Exception) -> str:
-    """Return what the system says of an error, without its number and path: ``No space left on device``."""
+    """Return the system's text of an error, without its number and path, such as ``No space left on device``."""
     return getattr(error, "strerror", None) or str(error)
 
 

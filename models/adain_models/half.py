@@ -1,4 +1,4 @@
-"""Numbers in half precision: the largest of them, and weights rounded to them. Imports no torch."""
+"""Half precision: its largest number, and weights rounded to it. This module imports no torch."""
 
 from __future__ import annotations
 

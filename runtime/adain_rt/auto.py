@@ -65,14 +65,19 @@ class AutoBackend:
         self._asked_precision = precision
         self._settings = settings
         self._unusable: list[str] = []
-        self._backend: Backend | None = None
-        self._graphs: dict[str, OpenGraph] = {}
+        self._backends: dict[str, Backend] = {}  # by precision
+        self._graphs: dict[tuple[str, str], OpenGraph] = {}  # by graph and precision
         self._closed = False
         self._lock = Lock()
         self._choose()
 
-    def open(self, graph: str) -> OpenGraph:
+    def open(self, graph: str, *, smooth: bool = False) -> OpenGraph:
         """Return a graph, which is loaded and checked when it is first asked for.
+
+        Args:
+            graph: its name in the contract.
+            smooth: whether it is for smooth pictures, which int8 spoils: where ``auto`` chose int8, the graph that is
+                returned computes in fp32.
 
         Raises:
             UnusableBackend: the backend that was asked for cannot run on this machine.
@@ -82,49 +87,54 @@ class AutoBackend:
         with self._lock:
             if self._closed:
                 raise AdainError("the Stylizer is closed", hint="make a new one")
-            while graph not in self._graphs:
+            while True:
+                finer = smooth and self._asked_precision == AUTO and self.precision == "int8"
                 try:
-                    self._graphs[graph] = self._open(graph)
+                    return self._open(graph, "fp32" if finer else self.precision)
                 except UnusableBackend as error:
                     if self._asked_backend != AUTO:
                         raise
                     self._fall_back(error)
-            return self._graphs[graph]
 
     def close(self) -> None:
         """Close the backend. ``open`` raises from then on."""
         with self._lock:
             self._closed = True
-            self._drop_backend()
+            self._drop_backends()
 
     def _choose(self) -> None:
         self.name = backends.choose(self._asked_backend, self._unusable)
         automatic = self._asked_precision == AUTO
         self.precision = _choose_precision(self._model.directory, self.name) if automatic else self._asked_precision
 
-    def _open(self, graph: str) -> OpenGraph:
-        folder = self._model.find_graphs(graph, self.precision)
-        if self._backend is None:
-            self._backend = backends.open_backend(self.name, folder, self.precision, self._settings)
-        self._backend.open(graph)
-        facts = self._backend.facts(graph)
-        self._model.check_graph(graph, self.precision, facts)
-        factor = BACKENDS[self.name].host_memory_factor.get(self.precision, 0.0)
-        return OpenGraph(facts, self._backend, self.name, (facts.bytes_per_pixel or 0) * factor)
+    def _open(self, graph: str, precision: str) -> OpenGraph:
+        if (graph, precision) not in self._graphs:
+            self._graphs[graph, precision] = self._load(graph, precision)
+        return self._graphs[graph, precision]
+
+    def _load(self, graph: str, precision: str) -> OpenGraph:
+        folder = self._model.find_graphs(graph, precision)
+        if precision not in self._backends:
+            self._backends[precision] = backends.open_backend(self.name, folder, precision, self._settings)
+        backend = self._backends[precision]
+        backend.open(graph)
+        facts = backend.facts(graph)
+        self._model.check_graph(graph, precision, facts)
+        factor = BACKENDS[self.name].host_memory_factor.get(precision, 0.0)
+        return OpenGraph(facts, backend, self.name, (facts.bytes_per_pixel or 0) * factor)
 
     def _fall_back(self, error: UnusableBackend) -> None:
         """Choose the next backend, and say so in the log."""
         failed = self.name
         self._unusable.append(failed)
-        self._drop_backend()
+        self._drop_backends()
         self._choose()
         _LOG.warning("%s: %s; going on with %s", failed, error, self.name)
 
-    def _drop_backend(self) -> None:
+    def _drop_backends(self) -> None:
         self._graphs.clear()
-        if self._backend is not None:
-            self._backend.close()
-            self._backend = None
+        while self._backends:
+            self._backends.popitem()[1].close()
 
 
 def _choose_precision(directory: Path, backend: str) -> str:

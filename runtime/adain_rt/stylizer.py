@@ -17,7 +17,7 @@ from adain_rt.backends import AUTO, BACKENDS, DeviceBackend, Settings
 from adain_rt.contract import Pixels
 from adain_rt.machine import memory
 from adain_rt.model import Model
-from adain_rt.pixels import check_picture, compose, count_padded, pad
+from adain_rt.pixels import check_picture, compose, count_padded, is_smooth, pad
 from adain_rt.style import Style
 
 __all__ = ["AUTO", "Stylizer"]
@@ -107,7 +107,7 @@ class Stylizer:
 
         """
         check_picture(picture, (3,))
-        opened = self._backend.open("encode")
+        opened = self._backend.open("encode", smooth=is_smooth(picture[None]))
         _check_memory(opened, picture[None])
         mean, std = opened.backend.run("encode", {"image": pad(picture[None])})
         return Style(mean[0], std[0], self.model, self.weights_sha256)
@@ -214,9 +214,9 @@ class Stylizer:
     def _stylize_whole(self, batch: Pixels, style: Style, strength: float, content_code: Style | None) -> Pixels:
         codes = {"style_mean": style.mean, "style_std": style.std}
         if content_code is None:
-            opened = self._open("stylize", [style])
+            opened = self._open("stylize", [style], batch)
             return _run(opened, "stylize", batch, strength, codes)
-        opened = self._open("stylize_fixed", [style, content_code])
+        opened = self._open("stylize_fixed", [style, content_code], batch)
         codes |= {"content_mean": content_code.mean, "content_std": content_code.std}
         return _run(opened, "stylize_fixed", batch, strength, codes)
 
@@ -227,7 +227,7 @@ class Stylizer:
                 f"{len(styles)} styles on pictures of {width}x{height} pixels need as many masks of that size, "
                 f"not an array {masks.dtype} {masks.shape}"
             )
-        opened = self._open("stylize_regions", styles)
+        opened = self._open("stylize_regions", styles, batch)
         codes = {
             "style_mean": np.stack([style.mean for style in styles]),
             "style_std": np.stack([style.std for style in styles]),
@@ -235,9 +235,9 @@ class Stylizer:
         stylized = _run(opened, "stylize_regions", batch, strength, codes, masks)
         return compose(stylized, batch, masks)
 
-    def _open(self, graph: str, codes: Sequence[Style]) -> OpenGraph:
-        """Open a graph, and refuse style codes that it does not take."""
-        opened = self._backend.open(graph)
+    def _open(self, graph: str, codes: Sequence[Style], pictures: Pixels | None = None) -> OpenGraph:
+        """Open a graph for pictures, if they are known, and refuse style codes that it does not take."""
+        opened = self._backend.open(graph, smooth=pictures is not None and is_smooth(pictures))
         channels = opened.facts.channels
         for code in codes:
             self._check_style(code, opened.facts.weights_sha256)

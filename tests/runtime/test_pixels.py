@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adain_rt.pixels import compose, count_padded, pad
+from adain_rt.contract import Pixels
+from adain_rt.pixels import compose, count_padded, is_smooth, pad
 
 
 @settings(deadline=None, max_examples=25)
@@ -36,3 +37,25 @@ def test_the_share_of_the_stylised_picture_is_the_sum_of_the_masks():
     composed = compose(stylized, picture, masks)
     assert composed[0, 0, :, 0].tolist() == [100, 200, 140, 200]
     assert stylized.min() == 200  # the input stays as it is
+
+
+def gradient(height: int = 96, width: int = 128) -> Pixels:
+    """A ramp of grey, uint8 (1, H, W, 3)."""
+    ramp = np.linspace(40, 200, width).round().astype(np.uint8)
+    return np.broadcast_to(ramp[None, None, :, None], (1, height, width, 3)).copy()
+
+
+def test_gradients_and_faint_noise_are_smooth_and_photographs_are_not(china, flower):
+    noise = np.random.default_rng(0).normal(0, 2, gradient().shape)
+    assert is_smooth(gradient())
+    assert is_smooth((gradient() + noise).round().astype(np.uint8))
+    assert not is_smooth(china[None])
+    assert not is_smooth(flower[None])
+
+
+def test_one_smooth_picture_makes_a_batch_smooth(china):
+    assert is_smooth(np.concatenate([china[None, :96, :128], gradient()]))
+
+
+def test_a_picture_too_small_to_tell_is_not_smooth():
+    assert not is_smooth(gradient(7, 300))

@@ -28,7 +28,9 @@ __all__ = ["everything", "exactness", "gpu", "latency", "paper", "start", "throu
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def _several(option: str, name: str, kind: Any, default: Sequence[Any], metavar: str | None, text: str) -> _Decorator:
+def _repeatable(
+    option: str, name: str, kind: Any, default: Sequence[Any], metavar: str | None, text: str
+) -> _Decorator:
     """Return an option that may be repeated. A value that is given twice counts once."""
     return click.option(
         option,
@@ -43,10 +45,10 @@ def _several(option: str, name: str, kind: Any, default: Sequence[Any], metavar:
     )
 
 
-_models = _several(
+_models = _repeatable(
     "--model", "models", str, (spec.DEFAULT_MODEL,), "NAME|DIR", "A named model or a model directory; may be repeated."
 )
-_backends = _several(
+_backends = _repeatable(
     "--backend",
     "names",
     click.Choice(list(backends.BACKENDS)),
@@ -54,7 +56,7 @@ _backends = _several(
     None,
     "A backend of this package; may be repeated.  [default: all]",
 )
-_precisions = _several(
+_precisions = _repeatable(
     "--precision",
     "precisions",
     click.Choice(contract.PRECISIONS),
@@ -62,7 +64,7 @@ _precisions = _several(
     None,
     "A precision to compute in; may be repeated.  [default: all]",
 )
-_sizes = _several(
+_sizes = _repeatable(
     "--size", "sizes", click.IntRange(16, 8192), (256, 512), "N", "Side of a square picture in pixels; may be repeated."
 )
 _size = click.option(
@@ -83,7 +85,7 @@ _iterations = click.option(
 )  # fmt: skip
 
 
-def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[..., Any]:
+def _with_measuring_options(function: Callable[..., Any], seconds: float = 2.0) -> Callable[..., Any]:
     """Give a command the options of every measurement of time, as ``plan``, ``settings``, ``output`` and ``as_json``.
 
     Args:
@@ -118,12 +120,12 @@ def _measuring(function: Callable[..., Any], seconds: float = 2.0) -> Callable[.
 @_backends
 @_precisions
 @_sizes
-@_several("--batch", "batches", click.IntRange(1, 256), (1,), "N", "Pictures in a call; may be repeated.")
+@_repeatable("--batch", "batches", click.IntRange(1, 256), (1,), "N", "Pictures in a call; may be repeated.")
 @_peers
 @click.option(
     "--floor", is_flag=True, help="Measure the fastest that this machine could be, and give each time as a share of it."
 )
-@_measuring
+@_with_measuring_options
 def latency(names: Sequence[str], output: Path | None, as_json: bool, **asked: Any) -> None:
     """Time single calls, from pixels to pixels.
 
@@ -164,9 +166,9 @@ def exactness(
 @_backends
 @_precisions
 @_size
-@_several("--batch", "batches", click.IntRange(1, 256), (1, 2, 4, 8), "N", "Pictures in a call; may be repeated.")
-@_several("--streams", "streams", click.IntRange(1, 64), (2, 4), "N", "Threads that call at once; may be repeated.")
-@_measuring
+@_repeatable("--batch", "batches", click.IntRange(1, 256), (1, 2, 4, 8), "N", "Pictures in a call; may be repeated.")
+@_repeatable("--streams", "streams", click.IntRange(1, 64), (2, 4), "N", "Threads that call at once; may be repeated.")
+@_with_measuring_options
 def throughput(names: Sequence[str], size: int, output: Path | None, as_json: bool, **asked: Any) -> None:
     """Count pictures per second.
 
@@ -181,7 +183,7 @@ def throughput(names: Sequence[str], size: int, output: Path | None, as_json: bo
 @_precisions
 @_size
 @_peers
-@_measuring
+@_with_measuring_options
 def start(names: Sequence[str], size: int, output: Path | None, as_json: bool, **asked: Any) -> None:
     """Time processes up to their first picture.
 
@@ -193,7 +195,7 @@ def start(names: Sequence[str], size: int, output: Path | None, as_json: bool, *
 
 @click.command("paper")
 @_iterations
-@_measuring
+@_with_measuring_options
 def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
     """Time the methods of the paper's Table 1 on this machine.
 
@@ -208,7 +210,7 @@ def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
 @click.command("all")
 @_models
 @_iterations
-@partial(_measuring, seconds=1.2)  # so that all of it ends within ten minutes
+@partial(_with_measuring_options, seconds=1.2)  # so that all of it ends within ten minutes
 def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
     """Run every measurement of speed.
 

@@ -121,7 +121,7 @@ def command(
     teachers = Teachers(Teacher(teacher) if teacher else None, Vgg16(vgg16) if vgg16 else None)
     subjects = _subjects(contents, styles, held_out, count)
     exact = Stylizer(str(stylizer.directory), "onnxruntime", "fp32")
-    others = {str(path): InPyTorch(path) for path in weights} | (_installed() if peers else {})
+    others = {str(path): InPyTorch(path) for path in weights} | (_load_installed() if peers else {})
     judged = (
         examine(stylizer, exact, subject, size, teachers, optimized=number < optimized, peers=others)
         for number, subject in enumerate(subjects)
@@ -143,15 +143,15 @@ def _subjects(contents: Sequence[str], styles: Sequence[str], held_out: bool, co
     from adain_bench.quality.pairs import Subject, subjects_in
 
     if not styles:
-        return _drawn([subject for folder in contents for subject in subjects_in(Path(folder))], count)
+        return _draw([subject for folder in contents for subject in subjects_in(Path(folder))], count)
     photos = list(expand(contents))
     paintings = [Path(name) for style in styles for name in style_arguments.parse(style).names]
     if held_out:
-        photos, paintings = _held_out(photos), _held_out(paintings)
-    return [Subject(photo, painting) for photo, painting in _paired(photos, paintings, count)]
+        photos, paintings = _keep_held_out(photos), _keep_held_out(paintings)
+    return [Subject(photo, painting) for photo, painting in _make_pairs(photos, paintings, count)]
 
 
-def _installed() -> dict[str, Stylist]:
+def _load_installed() -> dict[str, Stylist]:
     """Return other packages' stylists by name; say of one that is not installed how it would be."""
     found = {}
     for peer in packages():
@@ -200,7 +200,7 @@ def _print_figures(pairs: Sequence[Pair]) -> None:
     rows = [[figure, *(_cell(column, key) for column in columns.values())] for figure, key in _FIGURES.items()]
     click.echo("medians, and the 10th and 90th percentiles of the pairs")
     click.echo(format_table(["", *columns], [row for row in rows if any(row[1:])]))
-    click.echo(f"identity error: {_spread([pair.identity for pair in pairs])} of 256 levels")
+    click.echo(f"identity error: {_format_spread([pair.identity for pair in pairs])} of 256 levels")
     worst = min(pairs, key=lambda pair: pair.psnr)
     median = statistics.median(pair.psnr for pair in pairs)
     click.echo(f"PSNR against fp32: median {median:.1f} dB, worst {worst.psnr:.1f} dB ({worst.photo} in {worst.style})")
@@ -214,15 +214,15 @@ def _print_figures(pairs: Sequence[Pair]) -> None:
 def _cell(column: Sequence[Quality], figure: str) -> str | None:
     """Return one figure of some pictures, if they have it."""
     known = [value for quality in column if (value := getattr(quality, figure)) is not None]
-    return _spread(known) if known else None
+    return _format_spread(known) if known else None
 
 
-def _spread(values: Sequence[float]) -> str:
+def _format_spread(values: Sequence[float]) -> str:
     low, median, high = np.percentile(values, (10, 50, 90))
     return f"{median:.3f} ({low:.2f}-{high:.2f})"
 
 
-def _held_out(paths: Sequence[Path]) -> list[Path]:
+def _keep_held_out(paths: Sequence[Path]) -> list[Path]:
     """Return the pictures among these that no training sees.
 
     Raises:
@@ -237,13 +237,13 @@ def _held_out(paths: Sequence[Path]) -> list[Path]:
     return kept
 
 
-def _paired(photos: Sequence[Path], paintings: Sequence[Path], count: int | None) -> list[tuple[Path, Path]]:
+def _make_pairs(photos: Sequence[Path], paintings: Sequence[Path], count: int | None) -> list[tuple[Path, Path]]:
     """Return so many pairs, spread evenly over both lists; a list that is too short is repeated."""
-    photos, paintings = _drawn(photos, count), _drawn(paintings, count)
+    photos, paintings = _draw(photos, count), _draw(paintings, count)
     wanted = max(len(photos), len(paintings))
     return list(islice(zip(cycle(photos), cycle(paintings), strict=False), wanted))
 
 
-def _drawn(found: Sequence[_T], count: int | None) -> list[_T]:
+def _draw(found: Sequence[_T], count: int | None) -> list[_T]:
     """Return so many of a list, spread evenly over it; of one that is too short some more than once."""
     return [found[number * len(found) // count] for number in range(count)] if count else list(found)

@@ -38,7 +38,7 @@ def paper(request: Request) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
         model, weights = vgg19_model(Path(folder))
         to_time = list(paper_cases(model, weights, request.settings, request.iterations))
-        return paper_results(_timed("Table 1", "paper", to_time, request.plan))
+        return paper_results(_time("Table 1", "paper", to_time, request.plan))
 
 
 def latency(request: Request) -> list[Result]:
@@ -60,7 +60,7 @@ def latency(request: Request) -> list[Result]:
 
 def _latencies(request: Request) -> list[Result]:
     to_time = list(cases(_contenders(request), request.sizes, request.batches))
-    return with_psnr(_timed("Latency", "latency", to_time, request.plan), to_time, request.models)
+    return with_psnr(_time("Latency", "latency", to_time, request.plan), to_time, request.models)
 
 
 def exactness(request: Request) -> list[Result]:
@@ -84,7 +84,7 @@ def throughput(request: Request) -> list[Result]:
     """
     of_ours = replace(request, peers=False)
     to_time = list(throughput_cases(_contenders(of_ours), max(request.sizes), request.batches, request.streams))
-    return _timed("Throughput", "throughput", to_time, request.plan)
+    return _time("Throughput", "throughput", to_time, request.plan)
 
 
 def start(request: Request) -> list[Result]:
@@ -111,7 +111,7 @@ def _contenders(request: Request) -> Iterator[Contender]:
     yield from ours(request.models, request.backends, request.precisions, request.settings)
 
 
-def _timed(label: str, group: str, to_time: Sequence[Case], plan: Plan) -> list[Result]:
+def _time(label: str, group: str, to_time: Sequence[Case], plan: Plan) -> list[Result]:
     if not to_time:
         raise AdainError("nothing is left to measure: no backend that was asked for computes in such a precision")
     with progress(label, len(to_time) * (plan.repeats + 1)) as bar:

@@ -39,18 +39,18 @@ def ours(
         wanted = [each for each in BACKENDS[name].precisions if each in (precisions or contract.PRECISIONS)]
         hindrance = BACKENDS[name].hindrance()
         if hindrance is not None and wanted:
-            yield Contender(params, partial(_opened, model, name, wanted[0], settings), hindrance)
+            yield Contender(params, partial(_open_stylist, model, name, wanted[0], settings), hindrance)
             continue
         for precision in wanted:
             in_precision = {**params, "precision": precision}
-            make = partial(_opened, model, name, precision, settings)
-            yield Contender(in_precision, make, _lacks(model, precision))
+            make = partial(_open_stylist, model, name, precision, settings)
+            yield Contender(in_precision, make, _find_hindrance(model, precision))
             if BACKENDS[name].on_device:
-                without = partial(_opened, model, name, precision, replace(settings, cuda_graph=False))
-                yield Contender({**in_precision, "cuda_graph": "off"}, without, _lacks(model, precision))
+                without = partial(_open_stylist, model, name, precision, replace(settings, cuda_graph=False))
+                yield Contender({**in_precision, "cuda_graph": "off"}, without, _find_hindrance(model, precision))
 
 
-def _lacks(model: str, precision: str) -> str | None:
+def _find_hindrance(model: str, precision: str) -> str | None:
     """Say what a model lacks to be run in a precision."""
     if contract.has_graphs(store.model_dir(model), precision):
         return None
@@ -97,6 +97,6 @@ class _OursOnGpu(_Ours):
         return timed
 
 
-def _opened(model: str, backend: str, precision: str, settings: Settings) -> Stylist:
+def _open_stylist(model: str, backend: str, precision: str, settings: Settings) -> Stylist:
     stylizer = Stylizer(model, backend, precision, settings)
     return _OursOnGpu(stylizer) if BACKENDS[backend].on_device else _Ours(stylizer)

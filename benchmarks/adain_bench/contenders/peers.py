@@ -110,7 +110,7 @@ class _PyTorch:
     @torch.inference_mode()
     def encode(self, painting: Pixels) -> Code:
         """Return the style's code, in memory of its own: a compiled function writes its next result over its last."""
-        mean, std = self._encode(self._moved(painting[None]))
+        mean, std = self._encode(self._move(painting[None]))
         return mean.clone(), std.clone()
 
     @torch.inference_mode()
@@ -121,9 +121,9 @@ class _PyTorch:
 
     def _inputs(self, contents: Pixels, code: Code) -> list[Tensor]:
         repeated = [vector.expand(len(contents), -1).contiguous() for vector in code]
-        return [self._moved(contents), *repeated, torch.ones(len(contents), device=self._device)]
+        return [self._move(contents), *repeated, torch.ones(len(contents), device=self._device)]
 
-    def _moved(self, pictures: Pixels) -> Tensor:
+    def _move(self, pictures: Pixels) -> Tensor:
         return torch.from_numpy(pictures).to(self._device)
 
 
@@ -185,12 +185,12 @@ def _compilers(device: str) -> dict[str, tuple[Callable[[Any], Any], str | None]
     there = device == "cuda" and find_spec("torch_tensorrt") is not None
     return {
         "pytorch-eager": (lambda function: function, None),
-        "pytorch-compiled": (partial(_compiled, device), None),
-        "torch-tensorrt": (_by_tensorrt, None if there else "needs a GPU, and pip install torch-tensorrt"),
+        "pytorch-compiled": (partial(_compile, device), None),
+        "torch-tensorrt": (_compile_by_tensorrt, None if there else "needs a GPU, and pip install torch-tensorrt"),
     }
 
 
-def _compiled(device: str, function: Any) -> Any:
+def _compile(device: str, function: Any) -> Any:
     """Compile a function for each size by itself; it fails where PyTorch would give up and run it as it is."""
     torch._dynamo.config.recompile_limit = _SIZES
     torch._dynamo.config.fail_on_recompile_limit_hit = True
@@ -200,7 +200,7 @@ def _compiled(device: str, function: Any) -> Any:
     return torch.compile(function, dynamic=False, options={"freezing": True})
 
 
-def _by_tensorrt(function: Any) -> Any:
+def _compile_by_tensorrt(function: Any) -> Any:
     import torch_tensorrt  # noqa: F401 - makes itself known to torch.compile
 
     return torch.compile(function, backend="torch_tensorrt", options={"use_explicit_typing": True})

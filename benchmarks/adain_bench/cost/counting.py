@@ -223,12 +223,12 @@ class _Counting:
 
     def _value(self, value: onnx.ValueInfoProto) -> Value:
         tensor = value.type.tensor_type
-        return self._sized(tuple(dim.dim_value for dim in tensor.shape.dim), tensor.elem_type)
+        return self._make_value(tuple(dim.dim_value for dim in tensor.shape.dim), tensor.elem_type)
 
     def _weight(self, tensor: onnx.TensorProto) -> Value:
-        return self._sized(tuple(tensor.dims), tensor.data_type)
+        return self._make_value(tuple(tensor.dims), tensor.data_type)
 
-    def _sized(self, shape: tuple[int, ...], elem_type: int) -> Value:
+    def _make_value(self, shape: tuple[int, ...], elem_type: int) -> Value:
         item = onnx.helper.tensor_dtype_to_np_dtype(elem_type).itemsize
         if self.bf16 and elem_type == onnx.TensorProto.FLOAT:
             item = np.dtype(np.uint16).itemsize

@@ -87,7 +87,7 @@ def _each(operations: int) -> Callable[[Node], int]:
     return lambda node: operations * node.output.elements
 
 
-def _enlarged(node: Node) -> int:
+def _enlarge(node: Node) -> int:
     """Return none, for a picture enlarged by repetition."""
     mode = next((attribute.s for attribute in node.proto.attribute if attribute.name == "mode"), b"nearest")
     if mode != b"nearest":
@@ -95,7 +95,7 @@ def _enlarged(node: Node) -> int:
     return 0
 
 
-def _clipped(node: Node) -> int:
+def _clip(node: Node) -> int:
     """Return one comparison for each number and each bound."""
     return node.output.elements * sum(bound is not None for bound in node.inputs[1:])
 
@@ -109,10 +109,10 @@ RULES: dict[str, Callable[[Node], int]] = {
     "ReduceProd": _sum,  # as many products as there would be sums
     "ReduceMean": _mean,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Relu", "Round", "Sqrt"), _each(1)),
-    "Clip": _clipped,
+    "Clip": _clip,
     "QuantizeLinear": _each(3),  # division, rounding, zero point
     "DequantizeLinear": _each(2),  # zero point, scale
-    "Resize": _enlarged,
+    "Resize": _enlarge,
     **dict.fromkeys(("Cast", "DepthToSpace", "Pad", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze"), _each(0)),
 }
 """Operations of a node, for every operator that the graphs have."""

@@ -146,14 +146,14 @@ def _cpu_works(threads: int) -> Iterator[tuple[str, _Work]]:
 def _cpu_copies() -> Iterator[_Work]:
     """Yield each way to copy; two pairs of buffers take turns, so that the caches hold neither when it comes again."""
     buffers = np.ones((4, _COPIED), np.uint8)
-    yield _Work("NumPy, a copy", 2 * _COPIED, _taking_turns(np.copyto, buffers))
+    yield _Work("NumPy, a copy", 2 * _COPIED, _take_turns(np.copyto, buffers))
     if find_spec("torch"):
         import torch
 
-        yield _Work("PyTorch, a copy", 2 * _COPIED, _taking_turns(torch.Tensor.copy_, torch.from_numpy(buffers)))
+        yield _Work("PyTorch, a copy", 2 * _COPIED, _take_turns(torch.Tensor.copy_, torch.from_numpy(buffers)))
 
 
-def _taking_turns(copy: Callable[[Any, Any], object], buffers: Any) -> Callable[[], object]:
+def _take_turns(copy: Callable[[Any, Any], object], buffers: Any) -> Callable[[], object]:
     turns = cycle([(buffers[0], buffers[1]), (buffers[2], buffers[3])])
     return lambda: copy(*next(turns))
 

@@ -91,7 +91,7 @@ def paper_results(measured: Iterable[Result]) -> list[Result]:
     """Return the table's rows: the optimisation scaled to all its iterations, and the paper's seconds beside each."""
     parts = [each for each in measured if "part" in each.params]
     others = [each for each in measured if "part" not in each.params]
-    return [_beside_quote(each) for each in (*_scaled(parts), *others)]
+    return [_beside_quote(each) for each in (*_scale_up(parts), *others)]
 
 
 def _baseline(name: str, make: Callable[[], Any]) -> Contender:
@@ -130,21 +130,21 @@ def _optimization(device: torch.device, iterations: int) -> Iterator[Case]:
         painting = picture(size, 1)
         for count in (1, iterations):
             gatys = Gatys(vgg, count, device, torch.float32)
-            work = partial(_optimized, gatys, picture(size, 0), painting)
+            work = partial(_optimize, gatys, picture(size, 0), painting)
             yield Case({**params, "part": count}, work, facts={**_RANDOM, "iterations": count})
-        yield Case({**params, "part": "style"}, partial(_encoded, gatys, painting))
+        yield Case({**params, "part": "style"}, partial(_encode, gatys, painting))
 
 
-def _optimized(gatys: Gatys, content: Pixels, painting: Pixels) -> None:
+def _optimize(gatys: Gatys, content: Pixels, painting: Pixels) -> None:
     gatys.stylize(content, gatys.encode_style(painting))
 
 
-def _encoded(gatys: Gatys, painting: Pixels) -> None:
+def _encode(gatys: Gatys, painting: Pixels) -> None:
     last = list(gatys.encode_style(painting).values())[-1]
     last.sum().item()  # waits for a GPU
 
 
-def _scaled(parts: Iterable[Result]) -> Iterator[Result]:
+def _scale_up(parts: Iterable[Result]) -> Iterator[Result]:
     """Yield the optimisation's rows: what one iteration adds, as often as the paper makes it."""
     by_size: dict[Any, list[Result]] = {}
     for part in parts:

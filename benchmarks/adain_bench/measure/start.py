@@ -90,7 +90,7 @@ class _Starts:
         with tempfile.TemporaryDirectory(prefix="adain-bench-") as cache:
             try:
                 for name in CACHES:
-                    self._measured[name].append(_started(self._asked, cache))
+                    self._measured[name].append(_start_process(self._asked, cache))
             except AdainError as error:
                 self._failed = str(error)
 
@@ -109,7 +109,7 @@ class _Starts:
         return results
 
 
-def _started(asked: str, cache: str) -> dict[str, Any]:
+def _start_process(asked: str, cache: str) -> dict[str, Any]:
     """Return what one process measured.
 
     Raises:
@@ -140,7 +140,7 @@ def main(begun: float, asked: dict[str, Any]) -> None:
         asked: which contender, at which size.
 
     """
-    contender = _found(asked)
+    contender = _find_contender(asked)
     imported = time.time()
     content, painting = picture(asked["size"], 0), picture(asked["size"], 1)
     seconds = []
@@ -159,7 +159,7 @@ def main(begun: float, asked: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(measured) + "\n")
 
 
-def _found(asked: dict[str, Any]) -> Contender:
+def _find_contender(asked: dict[str, Any]) -> Contender:
     """Return the contender of these parameters, and import no other's library.
 
     Raises:

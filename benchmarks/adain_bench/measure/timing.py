@@ -53,13 +53,13 @@ def time_cases(group: str, cases: Sequence[Case], plan: Plan, done: Callable[[Ca
     """
     timings = [_Timing(case) for case in cases]
     for timing in timings:
-        timing.guarded(partial(timing.warm_up, plan))
+        timing.run_guarded(partial(timing.warm_up, plan))
         done(timing.case)
     order = random.Random(0)  # noqa: S311 - nobody is to be kept from guessing it
     for turn in range(plan.repeats):
         for timing in order.sample(timings, len(timings)):
             if turn < timing.turns:
-                timing.guarded(timing.take_turn)
+                timing.run_guarded(timing.take_turn)
             done(timing.case)
     return [timing.result(group) for timing in timings]
 
@@ -75,7 +75,7 @@ class _Timing:
     on_gpu: list[tuple[float, ...]] = field(default_factory=list)
     failed: str | None = None
 
-    def guarded(self, work: Callable[[], None]) -> None:
+    def run_guarded(self, work: Callable[[], None]) -> None:
         """Do work, unless the case has failed."""
         if self.case.hindrance is not None or self.failed is not None:
             return

@@ -63,7 +63,7 @@ def grid(picture: Pixels, tiles: Tiles, modulo: int) -> float:
     the two. By chance, and by the edges of things, photos have 1.02 to 1.2.
     """
     plane = _luminance(picture)
-    return (_folded(plane, tiles, modulo) + _folded(plane.T, tiles[:, ::-1], modulo)) / 2
+    return (_unevenness(plane, tiles, modulo) + _unevenness(plane.T, tiles[:, ::-1], modulo)) / 2
 
 
 def axes(picture: Pixels, tiles: Tiles) -> float:
@@ -142,7 +142,7 @@ def _cut(plane: _Plane, tiles: Tiles, side: int = _TILE) -> _Plane:
     return windows[tiles[:, 0], tiles[:, 1]]
 
 
-def _folded(plane: _Plane, tiles: Tiles, modulo: int) -> float:
+def _unevenness(plane: _Plane, tiles: Tiles, modulo: int) -> float:
     """Return the largest over the mean of the energies across by column modulo ``modulo``; 1 where nothing changes."""
     energies = (np.diff(_cut(plane, tiles), axis=2) ** 2).mean(1)  # (N, columns)
     energies /= energies.mean(1, keepdims=True) + _VISIBLE

@@ -102,22 +102,22 @@ class Judge:
         self._whole = self._distances(self._photo)
         if 0 in self._whole.values():
             raise AdainError("the photo is the style itself: there is no gap that could be left")
-        self.untouched = self._placed(photo, self._photo)
-        self.painting = self._judged(style, all_tiles(style), self._style)
+        self.untouched = self._measure_against_photo(photo, self._photo)
+        self.painting = self._measure(style, all_tiles(style), self._style)
 
     def judge(self, picture: Pixels) -> Quality:
         """Return the figures of a picture, uint8 (H, W, 3), of the photo's size."""
-        return self._placed(picture, self._look(picture))
+        return self._measure_against_photo(picture, self._look(picture))
 
-    def _placed(self, picture: Pixels, seen: _Seen) -> Quality:
+    def _measure_against_photo(self, picture: Pixels, seen: _Seen) -> Quality:
         """Return all figures of a picture of the photo."""
         distances = {
             name: nn.functional.mse_loss(content, self._photo.contents[name]).item()
             for name, content in seen.contents.items()
         }
-        return replace(self._judged(picture, self._tiles, seen), **distances)
+        return replace(self._measure(picture, self._tiles, seen), **distances)
 
-    def _judged(self, picture: Pixels, tiles: Tiles, seen: _Seen) -> Quality:
+    def _measure(self, picture: Pixels, tiles: Tiles, seen: _Seen) -> Quality:
         """Return the figures for which a picture need not be of the photo."""
         widths = [
             strokes(picture, cell, where) / whole if whole else None

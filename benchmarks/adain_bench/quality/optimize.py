@@ -32,7 +32,7 @@ def optimize(recipe: Joint, photo: Pixels, style: Pixels, steps: int = 100) -> P
     adam = torch.optim.Adam([picture], lr=_RATE)
     for _ in range(steps):
         with torch.autocast("cpu", torch.bfloat16):
-            terms = recipe.judged(picture, content, [target])
+            terms = recipe.judge(picture, content, [target])
         loss = torch.stack([recipe.weights[name] * term for name, term in terms.items()]).sum()
         adam.zero_grad()
         torch.autograd.backward(loss)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adain_bench.record.run import Result, Run
-from adain_bench.record.statistics import Ratio, Times, Verdict, changed, summary
+from adain_bench.record.statistics import Ratio, Times, Verdict, judge_change, summary
 from adain_bench.record.text import flatten, format_cell
 
 __all__ = ["Change", "Comparison", "compare"]
@@ -51,7 +51,7 @@ class Comparison:
         machine: what is another on the two machines, in a line each.
         changes: of every case that both runs timed, what matters most first.
         overall: the ratio of all their times together (whole calls, geometric mean): the machine's own change, if all
-            moved alike; ``None`` where there are none.
+            changed in the same way; ``None`` where both runs timed no case.
         gone: cases that the run before timed, and the one after did not, with the reason if it says one.
         new: the reverse.
 
@@ -76,34 +76,34 @@ def compare(before: Run, after: Run, tolerance: float = 0.02) -> Comparison:
     Args:
         before: the run to compare with.
         after: the run that is judged.
-        tolerance: the relative difference that does not matter, as in ``statistics.changed``.
+        tolerance: the relative difference that does not matter, as in ``statistics.judge_change``.
 
     """
     old, new = ({(each.group, each.name): each for each in run.results} for run in (before, after))
-    changes = [change for key in old if key in new for change in _changes(old[key], new[key], tolerance)]
+    changes = [change for key in old if key in new for change in _compare_results(old[key], new[key], tolerance)]
     changes.sort(key=lambda change: (_ORDER.index(change.verdict), -abs(math.log(change.ratio.value))))
     whole = [math.log(change.ratio.value) for change in changes if change.part == "whole call"]
     return Comparison(
         runs=(_describe(before), _describe(after)),
-        machine=tuple(_differences(before.machine_info, after.machine_info)),
+        machine=tuple(_list_differences(before.machine_info, after.machine_info)),
         changes=tuple(changes),
         overall=math.exp(sum(whole) / len(whole)) if whole else None,
-        gone=tuple(_missing(old, new)),
-        new=tuple(_missing(new, old)),
+        gone=tuple(_list_missing(old, new)),
+        new=tuple(_list_missing(new, old)),
     )
 
 
-def _changes(old: Result, new: Result, tolerance: float) -> Iterator[Change]:
+def _compare_results(old: Result, new: Result, tolerance: float) -> Iterator[Change]:
     name = f"{old.group}: {old.name}"
     for part, before, after in (
         ("whole call", old.times, new.times),
         ("GPU part", old.gpu_times, new.gpu_times),
     ):
         if before and after:
-            yield Change(name, part, *changed(before, after, tolerance), _median(before), _median(after))
+            yield Change(name, part, *judge_change(before, after, tolerance), _median(before), _median(after))
 
 
-def _missing(these: Mapping[tuple[str, str], Result], those: Mapping[tuple[str, str], Result]) -> Iterator[str]:
+def _list_missing(these: Mapping[tuple[str, str], Result], those: Mapping[tuple[str, str], Result]) -> Iterator[str]:
     """Yield what is timed among these and not among those, with the reason that those give."""
     for key, result in these.items():
         other = those.get(key)
@@ -112,7 +112,7 @@ def _missing(these: Mapping[tuple[str, str], Result], those: Mapping[tuple[str, 
             yield f"{result.group}: {result.name}{reason}"
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def _list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     old, new = (dict(flatten({key: info[key] for key in _IDENTITY if key in info})) for info in (before, after))
     for key in dict.fromkeys([*old, *new]):
         if format_cell(old.get(key)) != format_cell(new.get(key)):

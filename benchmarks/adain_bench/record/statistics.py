@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from adain_bench.record.text import significant
 
-__all__ = ["Ratio", "Times", "Verdict", "changed", "ratio", "summary"]
+__all__ = ["Ratio", "Times", "Verdict", "judge_change", "ratio", "summary"]
 
 Verdict = Literal["slower", "faster", "no difference", "too noisy to say"]
 
@@ -118,7 +118,7 @@ def ratio(a: Times, b: Times) -> Ratio:
     return _around(float(logarithms.mean()), _variance(logarithms), logarithms.size - 1)
 
 
-def changed(before: Times, after: Times, tolerance: float = 0.02) -> tuple[Verdict, Ratio]:
+def judge_change(before: Times, after: Times, tolerance: float = 0.02) -> tuple[Verdict, Ratio]:
     """Return whether a case takes longer, or less, than in a run before, and how many times as long.
 
     A verdict needs the whole 95 % interval of the ratio: beyond the tolerance for ``slower`` and ``faster``, within it

@@ -40,7 +40,7 @@ def _preface(comparison: Comparison) -> Iterator[str]:
 
 def _rows(comparison: Comparison) -> list[list[str]]:
     return [
-        [change.verdict, str(change.ratio), _seconds(change.before), _seconds(change.after), _titled(change)]
+        [change.verdict, str(change.ratio), _seconds(change.before), _seconds(change.after), _make_title(change)]
         for change in comparison.changes
     ]
 
@@ -67,5 +67,5 @@ def _seconds(seconds: float) -> str:
     return f"{significant(seconds, 4)} s" if seconds >= 1 else f"{significant(seconds * 1e3, 4)} ms"
 
 
-def _titled(change: Change) -> str:
+def _make_title(change: Change) -> str:
     return change.name if change.part == "whole call" else f"{change.name}, {change.part}"

@@ -95,7 +95,7 @@ def _save(figure: Figure, path: Path) -> Path:
 
 def _latency(results: Sequence[Result]) -> Figure | None:
     """Draw the medians by size, both logarithmic, and the paper's two beside them."""
-    chosen = [result for result in _timed(results, "latency") if _is_plain(result)]
+    chosen = [result for result in _select_timed(results, "latency") if _is_plain(result)]
     lines = _lines(chosen, "size", lambda result: _median(result) * 1e3, _colors(results))
     if not lines:
         return None
@@ -112,7 +112,7 @@ def _latency(results: Sequence[Result]) -> Figure | None:
 
 def _distribution(results: Sequence[Result]) -> Figure | None:
     """Draw every call of the largest size, each case's over its median."""
-    chosen = [result for result in _timed(results, "latency") if _is_plain(result)]
+    chosen = [result for result in _select_timed(results, "latency") if _is_plain(result)]
     if not chosen:
         return None
     size = max(_number(result, "size") for result in chosen)
@@ -145,7 +145,7 @@ def _distribution(results: Sequence[Result]) -> Figure | None:
 
 def _throughput(results: Sequence[Result]) -> Figure | None:
     """Draw pictures a second by batch, and below by the number of threads."""
-    timed, colors = _timed(results, "throughput"), _colors(results)
+    timed, colors = _select_timed(results, "throughput"), _colors(results)
     batches, threads = ([each for each in timed if ("streams" in each.params) is wanted] for wanted in (False, True))
     panels = {
         "pictures in a call": _lines(batches, "batch", _pictures, colors),
@@ -198,7 +198,7 @@ _FIGURES: dict[str, Callable[[Sequence[Result]], Figure | None]] = {
 }
 
 
-def _timed(results: Sequence[Result], group: str) -> list[Result]:
+def _select_timed(results: Sequence[Result], group: str) -> list[Result]:
     return [result for result in results if result.group == group and result.times]
 
 

@@ -158,13 +158,13 @@ def _paper_row(excluded: Result | None, included: Result | None) -> list[object]
         name_of(result),
         result.params.get("size"),
         result.params.get("batch"),
-        *(_bracketed(values) for values in (here, paper, ratios)),
+        *(_format_pair(values) for values in (here, paper, ratios)),
         _calls(result),
         _notes(result, {"paper_s", "pictures_per_s"}),
     ]
 
 
-def _bracketed(values: Sequence[float | None]) -> str | None:
+def _format_pair(values: Sequence[float | None]) -> str | None:
     """Return ``excluded (included)``."""
     if not any(values):
         return None

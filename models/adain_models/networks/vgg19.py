@@ -109,10 +109,10 @@ def from_public(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) ->
         AdainError: a tensor is missing.
 
     """
-    return _renamed("encoder", _PUBLIC_ENCODER, encoder) | _renamed("decoder", _PUBLIC_DECODER, decoder)
+    return _rename("encoder", _PUBLIC_ENCODER, encoder) | _rename("decoder", _PUBLIC_DECODER, decoder)
 
 
-def _renamed(part: str, indices: Mapping[str, int], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _rename(part: str, indices: Mapping[str, int], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a public state dict's tensors under this project's names."""
     renamed = {}
     for name, index in indices.items():

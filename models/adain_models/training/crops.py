@@ -1,4 +1,4 @@
-"""Pictures to train on: crops of photographs, whole styles, what spoils a photograph, and what is never trained on."""
+"""Pictures to train on: crops of photographs, some of them spoiled, and whole styles; and which ones are held out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-__all__ = ["LARGEST", "Pixels", "crop", "form", "held_out", "sides", "spoiled", "whole"]
+__all__ = ["LARGEST", "Pixels", "crop", "form", "held_out", "sides", "spoil", "whole"]
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """A picture, RGB, (H, W, 3)."""
@@ -25,7 +25,7 @@ _FORMS = (1, 4 / 3, 3 / 2, 2)
 
 
 def held_out(path: Path) -> bool:
-    """Return whether a picture is kept for validation: the CRC-32 of its file's name without suffix divides by 10."""
+    """Return whether a picture is held out for validation: 10 divides the CRC-32 of its file's stem."""
     return zlib.crc32(path.stem.encode()) % 10 == 0
 
 
@@ -38,9 +38,9 @@ def crop(picture: Pixels, side: int, generator: np.random.Generator, permuted: f
     Args:
         picture: uint8 (H, W, 3).
         side: of the square, in pixels.
-        generator: what chance comes from.
+        generator: gives the random numbers.
         permuted: the chance that red, green and blue change places.
-        turned: the chance that the square lies at any angle in the picture, if there is room for it.
+        turned: the chance that the square is turned by any angle, if the picture has room for that.
 
     """
     shorter = min(picture.shape[:2])
@@ -53,15 +53,15 @@ def crop(picture: Pixels, side: int, generator: np.random.Generator, permuted: f
     room = side + 2 * margin
     scale = math.exp(generator.uniform(math.log(room), math.log(max(largest, room))))
     cut = min(1, room / scale) * shorter  # side of the upright square in the picture's own pixels
-    pixels = _resized(picture, (cut, cut), (room, room), generator)
+    pixels = _resize(picture, (cut, cut), (room, room), generator)
     if angle:
         around = Image.fromarray(pixels).rotate(math.degrees(angle), Image.Resampling.BICUBIC)
         pixels = np.asarray(around)[margin : margin + side, margin : margin + side]
-    return _varied(pixels, generator, permuted)
+    return _vary(pixels, generator, permuted)
 
 
-def spoiled(picture: Pixels, generator: np.random.Generator) -> Pixels:
-    """Return a picture, uint8 (H, W, 3), as it is every other time, and else as poor photos are: JPEG, or blurred."""
+def spoil(picture: Pixels, generator: np.random.Generator) -> Pixels:
+    """Return a picture, uint8 (H, W, 3): every other time unchanged, otherwise with the marks of JPEG or blurred."""
     kind = generator.choice(4)
     if kind == 0:
         file = io.BytesIO()
@@ -83,15 +83,15 @@ def whole(picture: Pixels, side: int, generator: np.random.Generator, permuted: 
     Args:
         picture: uint8 (H, W, 3).
         side: the shorter side, in pixels, a multiple of 16; the longer is one too.
-        generator: what chance comes from.
+        generator: gives the random numbers.
         permuted: the chance that red, green and blue change places.
 
     """
     (height, width), (rows, columns) = picture.shape[:2], form(picture)
     cut = min(height, width * rows / columns), min(width, height * columns / rows)
     unit = side / min(rows, columns) / 16
-    return _varied(
-        _resized(picture, cut, (round(rows * unit) * 16, round(columns * unit) * 16), generator), generator, permuted
+    return _vary(
+        _resize(picture, cut, (round(rows * unit) * 16, round(columns * unit) * 16), generator), generator, permuted
     )
 
 
@@ -103,9 +103,7 @@ def form(picture: Pixels) -> tuple[float, float]:
     return (1, longer) if height <= width else (longer, 1)
 
 
-def _resized(
-    picture: Pixels, cut: tuple[float, float], size: tuple[int, int], generator: np.random.Generator
-) -> Pixels:
+def _resize(picture: Pixels, cut: tuple[float, float], size: tuple[int, int], generator: np.random.Generator) -> Pixels:
     """Return a part of a picture, (height, width) in its own pixels, anywhere in it, resized to (height, width)."""
     (height, width), (cut_height, cut_width) = picture.shape[:2], cut
     left, top = generator.uniform(0, width - cut_width), generator.uniform(0, height - cut_height)
@@ -113,7 +111,7 @@ def _resized(
     return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.LANCZOS, box))
 
 
-def _varied(pixels: Pixels, generator: np.random.Generator, permuted: float) -> Pixels:
+def _vary(pixels: Pixels, generator: np.random.Generator, permuted: float) -> Pixels:
     """Return pixels flipped or not, their colours permuted or not."""
     if generator.random() < 0.5:  # noqa: PLR2004 - heads or tails
         pixels = pixels[:, ::-1]

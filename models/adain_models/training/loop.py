@@ -1,7 +1,7 @@
-"""Training, read from top to bottom: settings, the state that a checkpoint holds, the loop.
+"""Training: the settings, the state that a checkpoint holds, and the loop.
 
-A step's chance comes from the seed and the step's number alone, so that a run that was stopped goes on as if it had
-not been, bit for bit on a CPU.
+The random numbers of a step depend on the seed and the step's number alone. So a run that was stopped and resumed gives
+the same weights as one that was not, bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_models.networks.base import Network, channels_last
-from adain_models.training.crops import Pixels, crop, form, sides, spoiled, whole
+from adain_models.training.crops import Pixels, crop, form, sides, spoil, whole
 from adain_models.training.liveness import Watch
 from adain_models.training.losses import Photos, Recipe, Target
 from adain_models.weights import checkpoint
@@ -52,11 +52,18 @@ _SAME = ("crop", "seed", "fresh")  # settings that a resumed run must have
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is; a resumed one must see the same crops (``_SAME``), and may go at another pace.
+    """What defines a run. A resumed run must have the same ``crop``, ``seed`` and ``fresh``.
 
-    It ends after ``steps`` or after ``minutes``, whatever comes first. ``crop`` is the side of a content's crop in
-    pixels, a multiple of 16; a style is whole, its shorter side that, 512, or half way between. ``rate`` is Adam's
-    learning rate, which falls to a twentieth along a cosine, ``fresh`` whether the weights are random at first.
+    Attributes:
+        steps: the run ends after so many steps, or after ``minutes``, whichever comes first.
+        batch: pairs of pictures in a step.
+        crop: the side of a content's crop in pixels, a multiple of 16. Styles are whole; the shorter side is as long as
+            the crop's, 512 pixels, or half way between.
+        rate: Adam's learning rate at first; it falls to a twentieth along a cosine.
+        seed: of the random numbers.
+        fresh: whether the weights are random at first.
+        minutes: see ``steps``.
+
     """
 
     steps: int
@@ -101,7 +108,7 @@ class _Form:
     shares: NDArray[np.float64]
 
 
-def _by_form(styles: Sequence[tuple[Sequence[Pixels], float]]) -> list[_Form]:
+def _group_by_form(styles: Sequence[tuple[Sequence[Pixels], float]]) -> list[_Form]:
     forms: dict[tuple[float, float], list[tuple[tuple[int, int], float]]] = {}
     for group, (pictures, share) in enumerate(styles):
         for index, picture in enumerate(pictures):
@@ -109,16 +116,16 @@ def _by_form(styles: Sequence[tuple[Sequence[Pixels], float]]) -> list[_Form]:
     return [_Form([place for place, _ in each], np.array([share for _, share in each])) for each in forms.values()]
 
 
-def _drawn(generator: np.random.Generator, shares: NDArray[np.float64], count: int) -> list[int]:
-    """Return so many places, drawn by their shares."""
+def _draw(generator: np.random.Generator, shares: NDArray[np.float64], count: int) -> list[int]:
+    """Return random places, each as likely as its share; ``count`` of them."""
     places: list[int] = generator.choice(len(shares), count, p=shares / shares.sum()).tolist()
     return places
 
 
-def _remembered(
+def _remember(
     kept: dict[_Key, _Kept], keys: Sequence[_Key], make: Callable[[Sequence[_Key]], list[_Kept]]
 ) -> list[_Kept]:
-    """Return what belongs to keys; what is new is made, and kept while there is room."""
+    """Return the values of keys. Missing ones are made, and kept while there is room."""
     missing = [key for key in dict.fromkeys(keys) if key not in kept]
     made = dict(zip(missing, make(missing), strict=True))
     found = [made[key] if key in made else kept[key] for key in keys]
@@ -160,7 +167,7 @@ class Training:
         self.mean = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.step = 0
         self._recipe, self._contents, self._styles = recipe, contents, styles
-        self._forms = _by_form(styles)
+        self._forms = _group_by_form(styles)
         self._form_shares = np.array([each.shares.sum() for each in self._forms])
         self._settings, self._device = settings, device
         self._trained = [tensor for tensor in recipe.trained(network).parameters() if tensor.requires_grad]
@@ -218,12 +225,12 @@ class Training:
         generator = np.random.default_rng((self._settings.seed, self.step))
         crops = generator.integers(_CROPS, size=count).tolist()
         photos = generator.integers(len(self._contents), size=count).tolist()
-        (place,) = _drawn(generator, self._form_shares, 1)
+        (place,) = _draw(generator, self._form_shares, 1)
         styles = self._forms[place].styles
-        paintings = _drawn(generator, self._forms[place].shares, count // math.gcd(count, 2))
+        paintings = _draw(generator, self._forms[place].shares, count // math.gcd(count, 2))
         side = int(generator.choice(sides(self._settings.crop)))
-        drawn = _remembered(self._photos, list(zip(photos, crops, strict=True)), self._photos_anew)
-        targets = _remembered(self._targets, [(*styles[place], side) for place in paintings], self._targets_anew)
+        drawn = _remember(self._photos, list(zip(photos, crops, strict=True)), self._make_photos)
+        targets = _remember(self._targets, [(*styles[place], side) for place in paintings], self._make_targets)
         clean = torch.stack([photo.picture for photo in drawn]) / 255
         seen = torch.stack([photo.seen for photo in drawn]) / 255
         grain = torch.Generator(self._device).manual_seed(int(generator.integers(1 << 62)))
@@ -232,13 +239,13 @@ class Training:
         features = torch.stack([photo.features for photo in drawn])
         return Photos(clean, seen + level * noise, features), targets
 
-    def _photos_anew(self, keys: Sequence[tuple[int, int]]) -> list[_Photo]:
+    def _make_photos(self, keys: Sequence[tuple[int, int]]) -> list[_Photo]:
         """Return crops of photos, the same each time, with their features."""
 
         def pixels(key: tuple[int, int]) -> tuple[Pixels, Pixels]:
             generator = self._chance(key)
             clean = crop(self._contents[key[0]], self._settings.crop, generator, _PERMUTED[0], _TURNED)
-            return clean, spoiled(clean, generator)
+            return clean, spoil(clean, generator)
 
         photos = []
         for clean, seen in self._pool.map(pixels, keys):
@@ -248,7 +255,7 @@ class Training:
             photos.append(_Photo(picture, picture if seen is clean else self._tensor(seen), features))
         return photos
 
-    def _targets_anew(self, keys: Sequence[tuple[int, int, int]]) -> list[Target]:
+    def _make_targets(self, keys: Sequence[tuple[int, int, int]]) -> list[Target]:
         """Return styles of some size, the same each time, with what the recipe measures of them."""
 
         def pixels(key: tuple[int, int, int]) -> Pixels:

@@ -1,4 +1,4 @@
-"""What training minimises: the paper's losses for a decoder behind a fixed encoder, and a teacher's for both as one."""
+"""The losses that training minimises: the paper's, for a decoder behind a fixed encoder, and a teacher's, for both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a 
 
 @dataclass(frozen=True)
 class Target:
-    """A style picture and what is measured of it once, in no batch: lists by layer.
+    """A style picture and what is measured of it once: lists with one entry for each layer, without a batch axis.
 
     Attributes:
         picture: uint8 (3, H, W).
@@ -54,10 +54,10 @@ class Photos:
 
 
 class Recipe(ABC):
-    """How a network is trained: which of its weights, on which terms."""
+    """How a network is trained: which of its weights change, and which terms the loss has."""
 
     weights: dict[str, float]
-    """Of each term in the loss."""
+    """The weight of each term in the loss."""
 
     @abstractmethod
     def trained(self, network: Network) -> nn.Module:
@@ -65,11 +65,11 @@ class Recipe(ABC):
 
     @abstractmethod
     def target(self, picture: Tensor) -> Target:
-        """Return what is to be known of a style, uint8 (3, H, W)."""
+        """Return what the losses need to know of a style, uint8 (3, H, W)."""
 
     @abstractmethod
     def features(self, photos: Tensor) -> Tensor:
-        """Return what is to be known of photos, (N, C, h, w), of RGB in 0..1, float (N, 3, H, W)."""
+        """Return what the losses need to know of photos, (N, C, h, w), of RGB in 0..1, float (N, 3, H, W)."""
 
     @abstractmethod
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
@@ -180,7 +180,7 @@ class Joint(Recipe):
     @torch.no_grad()
     def target(self, picture: Tensor) -> Target:
         """Return the codes and the correlations of the teacher's layers, at the picture's size and at half of it."""
-        measured = self._measured(picture[None] / 255)[1]
+        measured = self._measure(picture[None] / 255)[1]
         return Target(
             picture, [code[0] for code, _ in measured], [correlations[0].half() for _, correlations in measured]
         )
@@ -205,7 +205,7 @@ class Joint(Recipe):
         seen = pictures - (1 - _LEAK) * excess
         flat = _flatness(photos.clean)
         return {
-            **self.judged(seen, photos.features, styles),
+            **self.judge(seen, photos.features, styles),
             "identity": nn.functional.l1_loss(same, photos.clean[:few]),
             "noise": nn.functional.l1_loss(pictures[:few], undisturbed),
             "unrest": (_variation(pictures) * flat).mean(),
@@ -215,7 +215,7 @@ class Joint(Recipe):
             "excess": excess.abs().mean(),
         }
 
-    def judged(self, pictures: Tensor, photos: Tensor, styles: Sequence[Target]) -> dict[str, Tensor]:
+    def judge(self, pictures: Tensor, photos: Tensor, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content, style and texture of pictures, whatever made them.
 
         Args:
@@ -224,7 +224,7 @@ class Joint(Recipe):
             styles: M of them; M divides N, and the styles take turns.
 
         """
-        layers, measured = self._measured(pictures)
+        layers, measured = self._measure(pictures)
         with torch.autocast(pictures.device.type, enabled=False):  # which does not join float16 on a CPU
             codes, textures = (
                 [_in_turns(torch.stack(each).float(), len(pictures)) for each in zip(*parts, strict=True)]
@@ -238,7 +238,7 @@ class Joint(Recipe):
             "texture": torch.stack(texture).mean(),
         }
 
-    def _measured(self, pictures: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+    def _measure(self, pictures: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
         """Return the teacher's layers of pictures, and the statistics of these and of those of the halved pictures."""
         layers = self._teacher(pictures)
         halved = self._teacher(nn.functional.avg_pool2d(pictures, 2))
@@ -278,7 +278,7 @@ def _lattice(pictures: Tensor) -> Tensor:
 
 
 def _grid(pictures: Tensor, flat: Tensor) -> Tensor:
-    """Return how unevenly the energy of gradients lies in the grid of features, the mean over axes.
+    """Return how unevenly the energy of gradients is spread over the grid of features, the mean over both axes.
 
     Where photos are flat, squared differences to the next pixel are summed by column modulo 8; the term is the variance
     of the eight sums over the square of their mean. The sums are over all pictures of a batch, each of which has the
@@ -300,7 +300,7 @@ def _grid(pictures: Tensor, flat: Tensor) -> Tensor:
 
 
 def _ghosts(pictures: Tensor, photos: Tensor) -> Tensor:
-    """Return how far neighbouring cells of pictures differ where they are alike in the photo.
+    """Return how far neighbouring cells of pictures differ where they are similar in the photo.
 
     Features are as coarse as 8 pixels, and each is made of some hundred pixels around: what they know of an edge shows
     as bands beside it. Cells of 8 pixels are compared in chroma alone, lest strokes be lost, and cells of 16 in all

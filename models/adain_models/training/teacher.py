@@ -1,4 +1,4 @@
-"""The teachers that losses and figures of quality come from, frozen: VGG-19 as Keras publishes it, and VGG-16.
+"""The frozen networks that judge pictures in losses and figures of quality: VGG-19 as Keras publishes it, and VGG-16.
 
 Features are those after a ReLU. Three distances between features are built on them:
 

@@ -1,1 +1,1 @@
-"""Weights on disk: the named models, where they lie, fetching and importing them."""
+"""Weights on disk: the named models, where they are stored, and how they are fetched and imported."""

@@ -1,4 +1,4 @@
-"""Weights between a network and its file: safetensors, with the architecture's name in the metadata."""
+"""Networks to files and back: safetensors, with the name of the architecture in the metadata."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load(path: Path) -> Network:
     """
     tensors, metadata = read_safetensors(path, "pt")
     if "architecture" not in metadata:
-        raise AdainError(f"{path}: names no architecture; bring it in with `adain-rt weights import`")
+        raise AdainError(f"{path}: names no architecture", hint="import it with `adain-rt weights import`")
     return assemble(metadata["architecture"], tensors, path)
 
 

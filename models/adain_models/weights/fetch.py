@@ -1,4 +1,4 @@
-"""Fetching a file that somebody else publishes: verified, resumed and retried. Imports no torch.
+"""Fetching a file that somebody else publishes: verified, resumed and retried. This module imports no torch.
 
 Proxies come from the environment (``https_proxy``, ``http_proxy``, ``no_proxy``), as urllib reads it.
 """
@@ -24,7 +24,7 @@ from adain_models.weights.spec import WeightsFile
 __all__ = ["Report", "UnreachableError", "fetch"]
 
 Report = Callable[[int, "int | None"], None]
-"""What is told of a download: the bytes that are there, and how many it will be if the server says so."""
+"""Is called with the progress of a download: the bytes so far, and all bytes if the server gives the number."""
 
 _DELAYS_S = (1.0, 2.0, 4.0, 8.0)  # before the second try, the third, ...
 _SILENCE_S = 30.0  # a server that sends nothing for so long has dropped the connection
@@ -44,12 +44,12 @@ _PASSING_ERRORS = (
 
 
 class UnreachableError(AdainError):
-    """Files cannot be had from where they are published; ``reason`` says why, without the way out."""
+    """Files cannot be downloaded from where they are published; ``reason`` says why, without the way out."""
 
     def __init__(self, reason: str, files: Sequence[WeightsFile], directory: Path) -> None:
         self.reason = reason
         urls = " and ".join(file.url for file in files)
-        super().__init__(f"{reason}: download {urls} by hand into {directory}, then run this again")
+        super().__init__(reason, hint=f"download {urls} by hand into {directory}, then run this again")
 
 
 class _FailedError(Exception):
@@ -78,27 +78,27 @@ def fetch(file: WeightsFile, directory: Path, report: Report = _silent) -> Path:
     """
     path = directory / file.name
     try:
-        if _is_there(path, file):  # asked before locking: a directory that holds it may be read-only
+        if _is_present(path, file):  # asked before locking: a directory that holds it may be read-only
             return path
         directory.mkdir(parents=True, exist_ok=True)
         with FileLock(directory / f"{file.name}.lock"):
-            if not _is_there(path, file):
+            if not _is_present(path, file):
                 part = directory / f"{file.name}.part"
                 _download_verified(file, part, report)
                 part.replace(path)
     except _FailedError as error:
-        found = "; the one that lies there has the wrong SHA-256" if path.exists() else ""
+        found = "; the file that is there has the wrong SHA-256" if path.exists() else ""
         reason = f"{file.name} cannot be fetched ({error}{found})"
         raise UnreachableError(reason, (file,), directory) from error
     except OSError as error:
         raise AdainError(
-            f"{directory}: cannot be written ({explain(error)}): mend that, or set {store.CACHE_VARIABLE} "
-            "to another directory"
+            f"{directory}: cannot be written ({explain(error)})",
+            hint=f"make it writable, or set {store.CACHE_VARIABLE} to another directory",
         ) from error
     return path
 
 
-def _is_there(path: Path, file: WeightsFile) -> bool:
+def _is_present(path: Path, file: WeightsFile) -> bool:
     return path.is_file() and sha256_of(path) == file.sha256
 
 
@@ -131,7 +131,7 @@ def _download(url: str, part: Path, report: Report) -> bool:
 
 
 def _transfer(url: str, part: Path, report: Report) -> None:
-    """Ask once for what ``part`` lacks, and write what comes."""
+    """Send one request for the rest of ``part``, and write what arrives."""
     done = part.stat().st_size if part.exists() else 0
     with _ask(url, done) as response:
         if response.status == _RANGE_NOT_SATISFIABLE:
@@ -158,7 +158,7 @@ def _ask(url: str, start: int) -> HTTPResponse | HTTPError:
     request = urllib.request.Request(url, headers={"User-Agent": "adain-rt"})  # noqa: S310 - see _opener
     if start:
         request.add_header("Range", f"bytes={start}-")
-    with _sorting_failures():
+    with _sort_failures():
         try:
             response: HTTPResponse = _opener().open(request, timeout=_SILENCE_S)
         except HTTPError as error:
@@ -191,7 +191,7 @@ def _check_status(status: int | None) -> None:
 
 def _blocks(response: HTTPResponse | HTTPError) -> Iterator[bytes]:
     while True:
-        with _sorting_failures():
+        with _sort_failures():
             block = response.read1(_BLOCK_BYTES)  # read() would lose what came before the connection broke
         if not block:
             return
@@ -199,8 +199,8 @@ def _blocks(response: HTTPResponse | HTTPError) -> Iterator[bytes]:
 
 
 @contextmanager
-def _sorting_failures() -> Iterator[None]:
-    """Raise what the network raises as dropped or failed, so that it is told from what the disk raises."""
+def _sort_failures() -> Iterator[None]:
+    """Turn the network's errors into dropped or failed ones, so that they differ from the disk's."""
     try:
         yield
     except (OSError, HTTPException) as error:

@@ -28,49 +28,49 @@ def import_weights(files: Sequence[Path], directory: Path, architecture: str | N
     """Write ``weights.safetensors`` into a model directory from weights in another form; return its path.
 
     ``files`` are the two of the public PyTorch implementation, ``vgg_normalised.pth`` and ``decoder.pth``, in
-    either order; or one file, ``.safetensors`` or PyTorch's, with this project's tensor names. What each is,
-    its tensors tell. A PyTorch file is read as tensors only: code in it is never run.
+    either order; or one file, ``.safetensors`` or PyTorch's, with this project's tensor names. The names of its
+    tensors show which file is which. A PyTorch file is read as tensors only: code in it is never run.
 
     Args:
         files: one or two files.
         directory: made if it is missing; weights that are there are replaced.
-        architecture: the one that the weights must be of; any if None.
+        architecture: the one that the weights must belong to; ``None`` takes any.
 
     Raises:
         AdainError: a file is missing, damaged, or of another network; the directory cannot be written.
 
     """
-    network = _network(files)
+    network = _make_network(files)
     if architecture not in (None, network.architecture):
-        raise AdainError(f"{_named(files)}: the weights of {network.architecture}, not of {architecture}")
+        raise AdainError(f"{_join_names(files)}: the weights of {network.architecture}, not of {architecture}")
     path = directory / WEIGHTS_NAME
     checkpoint.save(network, path)
     return path
 
 
-def _network(files: Sequence[Path]) -> Network:
+def _make_network(files: Sequence[Path]) -> Network:
     """Return the network whose weights the files hold, whichever way they hold them."""
-    states = [_tensors(path) for path in files]
-    kinds = [_kind(path, tensors) for path, tensors in zip(files, states, strict=True)]
+    states = [_read_tensors(path) for path in files]
+    kinds = [_classify(path, tensors) for path, tensors in zip(files, states, strict=True)]
     if sorted(kinds) == ["decoder", "encoder"]:
-        return _from_public(files, states[kinds.index("encoder")], states[kinds.index("decoder")])
+        return _make_from_public(files, states[kinds.index("encoder")], states[kinds.index("decoder")])
     if kinds == ["whole"]:
-        return _from_whole(files[0], states[0])
+        return _make_from_whole(files[0], states[0])
     raise AdainError(
-        f"{_named(files)}: not one whole network; give vgg_normalised.pth and decoder.pth together, "
-        "or one file with the weights of both encoder and decoder"
+        f"{_join_names(files)}: not one whole network",
+        hint="give vgg_normalised.pth and decoder.pth together, or one file with the weights of encoder and decoder",
     )
 
 
-def _from_public(files: Sequence[Path], encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> Network:
+def _make_from_public(files: Sequence[Path], encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> Network:
     try:
         tensors = vgg19.from_public(encoder, decoder)
     except AdainError as error:
-        raise AdainError(f"{_named(files)}: {error}") from None
-    return checkpoint.assemble(Vgg19.architecture, tensors, _named(files))
+        raise AdainError(f"{_join_names(files)}: {error}") from None
+    return checkpoint.assemble(Vgg19.architecture, tensors, _join_names(files))
 
 
-def _from_whole(path: Path, tensors: Mapping[str, Tensor]) -> Network:
+def _make_from_whole(path: Path, tensors: Mapping[str, Tensor]) -> Network:
     """Return the network that these tensors, under this project's names, are most like."""
     with torch.device("meta"):  # for their names alone
         names = {name: network().state_dict().keys() for name, network in NETWORKS.items()}
@@ -78,8 +78,8 @@ def _from_whole(path: Path, tensors: Mapping[str, Tensor]) -> Network:
     return checkpoint.assemble(likest, tensors, path)
 
 
-def _kind(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Tell a ``whole`` network of ours from the public ``encoder`` and ``decoder``, by names."""
+def _classify(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Return what tensors are, by their names: a ``whole`` network, or the public ``encoder`` or ``decoder``."""
     if any(name.startswith(("encoder.", "decoder.")) for name in tensors):
         return "whole"
     if {"0.weight", "2.weight"} <= tensors.keys():
@@ -88,18 +88,18 @@ def _kind(path: Path, tensors: Mapping[str, Tensor]) -> str:
         return "decoder"
     raise AdainError(
         f"{path}: holds the tensors of another network: expected encoder.conv1_1.weight, 0.weight, 1.weight "
-        f"or the like, found {_quoted(tensors)}"
+        f"or the like, found {_quote_names(tensors)}"
     )
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a file's tensors by name."""
     if not path.is_file():
         raise AdainError(f"{path}: there is no such file")
     try:
         if path.stat().st_size > _LIMIT_BYTES:
             raise AdainError(f"{path}: is larger than {_LIMIT_BYTES >> 20} MiB, more than any weights")
-        loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+        loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     except OSError as error:
         raise AdainError(f"{path}: cannot be read ({explain(error)})") from error
     tensors = {
@@ -114,14 +114,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _safetensors(path: Path) -> Mapping[str, object]:
+def _read_safetensors(path: Path) -> Mapping[str, object]:
     try:
         return safetensors.torch.load_file(path)
     except SafetensorError:
         raise AdainError(f"{path}: is not a safetensors file, or is damaged") from None
 
 
-def _torch(path: Path) -> Mapping[object, object]:
+def _read_torch(path: Path) -> Mapping[object, object]:
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a remark on how it was pickled helps nobody
         try:
@@ -140,10 +140,10 @@ def _holds_floats(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
 
 
-def _quoted(names: Iterable[str]) -> str:
+def _quote_names(names: Iterable[str]) -> str:
     """Return the first names for one line of text, whatever characters a file put into them."""
     return ", ".join(repr(name[:60]) for name in sorted(names)[:3])
 
 
-def _named(files: Sequence[Path]) -> str:
+def _join_names(files: Sequence[Path]) -> str:
     return " and ".join(map(str, files))

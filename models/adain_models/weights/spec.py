@@ -1,4 +1,4 @@
-"""The named models: what each is, and where its weights come from. Imports no torch."""
+"""The named models: what each is, and where its weights come from. This module imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where models lie on this machine. Imports no torch.
+"""Where models are stored on this machine. This module imports no torch.
 
 A *model directory* holds ``weights.safetensors`` and, once exported, the graphs that read their weights from it.
 The bundled model's directory is inside the package; every other named model's is in the cache.

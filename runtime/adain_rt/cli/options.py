@@ -57,7 +57,7 @@ _precision: _Decorator = click.option(
     default=backends.AUTO,
     show_default=True,
     help="Precision of the network; auto is fp16 on a GPU. On a CPU it is int8 if the model has int8 graphs and the "
-    "processor is fast at it, else fp32.",
+    "processor is fast at it, but for smooth pictures, else fp32.",
 )
 threads: _Decorator = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: one for each core]"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 __all__ = ["cores", "memory_left"]
@@ -76,8 +77,16 @@ def _left_by_slurm() -> Iterator[int]:
         yield int(megabytes * (1 << 20)) - _fields(_PROC / "status").get("VmRSS", 0) * 1024
 
 
-def _groups(controller: str) -> Iterator[tuple[int, Path]]:
-    """Yield the version and the directory of this process's group for a controller, and of each group above it."""
+@cache
+def _groups(controller: str) -> tuple[tuple[int, Path], ...]:
+    """Return the version and the directory of this process's group for a controller, and of each group above it.
+
+    They are found once, since a look at them comes with every picture; what the groups leave is read each time.
+    """
+    return tuple(_find_groups(controller))
+
+
+def _find_groups(controller: str) -> Iterator[tuple[int, Path]]:
     for line in _read(_PROC / "cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
         version = 2 if number == "0" else 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from adain_bench.record.statistics import Ratio, Times, changed, ratio, summary
+from adain_bench.record.statistics import Ratio, Times, judge_change, ratio, summary
 from adain_bench.record.text import significant
 
 _TRIALS = 1000
@@ -36,7 +36,7 @@ class _Machine:
     def verdicts(self, repeats: int, calls: int, factor: float, tolerance: float = 0.02) -> Iterator[tuple[str, Ratio]]:
         for _ in range(_TRIALS):
             before = self.times(self.drift(repeats), calls)
-            yield changed(before, self.times(self.drift(repeats), calls, factor), tolerance)
+            yield judge_change(before, self.times(self.drift(repeats), calls, factor), tolerance)
 
     def ratios(self, repeats: int, calls: int, factor: float) -> Iterator[Ratio]:
         for _ in range(_TRIALS):
@@ -87,7 +87,7 @@ def test_the_ratio_is_the_medians_and_its_interval_is_students():
 def test_the_interval_of_two_runs_is_welchs():
     before = Times(((1.0,), (1.0,), (1.0,)))
     after = Times(tuple((float(np.exp(logarithm)),) for logarithm in (0.1, 0.2, 0.3)))
-    verdict, found = changed(before, after)
+    verdict, found = judge_change(before, after)
     half = 4.303 * (0.01 / 3) ** 0.5  # all the variance is on one side, and so are the degrees of freedom
     assert (found.value, found.high) == pytest.approx((np.exp(0.2), np.exp(0.2 + half)))
     assert verdict == "too noisy to say"
@@ -97,7 +97,7 @@ def test_one_repeat_says_nothing_of_how_repeats_differ():
     once = Times(((1.0, 1.0, 1.0),))
     assert ratio(once, once) == Ratio(1, 0, float("inf"))
     assert str(ratio(once, once)) == "1.000 (one repeat: no interval)"
-    assert changed(once, Times(((2.0,), (2.0,))))[0] == "too noisy to say"
+    assert judge_change(once, Times(((2.0,), (2.0,))))[0] == "too noisy to say"
 
 
 def test_a_ratio_is_of_the_repeats_that_both_have():
@@ -109,7 +109,7 @@ def test_a_ratio_is_of_the_repeats_that_both_have():
 def test_the_widest_interval_of_the_shortest_and_the_longest_times_is_still_one():
     rising, falling = Times(((1e-12,), (1e9,))), Times(((1e9,), (1e-12,)))
     assert 0 <= ratio(rising, falling).low < 1 < ratio(rising, falling).high
-    assert changed(rising, falling)[0] == "too noisy to say"
+    assert judge_change(rising, falling)[0] == "too noisy to say"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from adain_models.errors import AdainError
 from adain_models.networks.lite import Lite
 from adain_models.networks.vgg19 import Vgg19
 from adain_models.training import loop as training
-from adain_models.training.crops import LARGEST, crop, held_out, sides, spoiled, whole
+from adain_models.training.crops import LARGEST, crop, held_out, sides, spoil, whole
 from adain_models.training.liveness import Watch
 from adain_models.training.loop import STATE_NAME, Settings, Training
 from adain_models.training.losses import FixedEncoder, Joint, Photos
@@ -92,7 +92,7 @@ def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
     terms = recipe.terms(network, Photos(contents, contents, features), styles)
     code = channel_statistics(network.encoder(styles[0].picture[None] / 255))
     bright = network.decoder(adain(network.encoder(contents), *code))
-    shown, raw = (recipe.judged(picture, features, styles) for picture in (bright.clamp(0, 1), bright))
+    shown, raw = (recipe.judge(picture, features, styles) for picture in (bright.clamp(0, 1), bright))
     assert terms["excess"].item() == pytest.approx((bright - bright.clamp(0, 1)).abs().mean().item(), rel=1e-4)
     assert terms["excess"] > 0.1
     assert abs(terms["style"] - shown["style"]) < 0.2 * abs(raw["style"] - shown["style"])
@@ -332,7 +332,7 @@ def test_a_crop_is_enlarged_only_where_the_picture_is_smaller():
 
 def test_every_other_photo_is_spoiled(china):
     picture = np.ascontiguousarray(china[:64, :64])
-    made = [spoiled(picture, np.random.default_rng(seed)) for seed in range(200)]
+    made = [spoil(picture, np.random.default_rng(seed)) for seed in range(200)]
     assert 70 < sum(each is picture for each in made) < 130
     assert all(each.shape == picture.shape and np.abs(each.astype(int) - picture).mean() < 20 for each in made)
 

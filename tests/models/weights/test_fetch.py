@@ -177,7 +177,7 @@ def test_a_passing_failure_is_tried_again(server: Server, file: WeightsFile, tmp
 
 def test_a_lasting_failure_ends_after_the_last_try(server: Server, file: WeightsFile, tmp_path: Path) -> None:
     server.answers = [status(503)]
-    with pytest.raises(UnreachableError, match=r"cannot be fetched \(the server answers HTTP 503\): download"):
+    with pytest.raises(UnreachableError, match=r"cannot be fetched \(the server answers HTTP 503\); download"):
         fetch(file, tmp_path)
 
 
@@ -259,7 +259,7 @@ def test_with_no_network_one_line_says_what_to_put_where(tmp_path: Path) -> None
     with pytest.raises(UnreachableError) as caught:
         fetch(WeightsFile("net.pth", url, "0" * 64), tmp_path)
     assert str(caught.value) == (
-        f"net.pth cannot be fetched (Connection refused): download {url} by hand into {tmp_path}, then run this again"
+        f"net.pth cannot be fetched (Connection refused); download {url} by hand into {tmp_path}, then run this again"
     )
 
 
@@ -270,13 +270,13 @@ def test_a_host_that_does_not_exist_is_an_unreachable_one(tmp_path: Path) -> Non
 
 def test_a_wrong_file_put_there_by_hand_is_named_as_wrong(tmp_path: Path) -> None:
     (tmp_path / "net.pth").write_bytes(b"<html>404</html>")
-    with pytest.raises(UnreachableError, match="Connection refused; the one that lies there has the wrong SHA-256"):
+    with pytest.raises(UnreachableError, match="Connection refused; the file that is there has the wrong SHA-256"):
         fetch(WeightsFile("net.pth", f"http://127.0.0.1:{refused_port()}/net.pth", "0" * 64), tmp_path)
 
 
 def test_a_full_disk_is_named_and_what_to_do(file: WeightsFile, tmp_path: Path) -> None:
     (tmp_path / "net.pth.part").symlink_to("/dev/full")
-    with pytest.raises(AdainError, match=r"cannot be written \(No space left on device\): .*ADAIN_RT_CACHE"):
+    with pytest.raises(AdainError, match=r"cannot be written \(No space left on device\); .*ADAIN_RT_CACHE"):
         fetch(file, tmp_path)
 
 

@@ -167,7 +167,7 @@ def test_with_no_network_fetch_names_both_files_and_where_they_go(
 ) -> None:
     publish(monkeypatch, published, port=1)
     assert refusal("fetch", "vgg19") == (
-        "vgg_normalised.pth cannot be fetched (Connection refused): "
+        "vgg_normalised.pth cannot be fetched (Connection refused); "
         "download http://127.0.0.1:1/vgg_normalised.pth and http://127.0.0.1:1/decoder.pth by hand "
         f"into {cache / 'downloads' / 'vgg19'}, then run this again"
     )
@@ -181,7 +181,7 @@ def test_with_no_network_fetch_names_only_what_is_not_here(
     downloads.mkdir(parents=True)
     (published / "vgg_normalised.pth").rename(downloads / "vgg_normalised.pth")
     assert refusal("fetch", "vgg19") == (
-        "decoder.pth cannot be fetched (Connection refused): download http://127.0.0.1:1/decoder.pth "
+        "decoder.pth cannot be fetched (Connection refused); download http://127.0.0.1:1/decoder.pth "
         f"by hand into {downloads}, then run this again"
     )
 

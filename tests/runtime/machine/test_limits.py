@@ -6,7 +6,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +17,13 @@ GB = 1 << 30
 
 
 @pytest.fixture
-def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
     """Make a machine with control groups, and return where they are mounted."""
     proc, mount = tmp_path / "proc", tmp_path / "control groups"
     proc.mkdir()
     mount.mkdir()
     monkeypatch.setattr(limits, "_PROC", proc)
+    limits._groups.cache_clear()
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
     (tmp_path / "meminfo").write_text(f"MemAvailable: {16 * GB // 1024} kB\n")
     for name in ("SLURM_CPUS_PER_TASK", "SLURM_MEM_PER_NODE"):
@@ -33,9 +34,11 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         (proc / "cgroup").write_text(f"9:name=systemd:/\n{number}:{controllers}:{group}\n")
         place = str(mount).replace(" ", "\\040")
         (proc / "mountinfo").write_text(f"31 23 0:28 {root} {place} rw,relatime shared:9 - {kind} cgroup {options}\n")
+        limits._groups.cache_clear()
         return mount
 
-    return system
+    yield system
+    limits._groups.cache_clear()
 
 
 def write(directory: Path, **files: object) -> None:
@@ -112,6 +115,7 @@ def test_a_quota_of_processor_time_is_cores_rounded_up(quota: str, cores: int | 
 
 def test_version_1_has_its_quota_in_two_files(system) -> None:
     mount = system("/job", kind="cgroup", options="rw,cpu,cpuacct")
+    (mount / "job").mkdir()  # a process's groups are there as long as it is
     write(mount, cpu__cfs_quota_us=-1, cpu__cfs_period_us=100000)
     assert limits.cores() is None
     write(mount / "job", cpu__cfs_quota_us=300000, cpu__cfs_period_us=100000)

@@ -165,11 +165,11 @@ class StyleSwap:
         photo = on_device(content, self._device, self._dtype)
         photo = pad(photo, (0, -content.shape[1] % _STRIDE, 0, -content.shape[0] % _STRIDE), "replicate")
         target = swap(self._features(photo), style)
-        made = self._inverse(target) if self._iterations is None else self._optimized(photo, target, self._iterations)
+        made = self._inverse(target) if self._iterations is None else self._optimize(photo, target, self._iterations)
         return to_pixels(made, content)
 
     @torch.enable_grad()
-    def _optimized(self, photo: Tensor, target: Tensor, iterations: int) -> Tensor:
+    def _optimize(self, photo: Tensor, target: Tensor, iterations: int) -> Tensor:
         """Return a picture whose features come near to the target, RGB in 0..255."""
         picture = (photo.float() / 255).requires_grad_()
         adam = torch.optim.Adam([picture], lr=_RATE)
