@@ -41,8 +41,9 @@ def replacing(path: Path) -> Iterator[Path]:
             what safetensors makes of one.
 
     """
-    target = Path(os.path.realpath(path)) if os.path.islink(path) else path  # noqa: PTH114 - it raises nothing
-    special = _is_special(target)
+    special = _is_special(path)  # before links are followed: that of /dev/stdout may lead to a pipe, which has no path
+    linked = not special and os.path.islink(path)  # noqa: PTH114 - it raises nothing
+    target = Path(os.path.realpath(path)) if linked else path
     folder = Path(tempfile.gettempdir()) if special else target.parent
     aside = folder / f"{_aside_prefix(target)}{secrets.token_hex(8)}.part"
     try:

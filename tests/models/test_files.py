@@ -80,6 +80,16 @@ def test_a_device_and_a_pipe_are_written_to(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
+def test_a_link_to_a_pipe_that_has_no_path_is_written_to():
+    """As /dev/stdout is, in a pipeline."""
+    reader, writer = os.pipe()
+    with replacing(Path(f"/dev/fd/{writer}")) as aside:
+        aside.write_text("through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    os.close(writer)
+
+
 def test_where_permissions_cannot_be_changed_files_are_written_all_the_same(tmp_path, monkeypatch):
     def refuse(self: Path, mode: int) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted", str(self), mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ def run(monkeypatch, capsys) -> Callable[..., Result]:
 
     def run(*arguments: object) -> Result:
         monkeypatch.setattr("sys.argv", ["adain-rt", *map(str, arguments)])
+        monkeypatch.setattr(logging.getLogger("adain_rt"), "handlers", [])  # as in a program that begins
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()

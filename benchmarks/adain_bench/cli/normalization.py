@@ -96,7 +96,7 @@ def command(
         from adain_models.weights import checkpoint
     if size % contract.MULTIPLE:
         raise AdainError(f"--size {size}: must be a multiple of {contract.MULTIPLE}")
-    paths = expand(contents)
+    paths = list(expand(contents))
     if output is not None:
         check_writable(output)
         outputs.check_free([output], paths, overwrite)

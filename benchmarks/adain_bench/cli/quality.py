@@ -144,7 +144,7 @@ def _subjects(contents: Sequence[str], styles: Sequence[str], held_out: bool, co
 
     if not styles:
         return _draw([subject for folder in contents for subject in subjects_in(Path(folder))], count)
-    photos = expand(contents)
+    photos = list(expand(contents))
     paintings = [Path(name) for style in styles for name in style_arguments.parse(style).names]
     if held_out:
         photos, paintings = _keep_held_out(photos), _keep_held_out(paintings)

@@ -115,7 +115,8 @@ def _draw_pairs(contents: Path, styles: Path, count: int) -> Iterator[Pair]:
 
     """
     generator = np.random.default_rng(0)
-    drawn = [_draw(pictures_in(directory), count, generator) for directory in (contents, styles)]
+    pictures = {directory: pictures_in(directory) for directory in dict.fromkeys((contents, styles))}
+    drawn = [_draw(pictures[directory], count, generator) for directory in (contents, styles)]
     for content, style, strength in zip(*drawn, generator.permutation(np.linspace(0, 1, count)), strict=True):
         yield _read_square(content), _read_square(style), float(strength)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from adain_models.errors import AdainError
 from adain_rt.cli import options
 from adain_rt.cli.terminal import progress
 from adain_rt.jobs.inputs import expand
+from adain_rt.jobs.outputs import STDOUT, write_result
 from adain_rt.jobs.sheets import Sheet
 from adain_rt.jobs.styles import parse
-from adain_rt.media.pictures import Picture, write_picture
+from adain_rt.media.pictures import Picture
 from adain_rt.media.sheet import draw
 from adain_rt.stylizer import Stylizer
 
@@ -33,9 +35,11 @@ __all__ = ["command"]
 @click.option("--alphas", metavar="A,A,...", help="Compare strengths: one row for each content and style.")
 @click.option("--corners", is_flag=True, help="Mix four styles over one content, a style in each corner.")
 @click.option("--cell", type=click.IntRange(32, 2048), default=256, show_default=True, help="Cell side in pixels.")
+@options.recursive
 @options.alpha
 @options.color
 @options.size(default=512)
+@options.max_size
 @options.style_size
 @options.crop
 @options.stylizer
@@ -47,9 +51,11 @@ def command(
     alphas: str | None,
     corners: bool,
     cell: int,
+    recursive: bool,
     alpha: float,
     color: str,
     size: int,
+    max_size: int,
     style_size: int,
     crop: bool,
     stylizer: Stylizer,
@@ -74,7 +80,7 @@ def command(
     CONTENT is a file, a directory, a glob, or - for stdin.
     """
     job = Sheet(
-        expand(contents),
+        expand(contents, recursive),
         [parse(style) for style in styles],
         output,
         alpha=alpha,
@@ -82,13 +88,16 @@ def command(
         corners=corners,
         color=color,
         size=size,
+        max_size=max_size,
         style_size=style_size,
         crop=crop,
         overwrite=overwrite,
     )
+    if job.output == STDOUT and sys.stdout.isatty():
+        raise AdainError("a picture cannot go to stdout on a terminal; name a file with -o")
     with progress("Stylizing", job.count, job.rows(stylizer)) as rows:
         sheet = draw(list(rows), cell)
-    write_picture(output, Picture(sheet, alpha=None, format="PNG"))
+    write_result(job.output, Picture(sheet, alpha=None, format="PNG"))
 
 
 def _parse_alphas(text: str) -> list[float]:

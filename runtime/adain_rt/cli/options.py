@@ -20,9 +20,11 @@ __all__ = [
     "color",
     "crop",
     "engines",
+    "max_size",
     "model",
     "output_file",
     "overwrite",
+    "recursive",
     "share",
     "size",
     "style_size",
@@ -150,6 +152,15 @@ def size(default: int) -> _Decorator:
     )
 
 
+max_size: _Decorator = click.option(
+    "--max-size",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Shrink the photo if its longer side would have more than N pixels, after --size if that is given. It never "
+    "enlarges; 0 sets no limit.",
+)
 style_size: _Decorator = click.option(
     "--style-size",
     type=click.IntRange(min=0),
@@ -160,6 +171,9 @@ style_size: _Decorator = click.option(
 )
 crop: _Decorator = click.option(
     "--crop", is_flag=True, help="Crop photos and style pictures to their central square first."
+)
+recursive: _Decorator = click.option(
+    "--recursive", is_flag=True, help="Take the pictures in the subfolders of a CONTENT directory as well."
 )
 output_file: _Decorator = click.option(
     "-o",

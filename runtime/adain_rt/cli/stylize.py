@@ -14,7 +14,7 @@ from adain_rt.cli import options
 from adain_rt.cli.terminal import complain, progress, word_error
 from adain_rt.jobs.inputs import expand
 from adain_rt.jobs.outputs import STDOUT
-from adain_rt.jobs.stills import Done, Failed, Outcome, Remark, Stills
+from adain_rt.jobs.stills import Done, Failed, Outcome, Remark, Skipped, Stills
 from adain_rt.jobs.styles import parse
 from adain_rt.stylizer import Stylizer
 
@@ -41,9 +41,11 @@ __all__ = ["command"]
     help="Picture that is white where a style applies, as large as the content. Give one for each --style, in the same "
     "order.",
 )
+@options.recursive
 @options.alpha
 @options.color
 @options.size(default=0)
+@options.max_size
 @options.style_size
 @options.crop
 @options.stylizer
@@ -51,19 +53,27 @@ __all__ = ["command"]
     "-o", "--output", metavar="OUT", help="Output file or directory, or - for stdout.  [default: current directory]"
 )
 @options.overwrite
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Skip what is done: results whose file exists, whatever it holds. Use it after a batch was interrupted.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report as JSON.")
 def command(
     contents: Sequence[str],
     styles: Sequence[str],
     masks: Sequence[Path],
+    recursive: bool,
     alpha: float,
     color: str,
     size: int,
+    max_size: int,
     style_size: int,
     crop: bool,
     stylizer: Stylizer,
     output: str | None,
     overwrite: bool,
+    resume: bool,
     as_json: bool,
 ) -> None:
     """Paint photos in the style of pictures.
@@ -82,53 +92,76 @@ def command(
                                  --style b.jpg --mask ground.png
 
     CONTENT is a file, a directory, a glob, or - for stdin. With a directory of styles, every content is painted in
-    every style.
+    every style. With --recursive, results are in the same subfolders of the output directory.
 
-    The exit status is 0 if all pictures were painted, 1 if some were, and 2 if none was.
+    The exit status is 0 if all pictures were painted, 1 if some were, and 2 if none was. Those that --resume skips
+    count as painted.
     """
     job = Stills(
-        expand(contents),
+        expand(contents, recursive, None if output is None else Path(output)),
         [parse(style) for style in styles],
         masks=masks,
         strength=alpha,
         color=color,
         size=size,
+        max_size=max_size,
         style_size=style_size,
         crop=crop,
         output=output,
         overwrite=overwrite,
+        resume=resume,
     )
     if STDOUT in job.targets.values() and (as_json or sys.stdout.isatty()):
         raise AdainError("a picture cannot go to stdout with --json or on a terminal; name a file with -o")
     outcomes: list[Outcome] = []
     try:
-        with progress("Stylizing", len(job.targets)) as bar:
-            for outcome in job.run(stylizer):
-                outcomes.append(outcome)
-                if isinstance(outcome, Done):
-                    bar.update(1)
-                elif isinstance(outcome, Failed):
-                    bar.update(outcome.results)
-    finally:  # an interrupted job reports as well
-        if outcomes:
-            _report(outcomes, stylizer, as_json)
+        _paint(job, stylizer, outcomes, as_json)
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM
+        complain(_word_interruption(job, outcomes))
+        raise
     sys.exit(_status(outcomes))
 
 
+def _paint(job: Stills, stylizer: Stylizer, outcomes: list[Outcome], as_json: bool) -> None:
+    """Do the job; collect what happens, and report it, also if the job is interrupted."""
+    try:
+        with progress("Stylizing", len(job.targets)) as bar:
+            for outcome in job.run(stylizer):
+                outcomes.append(outcome)
+                if isinstance(outcome, Done | Skipped):
+                    bar.update(1)
+                elif isinstance(outcome, Failed):
+                    bar.update(outcome.results)
+    finally:
+        if outcomes:
+            _report(outcomes, stylizer, as_json)
+
+
+def _word_interruption(job: Stills, outcomes: Sequence[Outcome]) -> str:
+    there = sum(isinstance(outcome, Done | Skipped) for outcome in outcomes)
+    said = f"interrupted; {there} of {len(job.targets)} results are written"
+    if job.overwrite or len(job.targets) == 1:  # what is replaced may exist before it is painted
+        return said
+    return f"{said}, and the same command with --resume goes on with the others"
+
+
 def _status(outcomes: Sequence[Outcome]) -> int:
-    """Return 0 if nothing failed, 1 if something did, 2 if everything did."""
+    """Return 0 if nothing failed, 1 if something did, 2 if everything did; what is skipped was done before."""
     if not any(isinstance(outcome, Failed) for outcome in outcomes):
         return 0
-    return 1 if any(isinstance(outcome, Done) for outcome in outcomes) else 2
+    return 1 if any(isinstance(outcome, Done | Skipped) for outcome in outcomes) else 2
 
 
 def _report(outcomes: Sequence[Outcome], stylizer: Stylizer, as_json: bool) -> None:
     """Print what was done, for a person on a terminal or as JSON; what failed goes to stderr."""
     done = [outcome for outcome in outcomes if isinstance(outcome, Done)]
+    skipped = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
     failures = [(outcome.source, word_error(outcome.error)) for outcome in outcomes if isinstance(outcome, Failed)]
     remarks = [outcome.text for outcome in outcomes if isinstance(outcome, Remark)]
     for line in dict.fromkeys([*remarks, *(text for _, text in failures)]):
         complain(line)
+    if skipped:
+        complain(f"skipped what exists already; results: {len(skipped)}")
     if as_json:
         report = {
             "model": stylizer.model,
@@ -144,6 +177,9 @@ def _report(outcomes: Sequence[Outcome], stylizer: Stylizer, as_json: bool) -> N
                     "seconds": round(each.seconds, 4),
                 }
                 for each in done
+            ],
+            "skipped": [
+                {"content": str(each.content), "style": each.style, "output": str(each.output)} for each in skipped
             ],
             "failures": [{"source": source, "error": text} for source, text in failures],
         }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
-from adain_rt.jobs.inputs import read_content
-from adain_rt.jobs.outputs import check_free
+from adain_rt.jobs.inputs import fit_content, name_fitted, read_content
+from adain_rt.jobs.outputs import check_free, check_writable_to, name_output
 from adain_rt.jobs.styles import StyleArgument, load
-from adain_rt.media.pictures import Picture, check_writable
+from adain_rt.media.pictures import Picture
 from adain_rt.media.sheet import Cell
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, StyleSource, Transfer
@@ -32,12 +32,13 @@ class Sheet:
     Attributes:
         contents: files, or ``STDIN``.
         styles: pictures, directories, saved styles or presets, without weights.
-        output: the file of the sheet.
+        output: the file of the sheet, or a device or a pipe, such as ``STDOUT``.
         alpha: the paper's α, from 0 to 1.
         alphas: several of them, which make a row for each content and style.
         corners: whether one content is shown between four styles, mixed.
         color: whose colours, as for ``Transfer``.
         size: pixels of the content's shorter side; 0 keeps the size.
+        max_size: the most pixels of the content's longer side, as for ``frame``; 0 sets no limit.
         style_size: pixels of a style picture's shorter side; 0 keeps the size.
         crop: whether pictures are cropped to their central square first.
         overwrite: whether the file may be replaced.
@@ -48,7 +49,7 @@ class Sheet:
 
     """
 
-    contents: Sequence[Path]
+    contents: Collection[Path]
     styles: Sequence[StyleArgument]
     output: Path
     alpha: float = 1.0
@@ -56,6 +57,7 @@ class Sheet:
     corners: bool = False
     color: str = "none"
     size: int = 512
+    max_size: int = 0
     style_size: int = 512
     crop: bool = False
     overwrite: bool = False
@@ -77,7 +79,8 @@ class Sheet:
             raise AdainError(
                 "one strength and several strengths exclude each other", hint="leave out `alpha` or `alphas`"
             )
-        check_writable(self.output)
+        self.output = name_output(str(self.output))
+        check_writable_to(self.output)
         files = [file for argument in self.styles for file in argument.files]
         check_free([self.output], [*self.contents, *files], self.overwrite)
         if self.corners:
@@ -97,41 +100,60 @@ class Sheet:
         transfer = Transfer(stylizer, self.alpha, self.color)
         loaded = [load(name, stylizer, self.style_size, self.crop) for name in self._names]
         sources = [transfer.prepare(source) for source in loaded]
-        photos = [(path.stem, read_content(path).fit(self.size, self.crop)) for path in self.contents]
+        photos = [self._read(path) for path in self.contents]
         if self.corners:
-            yield from _mix_between_corners(transfer, photos[0][1], sources)
+            yield from _mix_between_corners(transfer, photos[0], sources)
         elif self.alphas:
             yield from _sweep_strengths(transfer, photos, sources, self.alphas)
         else:
             yield from _cross(transfer, photos, sources)
+
+    def _read(self, path: Path) -> _Photo:
+        picture = read_content(path)
+        try:
+            fitted = fit_content(picture, self.size, self.crop, self.max_size)
+        except AdainError as error:
+            raise AdainError(f"{path}: {error.message}", hint=error.hint) from None
+        return _Photo(path.stem, name_fitted(path, picture, fitted), fitted)
 
     @property
     def _names(self) -> list[str]:
         return [name for argument in self.styles for name in argument.names]
 
 
-def _cross(
-    transfer: Transfer, photos: Sequence[tuple[str, Picture]], sources: Sequence[StyleSource]
-) -> Iterator[list[Cell]]:
+@dataclass(frozen=True)
+class _Photo:
+    """A content as it is painted: its label, its name in errors, and its picture."""
+
+    label: str
+    name: str
+    picture: Picture
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.label, self.picture.pixels)
+
+
+def _cross(transfer: Transfer, photos: Sequence[_Photo], sources: Sequence[StyleSource]) -> Iterator[list[Cell]]:
     """Yield the styles as the first row, then a row for each photo."""
     yield [Cell(), *(Cell(source.label, source.pixels) for source in sources)]
-    for name, photo in photos:
-        yield [Cell(name, photo.pixels), *(Cell(pixels=_stylize(transfer, photo, source)) for source in sources)]
+    for photo in photos:
+        yield [photo.cell, *(Cell(pixels=_stylize(transfer, photo, source)) for source in sources)]
 
 
 def _sweep_strengths(
-    transfer: Transfer, photos: Sequence[tuple[str, Picture]], sources: Sequence[StyleSource], alphas: Sequence[float]
+    transfer: Transfer, photos: Sequence[_Photo], sources: Sequence[StyleSource], alphas: Sequence[float]
 ) -> Iterator[list[Cell]]:
     """Yield a row for each photo and style: the photo, the strengths, the style."""
-    for name, photo in photos:
+    for photo in photos:
         for source in sources:
             cells = [
                 Cell(f"alpha {alpha:g}", _stylize(replace(transfer, strength=alpha), photo, source)) for alpha in alphas
             ]
-            yield [Cell(name, photo.pixels), *cells, Cell(source.label, source.pixels)]
+            yield [photo.cell, *cells, Cell(source.label, source.pixels)]
 
 
-def _mix_between_corners(transfer: Transfer, photo: Picture, sources: Sequence[StyleSource]) -> Iterator[list[Cell]]:
+def _mix_between_corners(transfer: Transfer, photo: _Photo, sources: Sequence[StyleSource]) -> Iterator[list[Cell]]:
     """Yield the rows of a square with a style in each corner, mixed bilinearly between them."""
     steps = [step / (_STEPS - 1) for step in range(_STEPS)]
     for y in steps:
@@ -143,5 +165,8 @@ def _mix_between_corners(transfer: Transfer, photo: Picture, sources: Sequence[S
         yield row
 
 
-def _stylize(transfer: Transfer, photo: Picture, *sources: StyleSource, weights: tuple[float, ...] = (1.0,)) -> Pixels:
-    return transfer.apply(photo, StyleMix(sources, weights)).pixels
+def _stylize(transfer: Transfer, photo: _Photo, *sources: StyleSource, weights: tuple[float, ...] = (1.0,)) -> Pixels:
+    try:
+        return transfer.apply(photo.picture, StyleMix(sources, weights)).pixels
+    except AdainError as error:
+        raise AdainError(f"{photo.name}: {error.message}", hint=error.hint) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
-from adain_rt.jobs.inputs import read_content
-from adain_rt.jobs.outputs import check_free, plan_outputs, write_result
+from adain_rt.jobs.inputs import fit_content, name_fitted, read_content
+from adain_rt.jobs.outputs import check_free, identify, plan_outputs, write_result
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
 from adain_rt.media.pictures import Picture, frame, read_mask
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, Transfer
 
-__all__ = ["Done", "Failed", "Outcome", "Remark", "Stills"]
+__all__ = ["Done", "Failed", "Outcome", "Remark", "Skipped", "Stills"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,15 @@ class Done:
     width: int
     height: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A result that was there already, from a run that is resumed."""
+
+    content: Path
+    style: str
+    output: Path
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Remark:
     text: str
 
 
-Outcome = Done | Failed | Remark
+Outcome = Done | Skipped | Failed | Remark
 
 
 @dataclass
@@ -59,16 +68,20 @@ class Stills:
     Whatever can be refused before a picture is read is refused when the job is made.
 
     Attributes:
-        contents: files, or ``STDIN``.
+        contents: files, or ``STDIN``. A mapping, such as ``expand`` returns, gives each the folder in the output
+            directory for its results.
         styles: several that are mixed into one, or one directory for a result in each of its styles.
         masks: files, one for each style, each as large as the content; without any, styles are mixed.
         strength: the paper's α, from 0 to 1.
         color: whose colours, as for ``Transfer``.
         size: pixels of the content's shorter side; 0 keeps the size.
+        max_size: the most pixels of the content's longer side, as for ``frame``; 0 sets no limit.
         style_size: pixels of a style picture's shorter side; 0 keeps the size.
         crop: whether pictures are cropped to their central square first.
         output: a file or a directory, as for ``plan_outputs``.
         overwrite: whether existing files may be replaced.
+        resume: whether a result is skipped if its file exists. The file is not compared with anything: results are
+            written whole or not at all. A content that is another's result is left out.
         targets: the file of each result, by content and styles.
 
     Raises:
@@ -76,23 +89,36 @@ class Stills:
 
     """
 
-    contents: Sequence[Path]
+    contents: Collection[Path]
     styles: Sequence[StyleArgument]
     masks: Sequence[Path] = ()
     strength: float = 1.0
     color: str = "none"
     size: int = 0
+    max_size: int = 0
     style_size: int = 512
     crop: bool = False
     output: str | None = None
     overwrite: bool = False
+    resume: bool = False
     targets: dict[tuple[Path, Mixture], Path] = field(init=False)
 
     def __post_init__(self) -> None:
         mixtures = join_styles(self.styles, len(self.masks))
-        self.targets = plan_outputs(self.contents, mixtures, self.output)
+        folders = self.contents if isinstance(self.contents, Mapping) else {}
+        self.targets = plan_outputs(self.contents, mixtures, self.output, folders)
+        if self.resume:
+            if self.overwrite:
+                raise AdainError(
+                    "existing files cannot be both skipped and replaced", hint="leave out `resume` or `overwrite`"
+                )
+            self._leave_out_results()
+        self._finished = {pair: path for pair, path in self.targets.items() if self.resume and path.is_file()}
+        self._waiting = {pair: path for pair, path in self.targets.items() if pair not in self._finished}
         files = [file for argument in self.styles for file in argument.files]
-        check_free(self.targets.values(), [*self.contents, *self.masks, *files], self.overwrite)
+        inputs = [*self.contents, *self.masks, *files]
+        check_free(self._finished.values(), inputs, overwrite=True)
+        check_free(self._waiting.values(), inputs, self.overwrite)
 
     def run(self, stylizer: Stylizer) -> Iterator[Outcome]:
         """Do the job, and yield what happens.
@@ -104,42 +130,70 @@ class Stills:
 
         """
         transfer = Transfer(stylizer, self.strength, self.color)
+        for (content, mixture), path in self._finished.items():
+            yield Skipped(content, mixture.label, path)
         mixes: dict[Mixture, StyleMix] = {}
-        for mixture in dict.fromkeys(mixture for _, mixture in self.targets):
+        for mixture in dict.fromkeys(mixture for _, mixture in self._waiting):
             try:
                 mixes[mixture] = self._load(mixture, transfer)
             except AdainError as error:
                 if not self.styles[0].is_directory:
                     raise
-                yield Failed(str(mixture), _name_source(error, str(mixture)), len(self.contents))
-        for content in self.contents if mixes else ():
+                lost = sum(each == mixture for _, each in self._waiting)
+                yield Failed(str(mixture), _name_source(error, str(mixture)), lost)
+        written: dict[Hashable, Path] = {}
+        for content in self.contents:
+            todo = {mixture: mix for mixture, mix in mixes.items() if (content, mixture) in self._waiting}
+            if todo:
+                yield from self._paint(content, todo, transfer, written)
+
+    def _paint(
+        self, content: Path, mixes: Mapping[Mixture, StyleMix], transfer: Transfer, written: dict[Hashable, Path]
+    ) -> Iterator[Outcome]:
+        """Stylise a content in styles; add the results to ``written``, which says whose each file is."""
+        try:
+            picture, regions, name = self._read(content)
+        except AdainError as error:
+            yield Failed(str(content), _name_source(error, str(content)), len(mixes))
+            return
+        if picture.frames > 1:
+            yield Remark(f"{content}: has {picture.frames} frames or pages; the first is stylised")
+        for mixture, mix in mixes.items():
+            target = self._waiting[content, mixture]
+            started = time.perf_counter()
             try:
-                picture, regions = self._read(content)
+                stylized = transfer.apply(picture, mix, regions)
+                seconds = time.perf_counter() - started
+                self._check_still_free(target, written)
+                write_result(target, stylized)
             except AdainError as error:
-                yield Failed(str(content), _name_source(error, str(content)), len(mixes))
-                continue
-            if picture.frames > 1:
-                yield Remark(f"{content}: has {picture.frames} frames or pages; the first is stylised")
-            for mixture, mix in mixes.items():
-                target = self.targets[content, mixture]
-                started = time.perf_counter()
-                try:
-                    stylized = transfer.apply(picture, mix, regions)
-                    seconds = time.perf_counter() - started
-                    write_result(target, stylized)
-                except AdainError as error:
-                    yield Failed(str(content), _name_source(error, str(content), str(target)), 1)
-                else:
-                    yield Done(content, mixture.label, target, stylized.width, stylized.height, seconds)
+                yield Failed(str(content), _name_source(error, name, str(target)), 1)
+            else:
+                written[identify(target)] = content
+                yield Done(content, mixture.label, target, stylized.width, stylized.height, seconds)
+
+    def _leave_out_results(self) -> None:
+        """Leave out the contents that are results of others: a directory that was painted into itself holds both."""
+        makers = {identify(path): content for (content, _), path in self.targets.items() if path.is_file()}
+        results = {content for content in self.contents if makers.get(identify(content), content) != content}
+        self.contents = [content for content in self.contents if content not in results]
+        self.targets = {pair: path for pair, path in self.targets.items() if pair[0] not in results}
+
+    def _check_still_free(self, target: Path, written: Mapping[Hashable, Path]) -> None:
+        """Check what could not be known before: which names the file system takes for one, and what others wrote."""
+        if (owner := written.get(identify(target))) is not None:
+            raise AdainError(f"{target}: is the result of {owner} already under a like name; rename one of the two")
+        check_free([target], [], self.overwrite)
 
     def _load(self, mixture: Mixture, transfer: Transfer) -> StyleMix:
         """Return styles, ready for every content."""
         sources = [load(name, transfer.stylizer, self.style_size, self.crop) for name in mixture.names]
         return StyleMix(tuple(transfer.prepare(source) for source in sources), mixture.weights)
 
-    def _read(self, content: Path) -> tuple[Picture, Pixels | None]:
-        """Return a content and its masks, uint8 (R, H, W), cropped and resized alike."""
+    def _read(self, content: Path) -> tuple[Picture, Pixels | None, str]:
+        """Return a content and its masks, uint8 (R, H, W), cropped and resized alike, and its name in errors."""
         picture = read_content(content)
+        fitted = fit_content(picture, self.size, self.crop, self.max_size)
         masks = []
         for path in self.masks:
             mask = read_mask(path)
@@ -148,8 +202,8 @@ class Stills:
                     f"mask {path}: is {mask.shape[1]}x{mask.shape[0]} pixels and {content} is "
                     f"{picture.width}x{picture.height}; make the mask as large as the content"
                 )
-            masks.append(frame(mask, self.size, self.crop))
-        return picture.fit(self.size, self.crop), np.stack(masks) if masks else None
+            masks.append(frame(mask, self.size, self.crop, self.max_size))
+        return fitted, np.stack(masks) if masks else None, name_fitted(content, picture, fitted)
 
 
 def _name_source(error: AdainError, source: str, target: str | None = None) -> AdainError:

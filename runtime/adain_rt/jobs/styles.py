@@ -127,7 +127,7 @@ def load(name: str, stylizer: Stylizer, size: int, crop: bool) -> StyleSource:
     try:
         return StyleSource(label, pixels=picture.fit(bounded, crop).pixels)
     except AdainError as error:
-        raise AdainError(f"style {name}: {error.message}", hint=error.hint) from None
+        raise AdainError(f"style {name}: {error.message}", hint="crop it or use a smaller `style_size`") from None
 
 
 def save(

@@ -45,7 +45,8 @@ def failing(monkeypatch):
 
 
 def test_an_error_that_ends_the_command_is_worded(run, desk, failing):
-    assert run("grid", "photo.jpg", "--style", "@great-wave", "-o", "g.png").err == f"adain-rt: {WORDED}\n"
+    result = run("grid", "photo.jpg", "--style", "@great-wave", "--size", 0, "-o", "g.png")
+    assert result.err == f"adain-rt: photo.jpg: {WORDED}\n"
 
 
 def test_the_failure_of_a_picture_is_worded_on_stderr_and_in_json(run, desk, failing):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import resource
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.runtime.cli.painted import STYLE, pixels
 
 pytestmark = pytest.mark.slow  # each starts a process or more
@@ -117,5 +120,54 @@ def test_an_interrupted_batch_says_what_failed_and_leaves_nothing_half_written(d
     assert process.returncode == status
     assert "0.png" in said
     assert "Traceback" not in said
+    last = said.strip().splitlines()[-1]  # click ends the terminal's line of ^C
+    assert re.fullmatch(
+        r"adain-rt: interrupted; \d+ of 200 results are written, and the same command with --resume goes on .*", last
+    )
     assert {path.suffix for path in (desk / "out").iterdir()} == {".jpg"}
     assert len(list((desk / "out").iterdir())) < 199
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "-"])
+@pytest.mark.parametrize("redirection", ["| cat >> got", ">> got"])
+@pytest.mark.parametrize("command", ["stylize", "grid"])
+def test_stdout_is_written_to_under_each_of_its_names(desk, command, name, redirection):
+    program = f"{sys.executable} -c 'from adain_rt.cli import main; main()'"
+    arguments = f"{command} photo.jpg --style painting.png --size 64 -o {name}"
+    (desk / "got").write_bytes(b"before")
+    done = subprocess.run(  # noqa: S602 - the shell redirects
+        f"{program} {arguments} {redirection}", shell=True, capture_output=True, check=True
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+    data = (desk / "got").read_bytes()
+    assert data.startswith(b"before")
+    (desk / "got.png").write_bytes(data.removeprefix(b"before"))
+    with Image.open("got.png") as image:
+        image.load()
+        assert image.format == "PNG"
+
+
+@pytest.mark.parametrize("command", ["stylize", "grid"])
+def test_the_null_device_takes_a_picture_and_stays_what_it_is(run, desk, command):
+    before = Path("/dev/null").stat().st_mode
+    result = run(command, "photo.jpg", *STYLE, "--size", 64, "-o", "/dev/null")
+    assert (result.status, result.out, result.err) == (0, "", "")
+    assert Path("/dev/null").stat().st_mode == before
+    assert sorted(path.name for path in desk.iterdir()) == ["painting.png", "photo.jpg"]
+
+
+def test_a_report_and_a_picture_do_not_share_stdout(run, desk):
+    run("stylize", "photo.jpg", *STYLE, "--json", "-o", "/dev/stdout").refused("stdout", "-o")
+
+
+def test_the_picture_on_stdin_is_an_input(desk):
+    before = (desk / "photo.jpg").read_bytes()
+    program = f"{sys.executable} -c 'from adain_rt.cli import main; main()'"
+    done = subprocess.run(  # noqa: S602 - the shell redirects
+        f"{program} stylize - --style painting.png -o photo.jpg --overwrite < photo.jpg",
+        shell=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, (desk / "photo.jpg").read_bytes()) == (2, before)
+    assert done.stderr == b"adain-rt: photo.jpg: is an input, and would be overwritten; choose another --output\n"

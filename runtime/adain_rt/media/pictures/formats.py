@@ -12,23 +12,36 @@ MAX_PIXELS = 89_478_485
 """The most pixels that a picture may have. Above it, Pillow too warns of a decompression bomb."""
 
 READABLE = {
+    ".apng": "PNG",
     ".avif": "AVIF",
+    ".avifs": "AVIF",
     ".bmp": "BMP",
+    ".dib": "BMP",
     ".gif": "GIF",
+    ".j2c": "JPEG2000",
     ".j2k": "JPEG2000",
     ".jfif": "JPEG",
     ".jp2": "JPEG2000",
+    ".jpc": "JPEG2000",
+    ".jpe": "JPEG",
     ".jpeg": "JPEG",
+    ".jpf": "JPEG2000",
     ".jpg": "JPEG",
+    ".jpx": "JPEG2000",
+    ".mpo": "JPEG",
     ".pbm": "PPM",
     ".pgm": "PPM",
     ".png": "PNG",
+    ".pnm": "PPM",
     ".ppm": "PPM",
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
-"""From a file's extension, in lower case, to Pillow's name of its format. Document formats are left out."""
+"""From a file's extension, in lower case, to Pillow's name of its format. Document formats are left out.
+
+Which files of a directory are pictures, this says; a file that is named itself is read whatever it is called.
+"""
 
 FORMATS = tuple(sorted(set(READABLE.values())))
 """Pillow's names of the formats that are read."""

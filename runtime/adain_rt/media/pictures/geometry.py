@@ -70,24 +70,18 @@ def resize_to(pixels: Pixels, shorter_side: int) -> Pixels:
         AdainError: the result would have more than MAX_PIXELS.
 
     """
-    height, width = pixels.shape[:2]
-    scale = shorter_side / min(height, width)
-    size = (round(width * scale), round(height * scale))
-    if math.prod(size) > MAX_PIXELS:
-        raise AdainError(
-            f"a picture of {width} x {height} cannot be resized to a shorter side of {shorter_side}: "
-            f"it would be {size[0]} x {size[1]}; crop it or use a smaller size"
-        )
-    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    return _resize_by(shorter_side / min(pixels.shape[:2]), pixels)
 
 
-def frame(pixels: Pixels, size: int, crop: bool) -> Pixels:
-    """Return pixels cropped to their central square, if ``crop``, and then resized.
+def frame(pixels: Pixels, size: int, crop: bool, max_size: int = 0) -> Pixels:
+    """Return pixels cropped to their central square, if ``crop``, and then resized, once.
 
     Args:
         pixels: uint8 (H, W, 3) or (H, W).
         size: the shorter side in pixels; 0 keeps the size.
         crop: whether to crop first.
+        max_size: the most pixels that the longer side may then have: what is longer is shrunk, and nothing is
+            enlarged. 0 sets no limit.
 
     Raises:
         AdainError: the result would have more than MAX_PIXELS.
@@ -95,7 +89,23 @@ def frame(pixels: Pixels, size: int, crop: bool) -> Pixels:
     """
     if crop:
         pixels = center_square(pixels)
-    return resize_to(pixels, size) if size else pixels
+    shorter, longer = sorted(pixels.shape[:2])
+    scale = size / shorter if size else 1.0
+    if max_size and scale * longer > max_size:
+        return _resize_by(max_size / longer, pixels)
+    return _resize_by(scale, pixels) if size else pixels
+
+
+def _resize_by(scale: float, pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if math.prod(size) > MAX_PIXELS:
+        raise AdainError(
+            f"the picture of {width} x {height} pixels would have {size[0]} x {size[1]} when it is resized, "
+            f"and {MAX_PIXELS:,} pixels are the most",
+            hint="crop it or use a smaller `size`",
+        )
+    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
 def center_square(pixels: Pixels) -> Pixels:

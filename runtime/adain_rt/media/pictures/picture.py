@@ -49,19 +49,20 @@ class Picture:
         """Return this picture with other pixels, uint8 (H, W, 3) of the same size."""
         return replace(self, pixels=pixels)
 
-    def fit(self, size: int, crop: bool) -> Picture:
-        """Return this picture cropped to its central square, if ``crop``, and then resized.
+    def fit(self, size: int, crop: bool, max_size: int = 0) -> Picture:
+        """Return this picture cropped to its central square, if ``crop``, and then resized, as ``frame`` does.
 
         Args:
             size: the shorter side in pixels; 0 keeps the size.
             crop: whether to crop first.
+            max_size: the most pixels of the longer side; 0 sets no limit.
 
         Raises:
             AdainError: the result would have more than MAX_PIXELS.
 
         """
-        alpha = None if self.alpha is None else frame(self.alpha, size, crop)
-        return replace(self, pixels=frame(self.pixels, size, crop), alpha=alpha)
+        alpha = None if self.alpha is None else frame(self.alpha, size, crop, max_size)
+        return replace(self, pixels=frame(self.pixels, size, crop, max_size), alpha=alpha)
 
     def visible_part(self) -> Picture | None:
         """Return the smallest rectangle that holds every visible pixel; ``None`` if the picture is transparent."""
