@@ -64,7 +64,7 @@ def test_no_suffix_of_a_format_that_is_read_is_forgotten():
 
 def test_what_is_passed_over_in_a_directory_is_counted_in_one_line(draw, caplog):
     draw("photos/a.png", "photos/sub/b.png")
-    for name in ("1.heic", "2.HEIC", "notes.txt", "README", ".hidden", ".hidden.jpg"):
+    for name in ("1.cr2", "2.CR2", "notes.txt", "README", ".hidden", ".hidden.jpg"):
         Path("photos", name).touch()
     Path("photos/x.jpg").mkdir()
     os.mkfifo("photos/pipe.jpg")
@@ -77,7 +77,7 @@ def test_what_is_passed_over_in_a_directory_is_counted_in_one_line(draw, caplog)
     (message,) = caplog.messages
     assert message == (
         "photos: passed over 10 of its 11 entries "
-        "(pipes, sockets and broken links: 4, .heic: 2, subfolders: 2, .txt: 1, no suffix: 1)"
+        "(pipes, sockets and broken links: 4, .cr2: 2, subfolders: 2, .txt: 1, no suffix: 1)"
     )
     assert caplog.records[0].levelno == logging.WARNING
 
@@ -103,8 +103,8 @@ def test_a_directory_of_pictures_alone_gives_no_remark(draw, caplog):
 
 def test_a_directory_without_pictures_says_what_it_holds(draw):
     draw("photos/sub/a.png")
-    Path("photos/IMG_1.heic").touch()
-    with pytest.raises(AdainError, match=r"^photos: holds no pictures, only others \((.heic|subfolders): 1, "):
+    Path("photos/IMG_1.cr2").touch()
+    with pytest.raises(AdainError, match=r"^photos: holds no pictures, only others \((.cr2|subfolders): 1, "):
         expand(["photos"])
     Path("empty").mkdir()
     with pytest.raises(AdainError, match=r"^empty: holds no pictures$"):
