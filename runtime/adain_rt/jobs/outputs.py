@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from adain_models.errors import AdainError
 from adain_models.files import explain
@@ -77,6 +79,7 @@ def write_result(path: Path, picture: Picture) -> None:
 
     Raises:
         AdainError: the picture cannot be encoded or written.
+        BrokenPipeError: nobody reads standard output any more.
 
     """
     if path != STDOUT:
@@ -84,10 +87,22 @@ def write_result(path: Path, picture: Picture) -> None:
         return
     data = encode_picture(picture, "PNG", "stdout")
     try:
-        sys.stdout.buffer.write(data)
+        _write_all(sys.stdout.buffer, data)
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise AdainError(f"stdout: cannot be written ({explain(error)})") from error
+
+
+def _write_all(stream: BinaryIO, data: bytes) -> None:
+    """Write all of the data. A stream without a buffer takes as much of it as the system takes at once."""
+    left = memoryview(data)
+    while left:
+        written = stream.write(left)
+        if written is None:  # the stream does not wait for its reader
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        left = left[written:]
 
 
 def _is_directory(output: str) -> bool:

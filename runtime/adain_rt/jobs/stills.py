@@ -12,7 +12,7 @@ import numpy as np
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.jobs.inputs import read_content
-from adain_rt.jobs.outputs import check_free, plan_outputs, write_result
+from adain_rt.jobs.outputs import STDOUT, check_free, plan_outputs, write_result
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
 from adain_rt.media.pictures import Picture, frame, read_mask
 from adain_rt.stylizer import Stylizer
@@ -128,7 +128,8 @@ class Stills:
                     seconds = time.perf_counter() - started
                     write_result(target, stylized)
                 except AdainError as error:
-                    yield Failed(str(content), _name_source(error, str(content), str(target)), 1)
+                    written = "stdout" if target == STDOUT else str(target)
+                    yield Failed(str(content), _name_source(error, str(content), written), 1)
                 else:
                     yield Done(content, mixture.label, target, stylized.width, stylized.height, seconds)
 
