@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_models.files import replacing
+from adain_models.files import explain, replacing
 from adain_models.weights import store
-from adain_rt.backends.base import KernelRun, Settings, check_ends, check_exists, explain_failure, read_facts
+from adain_rt.backends.base import KernelRun, Settings, check_ends, check_file, explain_failure, read_facts
 from adain_rt.contract import GRAPHS, GraphFacts, graph_file
+from adain_rt.errors import UnusableBackend
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else the import itself reports to Intel
 
@@ -95,7 +98,8 @@ class OpenVinoBackend:
     def profile(self, graph: str, inputs: Mapping[str, NDArray[Any]], runs: int) -> Iterator[KernelRun]:
         """Time a graph's kernels in a model of their own; see ``ProfilingBackend.profile``."""
         config = {**self._config, "PERF_COUNT": True}
-        request = CORE.compile_model(self._directory / graph_file(graph), _DEVICE, config).create_infer_request()
+        with _read_model(self._directory / graph_file(graph)) as model:
+            request = CORE.compile_model(model, _DEVICE, config).create_infer_request()
         for _ in range(runs):
             request.infer(_order(graph, inputs))
             for place, kernel in enumerate(request.get_profiling_info()):  # a node that is fused into another takes 0 s
@@ -115,11 +119,10 @@ class OpenVinoBackend:
 
     def _open_graph(self, graph: str) -> _Graph:
         path = self._directory / graph_file(graph)
-        check_exists(path)
         try:
-            model = _read_model(path)
-            check_ends(path, graph, [port.any_name for port in (*model.inputs, *model.outputs)])
-            return _Graph(_compile(path, model, self._config), read_facts(path, _read_metadata(model)))
+            with _read_model(path) as model:
+                check_ends(path, graph, [port.any_name for port in (*model.inputs, *model.outputs)])
+                return _Graph(_compile(path, model, self._config), read_facts(path, _read_metadata(model)))
         except AdainError:
             raise
         except Exception as error:
@@ -151,10 +154,35 @@ class _Graph:
         return outputs
 
 
-def _read_model(path: Path) -> openvino.Model:
-    """Read a graph as ONNX and nothing else: on a damaged one ``Core.read_model`` tries other formats, loudly."""
-    frontend = FrontEndManager().load_by_framework("onnx")
-    return frontend.convert(frontend.load(path))
+@contextmanager
+def _read_model(path: Path) -> Iterator[openvino.Model]:
+    """Yield a graph, read as ONNX and nothing else: on a damaged one ``Core.read_model`` tries other formats, loudly.
+
+    The graph's data may be read as late as in the block.
+    """
+    with _follow_links(path, check_file(path)) as file:
+        frontend = FrontEndManager().load_by_framework("onnx")
+        yield frontend.convert(frontend.load(file))
+
+
+@contextmanager
+def _follow_links(path: Path, names: Collection[str]) -> Iterator[Path]:
+    """Yield a graph's file, or a copy with its data if any of them is a link, which OpenVINO refuses to follow.
+
+    Package managers and caches of models make directories of links, whose targets may have any name and place.
+    """
+    files = [file for file in (path, *(path.parent / name for name in names)) if file.exists()]
+    if not any(file.is_symlink() for file in files):
+        yield path
+        return
+    with ExitStack() as opened:
+        try:
+            folder = opened.enter_context(TemporaryDirectory(prefix="adain-rt-", ignore_cleanup_errors=True))
+            for file in files:
+                shutil.copyfile(file, Path(folder) / file.name)
+        except OSError as error:
+            raise UnusableBackend(f"{path}: is a link, and cannot be copied for OpenVINO ({explain(error)})") from None
+        yield Path(folder) / path.name
 
 
 def _read_metadata(model: openvino.Model) -> dict[str, str]:
