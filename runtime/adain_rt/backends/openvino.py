@@ -21,6 +21,7 @@ from adain_models.weights import store
 from adain_rt.backends.base import KernelRun, Settings, check_ends, check_file, explain_failure, read_facts
 from adain_rt.contract import GRAPHS, GraphFacts, graph_file
 from adain_rt.errors import UnusableBackend
+from adain_rt.machine.cpu import choose_threads
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else the import itself reports to Intel
 
@@ -59,7 +60,7 @@ class OpenVinoBackend:
     Args:
         directory: the folder of the graphs.
         precision: what to compute in. bf16 takes the fp32 graphs, and rounds what the convolutions read to 16 bits.
-        settings: of these, the threads that compute one picture; by default one for each core.
+        settings: of these, the threads that compute one picture; by default one for each core that a container allows.
 
     Raises:
         AdainError: the precision is bf16, and the processor has no instructions for it.
@@ -73,7 +74,7 @@ class OpenVinoBackend:
         self._config = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # its own choice is bf16, unasked
-            "INFERENCE_NUM_THREADS": settings.threads or 0,
+            "INFERENCE_NUM_THREADS": settings.threads or choose_threads() or 0,
             "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS,
         }
         self._graphs: dict[str, _Graph] = {}
