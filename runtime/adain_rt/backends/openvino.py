@@ -198,7 +198,10 @@ def _compile(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> op
     OpenVINO's own cache accepts a damaged entry and makes wrong pictures with it. An entry here therefore begins with
     the SHA-256 of the rest. A cache that cannot be read or written costs only time.
     """
-    entry = store.cache_dir() / "openvino" / f"{_cache_key(path, model, config)}.blob"
+    try:
+        entry = store.cache_dir() / "openvino" / f"{_cache_key(path, model, config)}.blob"
+    except AdainError:  # there is no place for a cache
+        return CORE.compile_model(model, _DEVICE, config)
     with suppress(Exception):  # whatever is wrong with the entry, it is made again
         content = entry.read_bytes()
         digest, blob = content[: sha256().digest_size], content[sha256().digest_size :]
