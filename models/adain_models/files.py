@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -19,6 +20,15 @@ from safetensors import SafetensorError, safe_open
 from adain_models.errors import AdainError
 
 __all__ = ["explain", "read_safetensors", "replacing", "sha256_of"]
+
+_ASIDE = ".adain-"
+"""How the names of files aside begin."""
+
+_CLEANED: set[Path] = set()
+"""The folders whose leftovers this process has removed. To list a large folder for every file would take long."""
+
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}
+"""What ``fsync`` answers where it cannot be done; Windows wants a file that is open for writing."""
 
 _DAY = 24 * 60 * 60  # seconds; nothing takes as long to write
 
@@ -41,39 +51,40 @@ def replacing(path: Path) -> Iterator[Path]:
             what safetensors makes of one.
 
     """
-    special = _is_special(path)  # before links are followed: that of /dev/stdout may lead to a pipe, which has no path
-    linked = not special and os.path.islink(path)  # noqa: PTH114 - it raises nothing
-    target = Path(os.path.realpath(path)) if linked else path
-    folder = Path(tempfile.gettempdir()) if special else target.parent
-    aside = folder / f"{_aside_prefix(target)}{secrets.token_hex(8)}.part"
+    target = Path(os.path.realpath(path)) if os.path.islink(path) else path  # noqa: PTH114 - it raises nothing
+    aside = None
     try:
+        special = _is_special(path)
+        folder = Path(tempfile.gettempdir()) if special else target.parent
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder, target)
-        aside.touch(exist_ok=False)
+        _remove_leftovers(folder)
+        replaced = target.stat() if target.is_file() else None
+        aside = folder / f"{_ASIDE}{secrets.token_hex(8)}.part"
         # Of a new file, what the user's umask gives: some libraries write files that only the owner reads.
-        mode = (target if target.is_file() else aside).stat().st_mode
+        aside.touch(0o666 if replaced is None else 0o600, exist_ok=False)
+        made = aside.stat()
         yield aside
         if special:
-            with target.open("wb") as device, aside.open("rb") as file:
+            with path.open("wb") as device, aside.open("rb") as file:
                 shutil.copyfileobj(file, device)
             return
-        if aside.stat().st_mode != mode:
-            with suppress(PermissionError):  # network file systems have modes that nobody can change
-                aside.chmod(mode)
+        _give_rights(aside, replaced or made)
         _sync(aside)
         aside.replace(target)
-        _sync(folder)
+        with suppress(OSError):  # the file is there; only a power failure now could still lose its name
+            _sync(folder)
     except (FileExistsError, NotADirectoryError):
         raise AdainError(f"{path}: cannot be written (a file stands where a folder is needed)") from None
     except (OSError, SafetensorError) as error:
         raise AdainError(f"{path}: cannot be written ({explain(error)})") from error
     finally:
-        with suppress(OSError):  # it is renamed, or could not even be made
-            aside.unlink()
+        if aside is not None:
+            with suppress(OSError):  # it is renamed, or could not even be made
+                aside.unlink()
 
 
 def _is_special(path: Path) -> bool:
-    """Whether a path is a device, a pipe or a socket."""
+    """Whether a path is a device, a pipe or a socket, or leads to one as ``/dev/stdout`` does."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -81,15 +92,24 @@ def _is_special(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def _aside_prefix(target: Path) -> str:
-    """Return how the names of files aside begin, which are as long for every target."""
-    return f".adain-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
+def _give_rights(path: Path, like: os.stat_result) -> None:
+    """Give a file the owner and the permissions of another, as far as the file system and the user's rights allow."""
+    found = path.stat()
+    if hasattr(os, "chown") and (found.st_uid, found.st_gid) != (like.st_uid, like.st_gid):
+        with suppress(OSError):  # only root may give a file to another user
+            os.chown(path, like.st_uid, like.st_gid)
+    if found.st_mode != like.st_mode:
+        with suppress(OSError):  # network file systems have modes that nobody can change
+            path.chmod(stat.S_IMODE(like.st_mode))
 
 
-def _remove_leftovers(folder: Path, target: Path) -> None:
-    """Remove what killed processes of this user left aside for this target more than a day ago."""
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes of this user left aside in a folder more than a day ago; once in each process."""
+    if folder in _CLEANED:
+        return
+    _CLEANED.add(folder)
     with suppress(OSError):
-        for leftover in folder.glob(f"{_aside_prefix(target)}*.part"):
+        for leftover in folder.glob(f"{_ASIDE}*.part"):
             facts = leftover.lstat()
             ours = not hasattr(os, "getuid") or facts.st_uid == os.getuid()
             if ours and time.time() - facts.st_mtime > _DAY:
@@ -97,13 +117,20 @@ def _remove_leftovers(folder: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Let a file's content, or a folder's names, reach the disk; some file systems cannot say."""
-    with suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    """Let a file's content, or a folder's names, reach the disk; some file systems cannot say.
+
+    Raises:
+        OSError: the content did not reach it: network file systems notice only now that a disk is full.
+
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)
 
 
 def read_safetensors(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, str]]:

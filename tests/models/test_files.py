@@ -103,23 +103,95 @@ def test_where_permissions_cannot_be_changed_files_are_written_all_the_same(tmp_
     assert path.read_text() == "whole"
 
 
-def test_what_a_killed_process_left_is_removed_a_day_later_by_a_run_to_the_same_file(tmp_path):
+def kill_while_writing(path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from adain_models.files import replacing\n"
         "with replacing(Path(sys.argv[1])) as aside: aside.write_text('ha'); os.kill(os.getpid(), 9)"
     )
-    path, other = tmp_path / "file", tmp_path / "other"
-    for each in (path, path, other):
-        subprocess.run([sys.executable, "-c", program, str(each)], check=False)  # noqa: S603 - our own
-    of_path = sorted(tmp_path.glob(".*.part"), key=lambda part: part.stat().st_mtime_ns)[:2]
-    os.utime(of_path[0], (0, 0))  # the second may be of a process that still writes
-    with replacing(path) as aside:
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)  # noqa: S603 - our own
+
+
+def test_what_killed_processes_left_is_removed_a_day_later_by_a_run_in_the_same_folder(tmp_path):
+    for name in ("file", "other", "another"):
+        kill_while_writing(tmp_path / name)
+    old, other, new = tmp_path.glob(".*.part")
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))  # the third may be of a process that still writes
+    with replacing(tmp_path / "file") as aside:
         aside.write_text("whole")
-    assert path.read_text() == "whole"
-    left = list(tmp_path.glob(".*.part"))
-    assert of_path[0] not in left
-    assert of_path[1] in left
-    assert len(left) == 2
+    assert (tmp_path / "file").read_text() == "whole"
+    assert list(tmp_path.glob(".*.part")) == [new]
+
+
+def test_a_folder_is_searched_for_leftovers_once(tmp_path, monkeypatch):
+    searched = []
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: (searched.append(self), glob(self, pattern))[1])
+    for name in ("one", "two"):
+        with replacing(tmp_path / name) as aside:
+            aside.write_text("whole")
+    assert searched == [tmp_path]
+
+
+def test_content_that_does_not_reach_the_disk_is_an_error_and_the_old_file_stays(tmp_path, monkeypatch):
+    """Network file systems and quotas say so as late as this."""
+
+    def refuse(handle: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(AdainError, match=r"file: cannot be written \(Disk quota exceeded\)"), replacing(path) as aside:
+        aside.write_text("new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_system_that_cannot_sync_is_written_to(tmp_path, monkeypatch):
+    def refuse(handle: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with replacing(tmp_path / "file") as aside:
+        aside.write_text("whole")
+    assert (tmp_path / "file").read_text() == "whole"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_replaced_file_keeps_its_owner(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    os.chown(path, 12345, 12346)
+    with replacing(path) as aside:
+        aside.write_text("new")
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
+
+
+def test_what_replaces_a_private_file_is_private_from_the_start(tmp_path):
+    path = tmp_path / "private"
+    path.write_text("old")
+    path.chmod(0o640)
+    with replacing(path) as aside:
+        assert stat.S_IMODE(aside.stat().st_mode) == 0o600
+        aside.write_text("new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_stream_that_is_open_is_written_to_by_its_name():
+    program = (
+        "from pathlib import Path; from adain_models.files import replacing\n"
+        "with replacing(Path('/dev/stdout')) as aside: aside.write_text('through')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout == "through"
+
+
+def test_without_a_folder_for_what_is_temporary_a_device_is_an_error(monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/missing"])
+    with pytest.raises(AdainError, match="/dev/null: cannot be written"), replacing(Path("/dev/null")):
+        pass
 
 
 def test_a_file_reaches_the_disk_before_its_name_does(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from adain_export.graphs.footprint import bytes_per_pixel
 from adain_models.errors import AdainError
 from adain_models.files import explain
 from adain_rt import contract
+from adain_rt.backends.base import check_file
 
 __all__ = ["finish", "note_memory", "read_graph", "stage"]
 
@@ -58,13 +59,12 @@ def read_graph(directory: Path, graph: str) -> ir.Model:
     """Return a graph of a model directory.
 
     Raises:
-        AdainError: the graph is missing or damaged.
+        AdainError: the graph is missing or damaged, or its data are not in files beside it.
 
     """
     path = directory / contract.graph_file(graph)
+    check_file(path)
     try:
         return ir.load(path)
-    except FileNotFoundError:
-        raise AdainError(f"{path}: there is no such graph; write it with `adain-rt export`") from None
     except (OSError, DecodeError) as error:
         raise AdainError(f"{path}: the graph cannot be loaded ({explain(error)}); export it again") from None

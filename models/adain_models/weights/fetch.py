@@ -5,14 +5,17 @@ Proxies come from the environment (``https_proxy``, ``http_proxy``, ``no_proxy``
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
 from pathlib import Path
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -41,6 +44,7 @@ _PASSING_ERRORS = (
     HTTPException,  # an answer that ends too early, or is no HTTP
     ssl.SSLEOFError,
 )
+_MALFORMED = (InvalidURL, ValueError)  # what urllib makes of an address that it cannot take apart, or of a host's name
 
 
 class UnreachableError(AdainError):
@@ -117,6 +121,8 @@ def _download_verified(file: WeightsFile, part: Path, report: Report) -> None:
 
 def _download(url: str, part: Path, report: Report) -> bool:
     """Fill ``part`` in as many tries as it takes; return whether it may be of several pieces."""
+    if part.is_symlink():  # nobody but another user of the folder makes one, and what it leads to is not ours
+        part.unlink()
     pieced = part.exists()
     for delay_s in _DELAYS_S:
         try:
@@ -134,13 +140,13 @@ def _transfer(url: str, part: Path, report: Report) -> None:
     """Send one request for the rest of ``part``, and write what arrives."""
     done = part.stat().st_size if part.exists() else 0
     with _ask(url, done) as response:
-        if response.status == _RANGE_NOT_SATISFIABLE:
+        if response.status == _RANGE_NOT_SATISFIABLE and done:
             return  # nothing is lacking; whether it is right, the checksum says
         _check_status(response.status)
         if response.status == _OK:
             done = 0  # the whole file comes, whatever was asked for
         total = None if response.length is None else done + response.length
-        with part.open("ab" if response.status == _PARTIAL_CONTENT else "wb") as out:
+        with open(part, "ab" if response.status == _PARTIAL_CONTENT else "wb", opener=_open_no_link) as out:
             report(done, total)
             for block in _blocks(response):
                 done += len(block)
@@ -153,12 +159,17 @@ def _transfer(url: str, part: Path, report: Report) -> None:
         raise _DroppedError(f"the connection ended after {done} of {total} bytes")
 
 
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file, but not what a link leads to, where the system can tell."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 def _ask(url: str, start: int) -> HTTPResponse | HTTPError:
     """Send a request for the bytes from ``start`` on; return the answer, whatever its status."""
-    request = urllib.request.Request(url, headers={"User-Agent": "adain-rt"})  # noqa: S310 - see _opener
-    if start:
-        request.add_header("Range", f"bytes={start}-")
     with _sort_failures():
+        request = urllib.request.Request(url, headers={"User-Agent": "adain-rt"})  # noqa: S310 - see _opener
+        if start:
+            request.add_header("Range", f"bytes={start}-")
         try:
             response: HTTPResponse = _opener().open(request, timeout=_SILENCE_S)
         except HTTPError as error:
@@ -166,14 +177,38 @@ def _ask(url: str, start: int) -> HTTPResponse | HTTPError:
         return response
 
 
+class _RedirectHandler(urllib.request.HTTPRedirectHandler):
+    """Follows a redirection to https, or from http to http: never to what is less safe, or to a file."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
+    ) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:  # the address is malformed
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        scheme = urlsplit(newurl).scheme
+        if scheme != "https" and (scheme, req.type) != ("http", "http"):
+            fp.close()
+            raise URLError(f"the server redirects from {req.type} to {scheme}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener of http and https addresses only: urllib's own would follow a redirection to ftp."""
+    """Return an opener of http and https addresses only: urllib's own would open files."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
         urllib.request.HTTPHandler,
         urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
+        _RedirectHandler,
         urllib.request.HTTPDefaultErrorHandler,
         urllib.request.HTTPErrorProcessor,
         urllib.request.UnknownHandler,
@@ -203,15 +238,17 @@ def _sort_failures() -> Iterator[None]:
     """Turn the network's errors into dropped or failed ones, so that they differ from the disk's."""
     try:
         yield
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         cause = error.reason if isinstance(error, URLError) else error
-        kind = _DroppedError if isinstance(cause, _PASSING_ERRORS) else _FailedError
-        raise kind(_describe(cause)) from error
+        passing = isinstance(cause, _PASSING_ERRORS) and not isinstance(cause, _MALFORMED)
+        raise (_DroppedError if passing else _FailedError)(_describe(cause)) from error
 
 
 def _describe(cause: str | BaseException) -> str:
     if isinstance(cause, OSError):
         return explain(cause)
+    if isinstance(cause, _MALFORMED):
+        return "the address, or one that the server redirects to, is malformed"
     if isinstance(cause, HTTPException):  # its own text may quote the server, control characters and all
         return "the server's answer is cut short, or is not HTTP"
     return str(cause)

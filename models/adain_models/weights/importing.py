@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import safetensors.torch
 import torch
@@ -125,6 +127,12 @@ def _read_torch(path: Path) -> Mapping[object, object]:
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a remark on how it was pickled helps nobody
         try:
+            unpacked_bytes = _count_unpacked(file)
+        except Exception:  # as below
+            raise AdainError(f"{path}: is not a PyTorch file, or is damaged") from None
+        if unpacked_bytes > _LIMIT_BYTES:
+            raise AdainError(f"{path}: unpacks to more than {_LIMIT_BYTES >> 20} MiB, more than any weights")
+        try:
             loaded = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file, read as a pickle, can raise anything
             if "unsupported global" in str(error).lower():
@@ -134,6 +142,18 @@ def _read_torch(path: Path) -> Mapping[object, object]:
                 ) from None
             raise AdainError(f"{path}: is not a PyTorch file, or is damaged") from None
     return loaded if isinstance(loaded, Mapping) else {}
+
+
+def _count_unpacked(file: BinaryIO) -> int:
+    """Return how many bytes the parts of a PyTorch file have together, without unpacking any; 0 if it is no archive."""
+    archive = file.read(4) == b"PK\x03\x04"  # how PyTorch tells
+    file.seek(0)
+    if not archive:
+        return 0
+    with zipfile.ZipFile(file) as members:
+        unpacked = sum(member.file_size for member in members.infolist())
+    file.seek(0)
+    return unpacked
 
 
 def _holds_floats(tensor: Tensor) -> bool:

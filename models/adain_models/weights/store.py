@@ -19,13 +19,24 @@ WEIGHTS_NAME = "weights.safetensors"
 
 
 def cache_dir() -> Path:
-    """Return the cache directory: ``$ADAIN_RT_CACHE``, else the platform's own place for caches."""
+    """Return the cache directory: ``$ADAIN_RT_CACHE``, else the platform's own place for caches.
+
+    Raises:
+        AdainError: there is no such place, since the user has no home directory.
+
+    """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)
     import platformdirs
 
-    return platformdirs.user_cache_path("adain-rt", appauthor=False)
+    try:
+        place = platformdirs.user_cache_path("adain-rt", appauthor=False)
+    except RuntimeError:
+        place = Path("~")
+    if place.parts[0] == "~":  # what older versions return
+        raise AdainError("this user has no home directory for a cache", hint=f"set {CACHE_VARIABLE} to a directory")
+    return place
 
 
 def model_dir(model: str) -> Path:
@@ -34,7 +45,7 @@ def model_dir(model: str) -> Path:
     The directory of a named model may not exist yet.
 
     Raises:
-        AdainError: ``model`` is neither a known name nor a directory.
+        AdainError: ``model`` is neither a known name nor a directory, or there is no place for a cache.
 
     """
     if model in spec.MODELS:

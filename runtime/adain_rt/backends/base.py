@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
+from adain_rt.backends.external_data import check_locations
 from adain_rt.contract import GRAPHS, GraphFacts
 from adain_rt.errors import too_large
 
@@ -22,7 +23,7 @@ __all__ = [
     "ProfilingBackend",
     "Settings",
     "check_ends",
-    "check_exists",
+    "check_file",
     "explain_failure",
     "read_facts",
 ]
@@ -195,10 +196,14 @@ class BackendSpec:
     forks: bool = False
 
 
-def check_exists(path: Path) -> None:
-    """Refuse a graph whose file is missing."""
+def check_file(path: Path) -> set[str]:
+    """Refuse a graph whose file is missing or whose data are elsewhere than beside it; return the names of its data.
+
+    No library may open a graph before.
+    """
     if not path.is_file():
         raise AdainError(f"{path}: there is no such graph", hint="write it with `adain-rt export`")
+    return check_locations(path)
 
 
 def check_ends(path: Path, graph: str, names: Sequence[str]) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_models.files import replacing
+from adain_models.files import explain, replacing
 from adain_models.weights import store
-from adain_rt.backends.base import KernelRun, Settings, check_ends, check_exists, explain_failure, read_facts
+from adain_rt.backends.base import KernelRun, Settings, check_ends, check_file, explain_failure, read_facts
 from adain_rt.contract import GRAPHS, GraphFacts, graph_file
+from adain_rt.errors import UnusableBackend
 from adain_rt.machine import forks
+from adain_rt.machine.cpu import choose_threads
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else the import itself reports to Intel
 
@@ -59,7 +63,7 @@ class OpenVinoBackend:
     Args:
         directory: the folder of the graphs.
         precision: what to compute in. bf16 takes the fp32 graphs, and rounds what the convolutions read to 16 bits.
-        settings: of these, the threads that compute one picture; by default one for each core.
+        settings: of these, the threads that compute one picture; by default one for each core that a container allows.
 
     Raises:
         AdainError: the precision is bf16, and the processor has no instructions for it.
@@ -73,7 +77,7 @@ class OpenVinoBackend:
         self._config = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # its own choice is bf16, unasked
-            "INFERENCE_NUM_THREADS": settings.threads or 0,
+            "INFERENCE_NUM_THREADS": settings.threads or choose_threads() or 0,
             "CPU_RUNTIME_CACHE_CAPACITY": _KERNELS,
         }
         self._graphs: dict[str, _Graph] = {}
@@ -98,7 +102,8 @@ class OpenVinoBackend:
     def profile(self, graph: str, inputs: Mapping[str, NDArray[Any]], runs: int) -> Iterator[KernelRun]:
         """Time a graph's kernels in a model of their own; see ``ProfilingBackend.profile``."""
         config = {**self._config, "PERF_COUNT": True}
-        request = CORE.compile_model(self._directory / graph_file(graph), _DEVICE, config).create_infer_request()
+        with _read_model(self._directory / graph_file(graph)) as model:
+            request = CORE.compile_model(model, _DEVICE, config).create_infer_request()
         for _ in range(runs):
             request.infer(_order(graph, inputs))
             for place, kernel in enumerate(request.get_profiling_info()):  # a node that is fused into another takes 0 s
@@ -118,11 +123,10 @@ class OpenVinoBackend:
 
     def _open_graph(self, graph: str) -> _Graph:
         path = self._directory / graph_file(graph)
-        check_exists(path)
         try:
-            model = _read_model(path)
-            check_ends(path, graph, [port.any_name for port in (*model.inputs, *model.outputs)])
-            return _Graph(_compile(path, model, self._config), read_facts(path, _read_metadata(model)))
+            with _read_model(path) as model:
+                check_ends(path, graph, [port.any_name for port in (*model.inputs, *model.outputs)])
+                return _Graph(_compile(path, model, self._config), read_facts(path, _read_metadata(model)))
         except AdainError:
             raise
         except Exception as error:
@@ -154,10 +158,35 @@ class _Graph:
         return outputs
 
 
-def _read_model(path: Path) -> openvino.Model:
-    """Read a graph as ONNX and nothing else: on a damaged one ``Core.read_model`` tries other formats, loudly."""
-    frontend = FrontEndManager().load_by_framework("onnx")
-    return frontend.convert(frontend.load(path))
+@contextmanager
+def _read_model(path: Path) -> Iterator[openvino.Model]:
+    """Yield a graph, read as ONNX and nothing else: on a damaged one ``Core.read_model`` tries other formats, loudly.
+
+    The graph's data may be read as late as in the block.
+    """
+    with _follow_links(path, check_file(path)) as file:
+        frontend = FrontEndManager().load_by_framework("onnx")
+        yield frontend.convert(frontend.load(file))
+
+
+@contextmanager
+def _follow_links(path: Path, names: Collection[str]) -> Iterator[Path]:
+    """Yield a graph's file, or a copy with its data if any of them is a link, which OpenVINO refuses to follow.
+
+    Package managers and caches of models make directories of links, whose targets may have any name and place.
+    """
+    files = [file for file in (path, *(path.parent / name for name in names)) if file.exists()]
+    if not any(file.is_symlink() for file in files):
+        yield path
+        return
+    with ExitStack() as opened:
+        try:
+            folder = opened.enter_context(TemporaryDirectory(prefix="adain-rt-", ignore_cleanup_errors=True))
+            for file in files:
+                shutil.copyfile(file, Path(folder) / file.name)
+        except OSError as error:
+            raise UnusableBackend(f"{path}: is a link, and cannot be copied for OpenVINO ({explain(error)})") from None
+        yield Path(folder) / path.name
 
 
 def _read_metadata(model: openvino.Model) -> dict[str, str]:
@@ -172,7 +201,10 @@ def _compile(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> op
     OpenVINO's own cache accepts a damaged entry and makes wrong pictures with it. An entry here therefore begins with
     the SHA-256 of the rest. A cache that cannot be read or written costs only time.
     """
-    entry = store.cache_dir() / "openvino" / f"{_cache_key(path, model, config)}.blob"
+    try:
+        entry = store.cache_dir() / "openvino" / f"{_cache_key(path, model, config)}.blob"
+    except AdainError:  # there is no place for a cache
+        return CORE.compile_model(model, _DEVICE, config)
     with suppress(Exception):  # whatever is wrong with the entry, it is made again
         content = entry.read_bytes()
         digest, blob = content[: sha256().digest_size], content[sha256().digest_size :]

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import click
 
 from adain_models.errors import AdainError
 from adain_models.files import explain
+from adain_rt.cli.streams import prepare_streams, settle_streams
 from adain_rt.cli.terminal import Notices, complain, word_error
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ _COMMANDS = {
 
 _ENTRY_POINTS = "adain_rt.commands"
 """The entry point group in which other packages offer commands; each names a ``click.Command``."""
+
+_SIGPIPE = 13
+"""The signal that ends other programs when nobody reads what they write. Windows has no name for it."""
 
 
 class _Commands(click.Group):
@@ -104,51 +107,73 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line. An error that the user can mend is one line on stderr and exit status 2."""
-    _prepare_streams()
+    prepare_streams()
     logging.getLogger("adain_rt").addHandler(Notices())
     signal.signal(signal.SIGTERM, _exit_on_signal)
-    if "" in sys.argv[1:]:
-        _fail("an argument is empty; check that no variable in it is unset")
+    status = _run()
+    settle_streams()
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command that was given, write the rest of what it prints, and return the exit status."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = _run_command()
         sys.stdout.flush()
     except (AdainError, UnicodeError) as error:
-        _fail(word_error(error))
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        sys.exit(0)
+        status = _fail(word_error(error))
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "adain-rt"
-        _fail(f"{error.format_message()} (see `{command} --help`)")
+        status = _fail(f"{error.format_message()} (see `{command} --help`)")
     except click.ClickException as error:
-        _fail(error.format_message())
+        status = _fail(error.format_message())
     except click.Abort:
-        sys.exit(130)  # the status that shells give a program that Ctrl-C ended
+        status = 128 + signal.SIGINT  # the status that shells give a program that Ctrl-C ended
+    except BrokenPipeError:
+        status = 128 + _SIGPIPE  # whoever read stdout has read enough: no fault, and nothing to say
     except OSError as error:
-        if error.filename is None:  # stdout; closed, so that Python does not try again to write what it holds
-            with suppress(OSError):
-                sys.stdout.close()
-        _fail(f"{error.filename or 'stdout'}: {explain(error)}")
-    else:
-        sys.exit(status if isinstance(status, int) else 0)
+        status = _fail(_word_system_error(error))
+    return status
 
 
-def _fail(message: str) -> None:
-    complain(message)
-    sys.exit(2)
+def _run_command() -> int:
+    """Run the command that was given, and return its exit status.
 
+    Raises:
+        AdainError: an argument is empty, or whatever the command raises.
+        BrokenPipeError: nobody reads stdout any more.
 
-def _prepare_streams() -> None:
-    """Make every standard stream exist and take any character.
-
-    A program may be started without them, and a terminal's encoding may not have all characters of a title.
     """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - to the end
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    if "" in sys.argv[1:]:
+        raise AdainError("an argument is empty", hint="check that no variable in it is unset")
+    stdout = sys.stdout
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        status = 0
+    except SystemExit as ended:
+        if sys.stdout is not stdout:  # click does this, and exits with status 1, when it meets a broken pipe
+            raise BrokenPipeError from ended
+        status = ended.code
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str) -> int:
+    """Complain, and return the exit status of a failure."""
+    complain(message)
+    return 2
+
+
+def _word_system_error(error: OSError) -> str:
+    """Return what the system says, and of what: an error without a file is of the working directory or stdout."""
+    if error.filename is not None:
+        return f"{error.filename}: {explain(error)}"
+    try:
+        os.getcwd()  # noqa: PTH109 - the same
+    except FileNotFoundError:
+        return "the working directory was deleted; change to one that exists"
+    return f"stdout: {explain(error)}"
 
 
 def _exit_on_signal(number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from adain_models.errors import AdainError
+from adain_models.files import explain
 from adain_models.weights import spec, store
 from adain_rt import contract, cuda
 from adain_rt.backends import BACKENDS, candidates, choose
@@ -60,7 +61,7 @@ def command(as_json: bool) -> None:
         "backends": {name: why or f"usable: {BACKENDS[name].summary}" for name, why in candidates().items()},
         "auto": _explain_auto(),
         "models": {name: _describe_model(name) for name in spec.MODELS},
-        "cache": str(store.cache_dir()),
+        "cache": _describe_cache(),
     }
     if as_json:
         click.echo(json.dumps(facts, indent=2))
@@ -104,9 +105,22 @@ def _explain_auto() -> str:
     return f"{name}: the first of {', '.join(each for each, spec in BACKENDS.items() if spec.auto)} that can run here"
 
 
+def _describe_cache() -> str:
+    """Return the cache directory, or the reason why there is none."""
+    try:
+        return str(store.cache_dir())
+    except AdainError as error:
+        return word_error(error)
+
+
 def _describe_model(model: str) -> str:
-    directory = store.model_dir(model)
-    if not (directory / store.WEIGHTS_NAME).is_file():
-        return f"no weights; adain-rt weights fetch {model}"
-    there = [precision for precision in ("fp32", "int8") if contract.has_graphs(directory, precision)]
+    try:
+        directory = store.model_dir(model)
+        if not (directory / store.WEIGHTS_NAME).is_file():
+            return f"no weights; adain-rt weights fetch {model}"
+        there = [precision for precision in ("fp32", "int8") if contract.has_graphs(directory, precision)]
+    except AdainError as error:
+        return word_error(error)
+    except OSError as error:  # this user may not look into the cache
+        return f"{directory}: {explain(error)}"
     return f"ready in {' and '.join(there)}" if there else f"weights, no graphs; adain-rt export --model {model}"

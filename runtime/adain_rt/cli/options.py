@@ -60,7 +60,10 @@ _precision: _Decorator = click.option(
     "processor is fast at it, but for smooth pictures, else fp32.",
 )
 threads: _Decorator = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads.  [default: one for each core]"
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="CPU threads.  [default: one for each core that a container allows]",
 )
 engines: _Decorator = click.option(
     "--engines",

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -38,9 +39,13 @@ def printable(text: object) -> str:
 
 
 def complain(message: str) -> None:
-    """Write one line to stderr, whatever characters a file's name or its metadata brought into it."""
+    """Write one line to stderr, whatever characters a file's name or its metadata brought into it.
+
+    Where stderr itself cannot be written to, there is nobody to tell.
+    """
     printable = "".join(character if character.isprintable() else " " for character in message)
-    click.echo(f"adain-rt: {' '.join(printable.split())}", err=True)
+    with suppress(OSError):
+        click.echo(f"adain-rt: {' '.join(printable.split())}", err=True)
 
 
 class Notices(logging.Handler):

@@ -12,14 +12,17 @@ from pathlib import Path
 import click
 
 from adain_models.errors import AdainError
+from adain_models.files import explain
 from adain_models.weights import spec, store
 from adain_models.weights.fetch import Report, UnreachableError, fetch
 from adain_models.weights.spec import ModelSpec
 from adain_rt import contract
+from adain_rt.cli.terminal import complain
 
 __all__ = ["command"]
 
 _BUNDLED, _PRESENT, _FETCHED, _ABSENT = "bundled", "present", "fetched, not imported", "not fetched"
+_NO_CACHE = "no cache"  # there is no place for one, or this user may not look into it
 _COLUMNS = ("name", "state", "graphs", "parameters", "licence", "summary")
 
 
@@ -170,26 +173,32 @@ def _describe_state(model: ModelSpec) -> str:
     return _ABSENT
 
 
-def _describe_model(model: ModelSpec) -> dict[str, str | int | bool]:
-    directory = store.model_dir(model.name)
+def _describe_model(model: ModelSpec) -> dict[str, str | int | bool | None]:
+    directory: Path | None = None
+    try:
+        directory = store.model_dir(model.name)
+        state, graphs = _describe_state(model), contract.has_graphs(directory, "fp32")
+    except (AdainError, OSError) as error:
+        complain(f"{directory or model.name}: {explain(error)}")
+        state, graphs = _NO_CACHE, False
     return {
         "name": model.name,
         "summary": model.summary,
         "parameters": model.parameters,
         "licence": model.licence,
-        "state": _describe_state(model),
-        "graphs": contract.has_graphs(directory, "fp32"),
-        "directory": str(directory),
+        "state": state,
+        "graphs": graphs,
+        "directory": None if directory is None else str(directory),
     }
 
 
-def _format_table(rows: Sequence[dict[str, str | int | bool]]) -> str:
+def _format_table(rows: Sequence[dict[str, str | int | bool | None]]) -> str:
     cells = [_COLUMNS, *(tuple(_format_cell(row[column]) for column in _COLUMNS) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 
 
-def _format_cell(value: str | int | bool) -> str:
+def _format_cell(value: str | int | bool | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else value
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -9,6 +10,7 @@ import stat
 import sys
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from adain_models.errors import AdainError
 from adain_models.files import explain
@@ -120,6 +122,7 @@ def write_result(path: Path, picture: Picture) -> None:
 
     Raises:
         AdainError: the picture cannot be encoded or written.
+        BrokenPipeError: nobody reads standard output any more.
 
     """
     if not _is_stream(path):
@@ -129,10 +132,12 @@ def write_result(path: Path, picture: Picture) -> None:
     data = encode_picture(picture, _choose_stream_format(path, picture), name)
     try:
         if path == STDOUT:
-            sys.stdout.buffer.write(data)
+            _write_all(sys.stdout.buffer, data)
             sys.stdout.flush()
         else:
             _write_to_stream(path, data)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise AdainError(f"{name}: cannot be written ({explain(error)})") from error
 
@@ -160,6 +165,16 @@ def _write_to_stream(path: Path, data: bytes) -> None:
     # A descriptor is not opened by its name, which would begin its file anew.
     with os.fdopen(os.dup(int(number[1])), "wb") if number else path.open("wb") as stream:
         stream.write(data)
+
+
+def _write_all(stream: BinaryIO, data: bytes) -> None:
+    """Write all of the data. A stream without a buffer takes as much of it as the system takes at once."""
+    left = memoryview(data)
+    while left:
+        written = stream.write(left)
+        if written is None:  # the stream does not wait for its reader
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        left = left[written:]
 
 
 def _is_directory(output: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.jobs.inputs import fit_content, name_fitted, read_content
-from adain_rt.jobs.outputs import check_free, identify, plan_outputs, write_result
+from adain_rt.jobs.outputs import STDOUT, check_free, identify, plan_outputs, write_result
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
 from adain_rt.media.pictures import Picture, frame, read_mask
 from adain_rt.stylizer import Stylizer
@@ -167,7 +167,8 @@ class Stills:
                 self._check_still_free(target, written)
                 write_result(target, stylized)
             except AdainError as error:
-                yield Failed(str(content), _name_source(error, name, str(target)), 1)
+                output = "stdout" if target == STDOUT else str(target)
+                yield Failed(str(content), _name_source(error, name, output), 1)
             else:
                 written[identify(target)] = content
                 yield Done(content, mixture.label, target, stylized.width, stylized.height, seconds)

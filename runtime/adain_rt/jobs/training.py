@@ -26,6 +26,7 @@ from adain_models.training.loop import Progress, Training
 from adain_models.training.losses import FixedEncoder, Joint, Recipe
 from adain_models.training.teacher import Teacher
 from adain_rt.contract import Pixels
+from adain_rt.machine.cpu import choose_threads
 from adain_rt.media.pictures import Picture, frame, read_picture, write_picture
 from adain_rt.media.sheet import Cell, draw
 
@@ -40,12 +41,14 @@ Line = Mapping[str, float]
 
 
 def prepare_device(device: str) -> None:
-    """Make PyTorch ready for a device.
+    """Make PyTorch ready for a device, and keep it to the processor time that a container allows.
 
     Raises:
         AdainError: PyTorch finds no such device.
 
     """
+    if threads := choose_threads():
+        torch.set_num_threads(threads)
     if device == "cuda":
         if not torch.cuda.is_available():
             raise AdainError("PyTorch finds no CUDA device here", hint="use `device` cpu")

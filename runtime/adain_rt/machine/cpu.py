@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adain_rt.machine import limits
 
-__all__ = ["INT8_INSTRUCTIONS", "available_cores", "describe", "instructions"]
+__all__ = ["INT8_INSTRUCTIONS", "available_cores", "choose_threads", "describe", "instructions"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 _OF_INTEREST = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16", "asimddp")
@@ -26,8 +26,22 @@ def instructions() -> list[str]:
 
 def available_cores() -> int:
     """Return how many cores' time this process has: those that it may run on, within a container's or Slurm's limit."""
-    may_run_on = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(may_run_on, limits.cores() or may_run_on)
+    return choose_threads() or _allowed_cores()
+
+
+def choose_threads() -> int | None:
+    """Return how many threads to compute with where a container or Slurm gives less time than there are cores.
+
+    More threads than that would be stopped in turn, each while the others wait for it. Without such a limit it returns
+    ``None``: libraries know best how many threads suit all cores.
+    """
+    limit = limits.cores()
+    return limit if limit is not None and limit < _allowed_cores() else None
+
+
+def _allowed_cores() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe() -> str:

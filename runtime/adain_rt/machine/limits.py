@@ -73,8 +73,11 @@ def _left_by_ulimit() -> Iterator[int]:
 
 def _left_by_slurm() -> Iterator[int]:
     """Yield what a job's memory on this node leaves beside this process; other processes of the job are not counted."""
-    for megabytes in _numbers(os.environ.get("SLURM_MEM_PER_NODE", "")):
-        yield int(megabytes * (1 << 20)) - _fields(_PROC / "status").get("VmRSS", 0) * 1024
+    of_node = _numbers(os.environ.get("SLURM_MEM_PER_NODE", ""))
+    of_cpu, cpus = (_numbers(os.environ.get(f"SLURM_{name}", "")) for name in ("MEM_PER_CPU", "CPUS_ON_NODE"))
+    for megabytes in (*of_node, *(each * count for each, count in zip(of_cpu, cpus, strict=False))):
+        if megabytes > 0:  # 0 asks for all that the node has
+            yield int(megabytes * (1 << 20)) - _fields(_PROC / "status").get("VmRSS", 0) * 1024
 
 
 @cache
@@ -88,13 +91,14 @@ def _groups(controller: str) -> tuple[tuple[int, Path], ...]:
 
 def _find_groups(controller: str) -> Iterator[tuple[int, Path]]:
     for line in _read(_PROC / "cgroup").splitlines():
-        number, controllers, path = line.split(":", 2)
+        number, controllers, path = [*line.split(":", 2), "", ""][:3]
         version = 2 if number == "0" else 1
         if version == 2 or controller in controllers.split(","):  # noqa: PLR2004
             for root, mount in _mounts(version, controller):
                 inside = Path(path.removeprefix(root.rstrip("/")).lstrip("/"))
                 # Where a container sees its host's path, its own group is what is mounted.
-                inside = inside if ".." not in inside.parts and (mount / inside).is_dir() else Path()
+                reachable = ".." not in inside.parts and os.path.isdir(mount / inside)  # noqa: PTH112 - raises nothing
+                inside = inside if reachable else Path()
                 yield from ((version, mount / part) for part in (inside, *inside.parents))
 
 
@@ -106,7 +110,7 @@ def _mounts(version: int, controller: str) -> Iterator[tuple[str, Path]]:
         if (version == 2 and kind == "cgroup2") or (  # noqa: PLR2004
             version == 1 and kind == "cgroup" and controller in options.split(",")
         ):
-            yield fields[3], Path(fields[4].encode().decode("unicode_escape"))  # a space is written \040
+            yield fields[3], Path(fields[4].replace("\\040", " "))
 
 
 def _read(path: Path) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,31 @@ def test_tensors_that_are_larger_than_their_file_are_refused(tmp_path: Path) -> 
     torch.save({"encoder.conv1.weight": torch.zeros(1).expand(1 << 30)}, tmp_path / "small.pth")
     assert (tmp_path / "small.pth").stat().st_size < 10_000
     assert "its tensors are larger than 1024 MiB" in refusal([tmp_path / "small.pth"], tmp_path / "model")
+
+
+def pack(source: Path, target: Path, **added: bytes) -> None:
+    """Write a PyTorch file again, compressed, with more parts."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+        for name, content in added.items():
+            new.writestr(f"archive/data/{name}", content)
+
+
+def test_a_file_that_unpacks_to_more_than_any_weights_is_refused_before_it_is_unpacked(
+    lite: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(lite, tmp_path / "mine.pth")
+    pack(tmp_path / "mine.pth", tmp_path / "bomb.pth", bomb=bytes(20 << 20))
+    monkeypatch.setattr(importing, "_LIMIT_BYTES", 16 << 20)
+    assert (tmp_path / "bomb.pth").stat().st_size < 16 << 20
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", None)
+        said = refusal([tmp_path / "bomb.pth"], tmp_path / "model")
+    assert said.endswith("bomb.pth: unpacks to more than 16 MiB, more than any weights")
+
+
+def test_an_archive_that_ends_too_early_is_damaged(lite: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(lite, tmp_path / "mine.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "mine.pth").read_bytes()[:-30])
+    assert refusal([tmp_path / "cut.pth"], tmp_path / "model").endswith("is not a PyTorch file, or is damaged")

@@ -26,8 +26,8 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     limits._groups.cache_clear()
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
     (tmp_path / "meminfo").write_text(f"MemAvailable: {16 * GB // 1024} kB\n")
-    for name in ("SLURM_CPUS_PER_TASK", "SLURM_MEM_PER_NODE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("CPUS_PER_TASK", "CPUS_ON_NODE", "MEM_PER_NODE", "MEM_PER_CPU"):
+        monkeypatch.delenv(f"SLURM_{name}", raising=False)
 
     def system(group: str, *, root: str = "/", kind: str = "cgroup2", options: str = "rw") -> Path:
         number, controllers = ("0", "") if kind == "cgroup2" else ("4", options.removeprefix("rw,"))
@@ -124,9 +124,30 @@ def test_version_1_has_its_quota_in_two_files(system) -> None:
 
 def test_no_more_cores_are_used_than_the_quota_gives(system, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-    assert cpu.available_cores() == 64
+    assert (cpu.available_cores(), cpu.choose_threads()) == (64, None)
     write(system("/"), cpu__max="100000 100000")
-    assert cpu.available_cores() == 1
+    assert (cpu.available_cores(), cpu.choose_threads()) == (1, 1)
+    write(system("/"), cpu__max="6400000 100000")
+    assert (cpu.available_cores(), cpu.choose_threads()) == (64, None)
+
+
+def test_slurms_share_for_each_core_counts(system, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_MEM_PER_CPU", "1024")
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "3")
+    assert memory.available_bytes() == 3 * GB
+
+
+def test_all_of_a_nodes_memory_is_no_limit(system, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "0")
+    assert memory.available_bytes() == 16 * GB
+
+
+def test_lines_that_are_like_no_others_are_passed_over(system) -> None:
+    mount = system("/")
+    write(mount, memory__max=GB, memory__current=0)
+    groups = limits._PROC / "cgroup"
+    groups.write_text(f"\nnothing\n4:\n{groups.read_text()}")
+    assert memory.available_bytes() == GB
 
 
 def test_slurms_share_counts(system, monkeypatch: pytest.MonkeyPatch) -> None:

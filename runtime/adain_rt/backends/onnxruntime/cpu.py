@@ -14,6 +14,7 @@ from adain_rt.backends.base import KernelRun, Settings
 from adain_rt.backends.onnxruntime.quiet import onnxruntime
 from adain_rt.backends.onnxruntime.sessions import CPU_PROVIDER, SessionBackend, open_session, quiet_options
 from adain_rt.contract import graph_file
+from adain_rt.machine.cpu import choose_threads
 
 __all__ = ["OnnxRuntimeBackend", "graph_path"]
 
@@ -27,14 +28,14 @@ class OnnxRuntimeBackend(SessionBackend):
     Args:
         directory: the folder of the graphs.
         precision: what the graphs compute in.
-        settings: of these, the threads that compute one picture; by default one for each core.
+        settings: of these, the threads that compute one picture; by default one for each core that a container allows.
 
     """
 
     def __init__(self, directory: Path, precision: str, settings: Settings) -> None:
         super().__init__(directory)
         del precision  # the graphs of the folder have it
-        self._threads = settings.threads
+        self._threads = settings.threads or choose_threads()
 
     def profile(self, graph: str, inputs: Mapping[str, NDArray[Any]], runs: int) -> list[KernelRun]:
         """Time a graph's kernels in a session of their own; see ``ProfilingBackend.profile``."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from adain_models.errors import AdainError
 from adain_models.files import explain, sha256_of
 from adain_models.weights import store
-from adain_rt.backends.base import Settings, check_exists, explain_failure
+from adain_rt.backends.base import Settings, check_file, explain_failure
 from adain_rt.backends.builder import load_builder
 from adain_rt.backends.onnxruntime.bindings import Bindings
 from adain_rt.backends.onnxruntime.quiet import onnxruntime
@@ -74,7 +74,7 @@ class _GpuBackend(SessionBackend):
 
     def _open_session(self, graph: str) -> onnxruntime.InferenceSession:
         path = self._directory / graph_file(graph)
-        check_exists(path)
+        check_file(path)
         providers = self._providers(graph)
         if providers is not None and self.provider not in onnxruntime.get_available_providers():
             raise UnusableBackend(f"the ONNX Runtime here has no {self.provider}", hint="pip install onnxruntime-gpu")

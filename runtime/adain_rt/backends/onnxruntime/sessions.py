@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
-from adain_rt.backends.base import check_ends, check_exists, explain_failure, read_facts
+from adain_rt.backends.base import check_ends, check_file, explain_failure, read_facts
 from adain_rt.backends.onnxruntime.quiet import onnxruntime
 from adain_rt.contract import GraphFacts, graph_file
 
@@ -89,7 +89,7 @@ def open_session(
         AdainError: the graph is missing, cannot be loaded, or is another graph.
 
     """
-    check_exists(path)
+    check_file(path)
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except Exception as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from adain_models.errors import AdainError
 from adain_models.files import replacing
 from adain_models.weights import store
 from adain_rt.cuda import Gpu
@@ -30,13 +31,18 @@ class RuntimeCache:
 
     def __init__(self, version: str, gpu: Gpu) -> None:
         name = sha256(repr((version, gpu)).encode()).hexdigest()[:16]
-        self._path = store.cache_dir() / "tensorrt-rtx" / f"{name}.cache"
+        try:
+            self._path: Path | None = store.cache_dir() / "tensorrt-rtx" / f"{name}.cache"
+        except AdainError:  # there is no place for a cache
+            self._path = None
         self._lock = Lock()
         self._stored: _StoredCache | None = None
 
     def use_in(self, config: Any) -> None:
         """Let the contexts of a runtime configuration share the cache."""
         with self._lock:
+            if self._path is None:
+                return
             if self._stored is None:
                 self._stored = _StoredCache(config.create_runtime_cache(), self._path)
                 weakref.finalize(self, self._stored.save)  # also at exit
