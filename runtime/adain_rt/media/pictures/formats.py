@@ -15,12 +15,17 @@ READABLE = {
     ".avif": "AVIF",
     ".bmp": "BMP",
     ".gif": "GIF",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+    ".hif": "HEIF",
     ".j2k": "JPEG2000",
     ".jfif": "JPEG",
     ".jp2": "JPEG2000",
     ".jpeg": "JPEG",
     ".jpg": "JPEG",
+    ".jxl": "JXL",
     ".pbm": "PPM",
+    ".pfm": "PPM",
     ".pgm": "PPM",
     ".png": "PNG",
     ".ppm": "PPM",
@@ -30,8 +35,8 @@ READABLE = {
 }
 """From a file's extension, in lower case, to Pillow's name of its format. Document formats are left out."""
 
-FORMATS = tuple(sorted(set(READABLE.values())))
-"""Pillow's names of the formats that are read."""
+FORMATS = tuple(sorted(set(READABLE.values()) - {"HEIF", "JXL"}))
+"""Pillow's names of the formats that it reads without a plug-in."""
 
 WRITABLE = {
     ".jpg": "JPEG",
