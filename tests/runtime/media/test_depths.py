@@ -116,6 +116,13 @@ def test_floats_beyond_0_to_1_are_scaled_with_a_remark(low: float, high: float) 
 def test_values_that_are_no_numbers_are_black_and_infinite_ones_are_clipped() -> None:
     values = np.array([[0.5, np.nan, np.inf, -np.inf]], np.float32)[..., None]
     assert read(tiff(values, 32, FLOAT)).pixels[0, :, 0].tolist() == [128, 0, 255, 0]
+    signalling = np.array([[0x7F800001]], np.uint32).view(np.float32)[..., None]  # a NaN that warns as it is converted
+    assert read(tiff(signalling, 32, FLOAT)).pixels.max() == 0
+
+
+def test_the_largest_floats_are_scaled() -> None:
+    most = np.finfo(np.float64).max
+    assert read(tiff(np.array([[[-most], [0], [most]]]), 64, FLOAT)).pixels[0, :, 0].tolist() == [0, 128, 255]
 
 
 @pytest.mark.parametrize(("bits", "kind"), [(8, UNSIGNED), (16, UNSIGNED), (32, FLOAT)])

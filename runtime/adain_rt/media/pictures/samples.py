@@ -82,5 +82,7 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[slice]:
 
 def _scaled(samples: NDArray[Any], scale: Scale) -> NDArray[np.float64]:
     """Return samples as 0 (black) to 1 (white)."""
-    share = (samples.astype(np.float64) - scale.black) / (scale.white - scale.black)
+    with np.errstate(invalid="ignore"):  # of NaN and infinity
+        half = samples.astype(np.float64) / 2  # the range itself may be more than a float holds
+        share = (half - scale.black / 2) / (scale.white / 2 - scale.black / 2)
     return np.nan_to_num(share, copy=False, nan=0.0).clip(0, 1)
