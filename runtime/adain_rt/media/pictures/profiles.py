@@ -21,8 +21,9 @@ def read_alpha(image: Image.Image) -> Pixels | None:
     """
     if not image.has_transparency_data:
         return None
-    if image.mode.startswith("I"):
-        return np.where(np.asarray(image) == image.info["transparency"], 0, 255).astype(np.uint8)
+    if image.mode == "1" or image.mode.startswith("I"):
+        key = image.info["transparency"]
+        return np.where(np.asarray(image) == (bool(key) if image.mode == "1" else key), 0, 255).astype(np.uint8)
     if image.mode == "La":  # Pillow does not convert it further
         image = image.convert("LA")
     return np.array(image.convert("RGBA").getchannel("A"))
