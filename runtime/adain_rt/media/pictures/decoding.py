@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
 
-from adain_rt.media.pictures import jpeg, pfm, png, tiff
+from adain_rt.media.pictures import jpeg, pfm, png
 from adain_rt.media.pictures.formats import FORMATS
 from adain_rt.media.pictures.hdr import describe_lost_hdr
 from adain_rt.media.pictures.plugins import find_plugin
@@ -16,10 +14,10 @@ from adain_rt.media.pictures.plugins import find_plugin
 __all__ = ["OpenImage", "count_frames", "decode", "open_image"]
 
 _HEAD = 128
+_TIFF = (b"II", b"MM")
 
 
-@dataclass
-class OpenImage:
+class OpenImage(NamedTuple):
     """An image and the file that it reads.
 
     Attributes:
@@ -55,14 +53,20 @@ def open_image(file: BinaryIO, name: str) -> OpenImage:
         image = open_by_plugin(file, name)
     elif pfm.is_pfm(head):
         image = pfm.PfmFile(file)
-    elif tiff.is_tiff(head) and tiff.needs_sampling(file):
-        file.seek(0)
-        image = tiff.SampledTiff(file)
+    elif head.startswith(_TIFF):
+        image = _open_tiff(file)
     else:
-        file.seek(0)
         image = Image.open(file, formats=FORMATS)
     lost = describe_lost_hdr(image, file)
     return OpenImage(image, file, remarks if lost is None else (*remarks, lost))
+
+
+def _open_tiff(file: BinaryIO) -> Image.Image:
+    from adain_rt.media.pictures.tiff import SampledTiff, needs_sampling  # it takes a while
+
+    sampled = needs_sampling(file)
+    file.seek(0)
+    return SampledTiff(file) if sampled else Image.open(file, formats=FORMATS)
 
 
 def decode(opened: OpenImage) -> OpenImage:
@@ -103,10 +107,9 @@ def count_frames(opened: OpenImage) -> int:
     """
     if opened.image.format == "MPO":
         return 1
-    if not isinstance(opened.image, TiffImageFile):
+    if opened.image.format != "TIFF":
         return getattr(opened.image, "n_frames", 1)
-    opened.file.seek(0)
-    other = type(opened.image)(opened.file)  # what Pillow knows of a page is not right again after one that is damaged
+    other = _open_tiff(opened.file)  # what Pillow knows of a page is not right again after one that is damaged
     frames = 1
     try:
         while True:

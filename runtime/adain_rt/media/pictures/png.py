@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -28,8 +27,7 @@ _GREY, _RGB = 0, 2  # colour types
 _SIXTEEN = 16
 
 
-@dataclass(frozen=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     name: bytes
     start: int  # of its length, in the file
     length: int  # of its data

@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures.samples import Scale, choose_float_scale, reduce_samples
 
-__all__ = ["SampledTiff", "is_tiff", "needs_sampling"]
+__all__ = ["SampledTiff", "needs_sampling"]
 
 _LOSSLESS = {1, 5, 8, 32773, 32946, 34925, 50000}  # none, LZW, deflate, PackBits, deflate again, LZMA, Zstandard
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3  # of the tag SampleFormat
@@ -92,17 +92,12 @@ class _Layout:
         return right and key in TiffImagePlugin.OPEN_INFO
 
 
-def is_tiff(head: bytes) -> bool:
-    """Return whether a file that begins so is a TIFF."""
-    return head.startswith(tuple(TiffImagePlugin.PREFIXES))
-
-
 def needs_sampling(file: BinaryIO) -> bool:
     """Return whether the first page of a TIFF is for ``SampledTiff``."""
     file.seek(0)
     head = file.read(8)
-    tags = ImageFileDirectory_v2(head + file.read(8) if head[2] == _BIG_TIFF else head)
     try:
+        tags = ImageFileDirectory_v2(head + file.read(8) if head[2] == _BIG_TIFF else head)
         file.seek(tags.next)
         tags.load(file)
     except Exception:  # a damaged directory is Pillow's to refuse
