@@ -3,6 +3,7 @@
 # make test-fast  run the tests that need no PyTorch, OpenVINO or TensorRT; in less than a minute
 # make test       install what the tests need; do what `make check` does, with all types; run every test but those for a GPU
 # make test-gpu   test on an NVIDIA GPU
+# make fuzz       look for files that end otherwise than in a picture or one line; ten minutes; FUZZ (minutes, readers) changes it
 # make release    build the sdist and the wheel, check them, paint with the wheel on every Python of this machine; into dist/
 # make engines    build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
 # make gpu-day    test and measure an NVIDIA GPU with what is installed, in six minutes; into gpu-day/
@@ -17,6 +18,7 @@ BIN := $(VENV)/bin
 MODEL ?= lite
 PRECISION ?= fp16
 FLAVOR ?= tensorrt-rtx
+FUZZ ?= 10
 
 # Sample photographs come from scikit-learn's wheel; nothing of it is imported.
 PHOTOS := build/photos/sklearn/datasets/images
@@ -33,7 +35,7 @@ $(BIN)/ruff format --check .
 $(BIN)/lint-imports
 endef
 
-.PHONY: demo check test-fast test test-gpu release engines gpu-day bench docs bundle clean
+.PHONY: demo check test-fast test test-gpu fuzz release engines gpu-day bench docs bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
@@ -56,6 +58,9 @@ test: $(VENV)/test $(STUBS)
 
 test-gpu: $(VENV)/test
 	$(BIN)/pytest -m gpu tests/gpu
+
+fuzz: $(VENV)/dev
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 release: $(VENV)/release $(PHOTOS)
 	rm -rf dist

@@ -156,8 +156,7 @@ class Stills:
         except AdainError as error:
             yield Failed(str(content), _name_source(error, str(content)), len(mixes))
             return
-        if picture.frames > 1:
-            yield Remark(f"{content}: has {picture.frames} frames or pages; the first is stylised")
+        yield from (Remark(f"{content}: {remark}") for remark in picture.remarks)
         for mixture, mix in mixes.items():
             target = self._waiting[content, mixture]
             started = time.perf_counter()

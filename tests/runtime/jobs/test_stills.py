@@ -63,6 +63,14 @@ def test_failures_and_remarks_are_outcomes_and_cost_nothing_else(desk, stylizer)
     assert len(work.targets) == style.results + content.results + 1
 
 
+def test_what_is_lost_of_a_picture_is_a_remark(desk, stylizer):
+    whole = (desk / PHOTO).read_bytes()
+    Path("cut.jpg").write_bytes(whole.removesuffix(b"\xff\xd9"))
+    remark, done = job("painting.png", contents=[Path("cut.jpg")], output="out.png").run(stylizer)
+    assert remark == Remark("cut.jpg: lacks the end of a JPEG, but no pixel; it may have been cut short")
+    assert isinstance(done, Done)
+
+
 def test_a_failure_names_its_content_once(desk, stylizer, monkeypatch):
     def fail(*_, **__):
         raise AdainError("too much", hint="use another `backend`")

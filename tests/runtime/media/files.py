@@ -14,15 +14,10 @@ from PIL import ExifTags, Image
 from tests.photos import sample
 
 from adain_models.errors import AdainError
-from adain_rt.media.pictures import (
-    READABLE,
-    Picture,
-    read_picture,
-)
+from adain_rt.media.pictures import Picture, read_picture
 
 Pixels = NDArray[np.uint8]
 
-FORMATS = sorted(set(READABLE.values()))
 EXTENSIONS = [".jpg", ".png", ".webp", ".tiff", ".bmp", ".avif"]
 LOSSLESS = {".png", ".tiff", ".bmp"}
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description dc:title="harbour"%s/></x:xmpmeta>'
@@ -54,13 +49,16 @@ def difference(one: Pixels, other: Pixels) -> int:
     return int(np.abs(one.astype(int) - other).max())
 
 
-def png(size: tuple[int, int], depth: int, color_type: int, rows: bytes, **chunks: bytes) -> bytes:
-    """A PNG file from its rows, each after its filter's byte."""
+def chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG file."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, color_type, 0, 0, 0))]
+def png(
+    size: tuple[int, int], depth: int, color_type: int, rows: bytes, *, interlaced: int = 0, **chunks: bytes
+) -> bytes:
+    """A PNG file from its rows, each after its filter's byte, and from chunks that stand before them."""
+    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, color_type, 0, 0, interlaced))]
     parts += [chunk(name.encode(), data) for name, data in chunks.items()]
     parts += [chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

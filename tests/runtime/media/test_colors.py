@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import Any
 
@@ -21,9 +22,10 @@ from tests.runtime.media.files import (
     png,
     profile,
     read,
-    refusal,
     srgb_encoded,
 )
+
+from adain_rt.media.pictures import PictureSource
 
 
 @pytest.mark.parametrize("matrix", [SRGB_D50, DISPLAY_P3_D50, SRGB_D50[:, ::-1]], ids=["srgb", "p3", "swapped"])
@@ -111,11 +113,6 @@ def test_16_bit_rgb_is_reduced_to_8_bits() -> None:
     assert np.abs(picture.pixels - values / 257).max() <= 1  # Pillow keeps the high byte
 
 
-@pytest.mark.parametrize("array", [np.full((3, 4), 0.5, np.float32), np.full((3, 4), 70_000, np.int32)])
-def test_floats_and_wide_integers_are_refused_with_the_way_out(array: NDArray[Any]) -> None:
-    assert refusal(encoded(Image.fromarray(array), "TIFF")).endswith("convert it to 8 or 16 bits")
-
-
 def test_a_palettes_transparent_colour_becomes_alpha() -> None:
     palette = Image.fromarray(photograph()).quantize(8)
     index = np.array(palette)
@@ -142,6 +139,50 @@ def test_a_colour_key_becomes_alpha(mode: str, key: Any) -> None:
     assert alpha is not None
     assert (alpha == 0).sum() == 1
     assert alpha[1, 2] == 0
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_a_grey_colour_key_has_the_depth_of_the_file(depth: int) -> None:
+    levels = np.arange(1 << min(depth, 4), dtype=np.uint16) * (4097 if depth == 16 else 1)
+    key = int(levels[1])
+    row = levels.astype(">u2").tobytes() if depth == 16 else np.packbits(_bits(levels, depth)).tobytes()
+    alpha = read(png((len(levels), 1), depth, 0, b"\0" + row, tRNS=struct.pack(">H", key))).alpha
+    assert alpha is not None
+    assert alpha[0].tolist() == np.where(levels == key, 0, 255).tolist()
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8])
+def test_the_high_bits_of_a_colour_key_mean_nothing(depth: int) -> None:
+    row = np.packbits(_bits(np.array([0, 1, 2, 3]), depth)).tobytes()
+    alpha = read(png((4, 1), depth, 0, b"\0" + row, tRNS=struct.pack(">H", (0xAB00 >> depth << depth) + 2))).alpha
+    assert alpha is not None
+    assert alpha.tolist() == [[255, 255, 0, 255]]
+    rgb = np.array([[9, 9, 9], [9, 9, 8]], np.uint8)
+    alpha = read(png((2, 1), 8, 2, b"\0" + rgb.tobytes(), tRNS=struct.pack(">3H", 0x109, 9, 8))).alpha
+    assert alpha is not None
+    assert alpha.tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_a_colour_key_of_16_bits_is_compared_with_all_of_them(interlaced: int) -> None:
+    values = np.array([[0x1234, 0x5678, 0x9ABC], [0x1234, 0x5678, 0x9ABD], [0x1334, 0x5678, 0x9ABC]], ">u2")
+    rows = b"\0" + values.tobytes()
+    if interlaced:  # the passes of three pixels of one row: the first, then the third, then the second
+        rows = b"".join(b"\0" + values[i].tobytes() for i in (0, 2, 1))
+    data = png((3, 1), 16, 2, rows, interlaced=interlaced, tRNS=values[0].tobytes())
+    picture = read(data)
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[0, 255, 255]]
+    assert picture.pixels[0, 2].tolist() == [0x13, 0x56, 0x9A]
+    with PictureSource(io.BytesIO(data)) as source:
+        part = source.read((0, 0, 2, 1)).alpha
+    assert part is not None
+    assert part.tolist() == [[0, 255]]
+
+
+def _bits(levels: NDArray[Any], depth: int) -> NDArray[Any]:
+    """The bits of numbers, the highest first."""
+    return (levels[:, None] >> np.arange(depth - 1, -1, -1) & 1).astype(np.uint8)
 
 
 def test_grey_with_alpha_keeps_both() -> None:

@@ -18,6 +18,9 @@ READABLE = {
     ".bmp": "BMP",
     ".dib": "BMP",
     ".gif": "GIF",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+    ".hif": "HEIF",
     ".j2c": "JPEG2000",
     ".j2k": "JPEG2000",
     ".jfif": "JPEG",
@@ -28,8 +31,10 @@ READABLE = {
     ".jpf": "JPEG2000",
     ".jpg": "JPEG",
     ".jpx": "JPEG2000",
+    ".jxl": "JXL",
     ".mpo": "JPEG",
     ".pbm": "PPM",
+    ".pfm": "PPM",
     ".pgm": "PPM",
     ".png": "PNG",
     ".pnm": "PPM",
@@ -43,8 +48,8 @@ READABLE = {
 Which files of a directory are pictures, this says; a file that is named itself is read whatever it is called.
 """
 
-FORMATS = tuple(sorted(set(READABLE.values())))
-"""Pillow's names of the formats that are read."""
+FORMATS = tuple(sorted(set(READABLE.values()) - {"HEIF", "JXL"}))
+"""Pillow's names of the formats that it reads without a plug-in."""
 
 WRITABLE = {
     ".jpg": "JPEG",

@@ -1,15 +1,15 @@
-"""EXIF, XMP and resolution: what is kept of a file's, and how each format stores it."""
+"""EXIF, texts and resolution: what is kept of a file's, and how each format stores it."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-__all__ = ["keep_dpi", "keep_exif", "keep_xmp", "metadata_options", "read_exif"]
+__all__ = ["keep_dpi", "keep_exif", "keep_texts", "metadata_options", "read_exif"]
 
 # The other tags of a TIFF's main directory describe how its pixels are stored, which is not true of the output.
 _KEPT_TAGS = (
@@ -39,14 +39,13 @@ _DROPPED_DETAILS = {
     ExifTags.Base.ExifInteroperabilityOffset,
     ExifTags.Base.MakerNote,
 }
+# Of the keywords that the PNG specification proposes, those that stay true.
+_KEPT_TEXTS = ("Title", "Author", "Description", "Copyright", "Comment")
+_LONGEST_TEXT = 1 << 14
+
 _SRGB = 1  # of the tag ColorSpace
 
 _XMP_TAG = 700  # of TIFF
-_LONGEST_XMP = 1 << 16  # what a JPEG can carry; a longer packet is dropped, not searched
-_STALE_XMP = re.compile(
-    rb"""tiff:Orientation\s{0,9}=\s{0,9}["'][^"'<>]{0,20}["']|<tiff:Orientation>[^<]{0,20}</tiff:Orientation>"""
-)
-_THUMBNAILS = (b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"), (b"<xap:Thumbnails>", b"</xap:Thumbnails>")
 _JPEG_BLOCK = 65_000  # bytes of EXIF or XMP that fit in one JPEG marker
 
 
@@ -73,17 +72,6 @@ def keep_exif(exif: Image.Exif) -> bytes | None:
         return None
 
 
-def keep_xmp(xmp: object) -> bytes | None:
-    """Return an XMP packet without its orientation and thumbnails."""
-    if not isinstance(xmp, bytes) or len(xmp) > _LONGEST_XMP:
-        return None
-    for start, end in _THUMBNAILS:
-        before, found, rest = xmp.partition(start)
-        if found:
-            xmp = before + rest.partition(end)[2]
-    return _STALE_XMP.sub(b"", xmp) or None
-
-
 def keep_dpi(dpi: object) -> tuple[float, float] | None:
     """Return a resolution if it is plausible; some files have 0, or 1 / 0."""
     try:
@@ -94,18 +82,27 @@ def keep_dpi(dpi: object) -> tuple[float, float] | None:
     return (across, down) if 1 < across <= most and 1 < down <= most else None  # Pillow gives 1 for a missing one
 
 
-def metadata_options(file_format: str, exif: bytes, xmp: bytes) -> dict[str, Any]:
-    """Return EXIF and XMP as the options of Pillow's encoder.
+def keep_texts(image: Image.Image) -> dict[str, str]:
+    """Return the texts of a PNG that say who made what; other texts may state what is no longer true."""
+    texts = getattr(image, "text", {}) if image.format == "PNG" else {}
+    kept = {name: str(texts[name]) for name in _KEPT_TEXTS if texts.get(name)}
+    return {name: text for name, text in kept.items() if len(text) <= _LONGEST_TEXT and "\0" not in text}
 
-    A JPEG has no room for long blocks; they are left out of it.
+
+def metadata_options(file_format: str, exif: bytes, xmp: bytes, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return EXIF, XMP and texts as the options of Pillow's encoder.
+
+    A JPEG has no room for long blocks; they are left out of it. Only a PNG has room for texts.
     """
     if file_format == "TIFF":
         return _tiff_options(exif, xmp)
     if file_format == "PNG":
-        text = PngInfo()
+        chunks = PngInfo()
         if xmp:
-            text.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-        return {"exif": exif, "pnginfo": text}
+            chunks.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        for name, text in texts.items():
+            chunks.add_text(name, text)
+        return {"exif": exif, "pnginfo": chunks}
     if file_format == "JPEG":
         exif, xmp = (block if len(block) <= _JPEG_BLOCK else b"" for block in (exif, xmp))
     return {"exif": exif, "xmp": xmp}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures.geometry import frame
+from adain_rt.media.pictures.xmp import drop_geometry
 
 __all__ = ["Picture"]
 
@@ -22,8 +24,10 @@ class Picture:
         format: Pillow's name of the file's format, such as ``"JPEG"``.
         frames: the number of frames or pages in the file; this is the first.
         exif: the EXIF block, without orientation, thumbnail, maker's note and pixel sizes.
-        xmp: the XMP packet, without orientation and thumbnails.
+        xmp: the XMP packet, without orientation, thumbnails, sizes, and what describes other parts of the file.
         dpi: dots per inch, across and down.
+        texts: of a PNG: title, author, description, copyright and comment.
+        remarks: what a user should know of the file, each as the end of a sentence that begins with its name.
 
     """
 
@@ -34,6 +38,8 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def height(self) -> int:
@@ -62,7 +68,10 @@ class Picture:
 
         """
         alpha = None if self.alpha is None else frame(self.alpha, size, crop, max_size)
-        return replace(self, pixels=frame(self.pixels, size, crop, max_size), alpha=alpha)
+        fitted = replace(self, pixels=frame(self.pixels, size, crop, max_size), alpha=alpha)
+        if self.xmp is None or fitted.pixels.shape == self.pixels.shape:
+            return fitted
+        return replace(fitted, xmp=drop_geometry(self.xmp))
 
     def visible_part(self) -> Picture | None:
         """Return the smallest rectangle that holds every visible pixel; ``None`` if the picture is transparent."""

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
+from adain_rt.media.pictures.samples import Scale, reduce_samples
 
 __all__ = ["fill_unseen_colors", "read_alpha", "srgb_profile", "to_srgb"]
 
@@ -21,24 +21,18 @@ def read_alpha(image: Image.Image) -> Pixels | None:
     """
     if not image.has_transparency_data:
         return None
-    if image.mode.startswith("I"):
-        return np.where(np.asarray(image) == image.info["transparency"], 0, 255).astype(np.uint8)
+    if image.mode == "1" or image.mode.startswith("I"):
+        key = image.info["transparency"]
+        return np.where(np.asarray(image) == (bool(key) if image.mode == "1" else key), 0, 255).astype(np.uint8)
+    if image.mode == "La":  # Pillow does not convert it further
+        image = image.convert("LA")
     return np.array(image.convert("RGBA").getchannel("A"))
 
 
-def to_srgb(image: Image.Image, name: str) -> Image.Image:
-    """Return an image of any mode as sRGB, mode RGB, without its alpha.
-
-    Args:
-        image: decoded.
-        name: the image's name in errors.
-
-    Raises:
-        AdainError: a value does not fit in 16 bits.
-
-    """
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Return a decoded image of any mode as sRGB, mode RGB, without its alpha."""
     profile = image.info.get("icc_profile")
-    image = _convert_to_profile_mode(image, name)
+    image = _convert_to_profile_mode(image)
     if profile:
         try:
             return _apply_profile(image, profile)
@@ -69,21 +63,21 @@ def srgb_profile() -> bytes:
     return profile[:24] + date + profile[36:]
 
 
-def _convert_to_profile_mode(image: Image.Image, name: str) -> Image.Image:
+def _convert_to_profile_mode(image: Image.Image) -> Image.Image:
     """Return an image in one of the modes that a profile can be for."""
     if image.mode in {"RGB", "L", "CMYK", "LAB"}:
         return image
     if image.mode.startswith("I"):
-        return _reduce_to_8_bits(image, name)
+        return _reduce_to_8_bits(image, Scale(0, np.iinfo(np.uint16).max))
+    if image.mode == "F":
+        return _reduce_to_8_bits(image, Scale(0, 1))
+    if image.mode == "La":
+        image = image.convert("LA")
     return image.convert("L" if image.mode in {"1", "LA"} else "RGB")
 
 
-def _reduce_to_8_bits(image: Image.Image, name: str) -> Image.Image:
-    """Return 0..65535 as 0..255, rounded: 65535 / 255 is 257."""
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
-        raise AdainError(f"{name}: holds values beyond 16 bits; convert it to 8 or 16 bits")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+def _reduce_to_8_bits(image: Image.Image, scale: Scale) -> Image.Image:
+    return Image.fromarray(reduce_samples(np.asarray(image)[..., None], scale)[..., 0])
 
 
 def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:

@@ -25,8 +25,8 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
         name: the file's name in errors.
 
     Raises:
-        AdainError: the file is missing, empty, unreadable, broken or cut short, or of another format; or the picture
-            has floating-point values or more than MAX_PIXELS.
+        AdainError: the file is missing, empty, unreadable, broken or cut short, of another format, or of one whose
+            plug-in is not installed; or the picture has more than MAX_PIXELS.
 
     """
     with PictureSource(source, name) as opened:

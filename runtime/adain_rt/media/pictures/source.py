@@ -14,12 +14,14 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from adain_models.errors import AdainError
 from adain_models.files import explain
+from adain_rt.media.pictures.decoding import count_frames, decode, open_image
 from adain_rt.media.pictures.formats import FORMATS, MAX_PIXELS
 from adain_rt.media.pictures.geometry import SIDEWAYS, Box, locate_stored_box, turn_upright
 from adain_rt.media.pictures.hush import HUSH, explain_failure
-from adain_rt.media.pictures.metadata import keep_dpi, keep_exif, keep_xmp, read_exif
+from adain_rt.media.pictures.metadata import keep_dpi, keep_exif, keep_texts, read_exif
 from adain_rt.media.pictures.picture import Picture
 from adain_rt.media.pictures.profiles import fill_unseen_colors, read_alpha, to_srgb
+from adain_rt.media.pictures.xmp import keep_xmp
 
 __all__ = ["PictureSource"]
 
@@ -39,20 +41,20 @@ class PictureSource:
         name: the file's name in errors.
 
     Raises:
-        AdainError: the file is missing, empty, unreadable, or of another format; or the picture has floating-point
-            values or more than MAX_PIXELS.
+        AdainError: the file is missing, empty, unreadable, of another format, or of one whose plug-in is not
+            installed; or the picture has more than MAX_PIXELS.
 
     """
 
     def __init__(self, source: Path | BinaryIO, name: str | None = None) -> None:
+        self._decoded = False
         self.name = name or (str(source) if isinstance(source, Path) else "the input")
         with ExitStack() as opened, _explain_errors(self.name):
             file = _open_file(source, self.name, opened)
-            self._image = opened.enter_context(Image.open(file, formats=FORMATS))
+            self._opened = open_image(file, self.name)
+            opened.enter_context(self._image)
             if self._image.width * self._image.height > MAX_PIXELS:
                 raise _too_large(self.name)
-            if self._image.mode == "F":
-                raise AdainError(f"{self.name}: holds floating-point values; convert it to 8 or 16 bits")
             self._files = opened.pop_all()
 
     def __enter__(self) -> PictureSource:  # noqa: PYI034 - Self is in typing since Python 3.11
@@ -82,18 +84,16 @@ class PictureSource:
 
     @cached_property
     def frames(self) -> int:
-        """The number of frames or pages. A multi-picture JPEG has one: the others are its previews."""
-        if self._image.format == "MPO":
-            return 1
+        """The number of frames or pages; see ``count_frames``."""
         with _explain_errors(self.name):
-            return getattr(self._image, "n_frames", 1)
+            return count_frames(self._opened)
 
     def read(self, box: Box | None = None) -> Picture:
         """Return the picture, or a part of it.
 
         The EXIF orientation is applied. Colours are converted to sRGB by the file's ICC profile (relative colorimetric,
         with black point compensation); a profile that is broken, or for other channels than the picture's, is ignored.
-        16-bit values are rounded to 8 bits. The first frame of an animation is read.
+        Deeper values are rounded to 8 bits. The first frame of an animation is read.
 
         A wholly transparent pixel takes the mean colour of the others that are read, weighted by their alpha.
 
@@ -106,15 +106,17 @@ class PictureSource:
 
         """
         frames = self.frames
-        with _explain_errors(self.name):
-            self._image.load()
+        self._decode()
         if box is not None and not (0 <= box[0] < box[2] <= self.width and 0 <= box[1] < box[3] <= self.height):
             raise ValueError(f"the box {box} is not within {self.width} x {self.height} pixels")
+        remarks = self._opened.remarks
+        if frames > 1:
+            remarks = (*remarks, f"has {frames} frames or pages; the first is stylised")
         with _explain_errors(self.name):
             part = self._image if box is None else self._crop(box)
             upright = turn_upright(part, self._orientation)
             alpha = read_alpha(upright)
-            pixels = np.array(to_srgb(upright, self.name))
+            pixels = np.array(to_srgb(upright))
             return Picture(
                 pixels=pixels if alpha is None else fill_unseen_colors(pixels, alpha),
                 alpha=alpha,
@@ -123,7 +125,19 @@ class PictureSource:
                 exif=keep_exif(self._exif),
                 xmp=keep_xmp(self._image.info.get("xmp")),
                 dpi=keep_dpi(self._image.info.get("dpi")),
+                texts=keep_texts(self._image),
+                remarks=remarks,
             )
+
+    @property
+    def _image(self) -> Image.Image:
+        return self._opened.image
+
+    def _decode(self) -> None:
+        if not self._decoded:
+            with _explain_errors(self.name):
+                self._opened = decode(self._opened)
+            self._decoded = True
 
     def _crop(self, box: Box) -> Image.Image:
         return self._image.crop(locate_stored_box(box, self._image.size, self._orientation))
@@ -132,12 +146,15 @@ class PictureSource:
     def _exif(self) -> Image.Exif:
         with _explain_errors(self.name):
             if self._image.format == "PNG":  # its EXIF and XMP may stand behind the pixels
-                self._image.load()
+                self._decode()
             return read_exif(self._image)
 
     @cached_property
     def _orientation(self) -> int:
-        if self._image.format == "TIFF":  # Pillow turns it upright as it decodes it, and gives the upright size before
+        # Pillow turns a TIFF upright as it decodes it, and gives the upright size before; so do the plug-ins.
+        if self._image.format in {"TIFF", "HEIF"} or (
+            self._image.format == "JXL" and not getattr(self._image, "jpeg", False)
+        ):
             return 1
         with _explain_errors(self.name):
             orientation: Any = self._exif.get(ExifTags.Base.Orientation)

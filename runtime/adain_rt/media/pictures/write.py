@@ -48,8 +48,8 @@ def write_picture(path: Path, picture: Picture) -> None:
 def encode_picture(picture: Picture, file_format: str, name: str = "the output") -> bytes:
     """Return a picture as the bytes of a file.
 
-    EXIF, XMP, resolution and an sRGB profile are stored if the format can hold them. PNG, WebP, TIFF and AVIF keep
-    alpha; JPEG and BMP show the picture on white.
+    EXIF, XMP, texts, resolution and an sRGB profile are stored if the format can hold them. PNG, WebP, TIFF and AVIF
+    keep alpha; JPEG and BMP show the picture on white.
 
     Args:
         picture: what to encode.
@@ -64,7 +64,7 @@ def encode_picture(picture: Picture, file_format: str, name: str = "the output")
     if max(picture.height, picture.width) > longest:
         size = f"{picture.width} x {picture.height}"
         raise AdainError(f"{name}: {file_format} ends at {longest} pixels a side, not {size}; use PNG or TIFF")
-    metadata = metadata_options(file_format, picture.exif or b"", picture.xmp or b"")
+    metadata = metadata_options(file_format, picture.exif or b"", picture.xmp or b"", picture.texts)
     options = {**_SETTINGS[file_format], **metadata, "icc_profile": srgb_profile()}
     if picture.dpi:
         options["dpi"] = picture.dpi
