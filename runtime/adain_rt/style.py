@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
@@ -136,11 +136,10 @@ class Style:
         """
         metadata = {"format": _FORMAT, "model": self.model, "weights_sha256": self.weights_sha256}
         about = {f"about.{_as_text(key)}": _as_text(value) for key, value in self.about.items()}  # it may have changed
-        content = save({"mean": self.mean, "std": self.std}, metadata=metadata | about)
-        if len(content) > _MAX_BYTES:
-            raise AdainError(f"{path}: the style takes more than {_MAX_BYTES} bytes", hint="shorten its texts")
         with replacing(Path(path)) as aside:
-            aside.write_bytes(content)
+            save_file({"mean": self.mean, "std": self.std}, aside, metadata=metadata | about)
+            if aside.stat().st_size > _MAX_BYTES:
+                raise AdainError(f"{path}: the style takes more than {_MAX_BYTES} bytes", hint="shorten its texts")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from adain_models.errors import AdainError
-from adain_models.files import replacing, sha256_of
+from adain_models.files import read_safetensors, replacing, sha256_of
 
 
 def test_a_file_appears_when_the_block_ends_well_with_the_users_permissions(tmp_path):
@@ -219,3 +221,11 @@ def test_a_directory_in_the_way_is_named(tmp_path):
 def test_sha256_is_the_standards(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_shape_that_cannot_be_is_damage(tmp_path):
+    tensor = {"dtype": "F32", "shape": [0, 1 << 62], "data_offsets": [0, 0]}
+    header = json.dumps({"weight": tensor}).encode()
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(AdainError, match=r"w\.safetensors: .*, or is damaged"):
+        read_safetensors(tmp_path / "w.safetensors", "numpy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from adain_models.errors import AdainError
 from adain_rt import Stylizer
-from adain_rt.backends import Settings
+from adain_rt.backends import BACKENDS, Settings
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures import Picture
 from adain_rt.style import Style
@@ -110,6 +111,14 @@ def test_pictures_are_refused_for_their_memory_before_any_is_taken(stylizer, pai
     ):
         with pytest.raises(AdainError, match=rf"{side}x{side} pixels may take .* GB of memory"):
             use()
+
+
+def test_copies_for_a_gpu_are_refused_for_their_memory_too(monkeypatch, painting):
+    on_gpu = replace(BACKENDS["onnxruntime"], host_memory_factor={})  # of the host's memory it takes no more than them
+    monkeypatch.setitem(BACKENDS, "onnxruntime", on_gpu)
+    stylizer = Stylizer(backend="onnxruntime", precision="fp32")
+    with pytest.raises(AdainError, match=r"200000x200000 pixels may take 280.0 GB of memory"):
+        stylizer.stylize(np.broadcast_to(PICTURE[:1, :1], (200_000, 200_000, 3)), painting)
 
 
 def test_so_is_a_batch_of_a_million_views(stylizer, painting):

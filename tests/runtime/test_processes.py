@@ -36,7 +36,7 @@ if child:
     status = os.waitpid(child, 0)[1]
     print("ended", os.waitstatus_to_exitcode(status))
     sys.exit(0)
-signal.alarm(30)  # a child that hangs is killed
+signal.alarm(60)  # a child that hangs is killed
 try:
     stylizer = Stylizer(backend=backend, precision=precision) if fresh else inherited
     after = stylizer.stylize(picture, style)
@@ -51,7 +51,7 @@ sys.exit(0)  # an end that frees everything, as of a script
 def fork(*arguments: str) -> list[str]:
     """Let a process paint, fork, and its child paint; return what they said."""
     command = [sys.executable, "-c", PARENT, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -99,5 +99,5 @@ if __name__ == "__main__":
     print([int(np.abs(one.astype(int) - stylizer.stylize(two, style)).max()) for one, two in zip(made, pictures)])
 """
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
     assert done.stdout == "[0, 0]\n", done.stderr

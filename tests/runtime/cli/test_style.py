@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
@@ -44,6 +45,15 @@ def test_nothing_from_a_file_reaches_the_terminal_as_a_command_to_it(run, desk):
     metadata = {"format": "adain-rt style 1", "model": "lite", "weights_sha256": "0" * 64, "about.\x1b[31mkey": "red"}
     save_file({"mean": np.ones(2, np.float32), "std": np.ones(2, np.float32)}, "s.safetensors", metadata)
     run("style", "show", "s.safetensors").refused("s.safetensors", "control characters")
+
+
+def test_nor_does_the_name_of_a_graphs_node(run, desk):
+    graph = onnx.load(store.model_dir("lite") / "encode.onnx", load_external_data=False)
+    graph.graph.node[0].name = "\x1b]0;title\x07\x9bred"
+    onnx.save(graph, "encode.onnx")
+    shown = run("inspect", "encode.onnx", "--layers")
+    assert "\ufffd]0;title\ufffd\ufffdred" in shown.out
+    assert not any(character in shown.out for character in "\x1b\x07\x9b")
 
 
 def test_one_style_with_a_shape_that_cannot_be_costs_only_itself(run, desk):
