@@ -86,7 +86,7 @@ def _as_array(given: Any, wanted: str, mode: str) -> NDArray[Any]:
 
 
 def _way_to_picture(pixels: NDArray[Any]) -> str | None:
-    """Return how to make a picture of an array that is none, for the usual mistakes."""
+    """Return how to turn an array into a picture, for the usual mistakes."""
     ways = (
         (pixels.ndim < 2 or pixels.dtype == object, None),  # noqa: PLR2004
         (pixels.dtype.kind == "f", "if its values are from 0 to 1, use (picture * 255).round().astype('uint8')"),
@@ -99,7 +99,7 @@ def _way_to_picture(pixels: NDArray[Any]) -> str | None:
 
 
 def _way_to_masks(masks: NDArray[Any]) -> str | None:
-    """Return how to make masks of an array that is none, for the usual mistakes."""
+    """Return how to turn an array into masks, for the usual mistakes."""
     if masks.dtype.kind in "bf":
         return "masks are 255 inside, as (masks * 255).astype('uint8') makes them from 0 and 1"
     if masks.dtype != np.uint8:

@@ -226,14 +226,16 @@ def _keep_held_out(paths: Sequence[Path]) -> list[Path]:
     """Return the pictures among these that no training sees.
 
     Raises:
-        AdainError: there are none.
+        AdainError: no picture is held out.
 
     """
     from adain_models.training.crops import held_out
 
     kept = [path for path in paths if held_out(path)]
     if not kept:
-        raise AdainError("--held-out: none of these pictures is; a tenth is, by a rule on their names")
+        raise AdainError(
+            "--held-out: no picture here is held out; give more, of which a rule on names holds out a tenth"
+        )
     return kept
 
 

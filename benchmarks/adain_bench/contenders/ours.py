@@ -51,7 +51,7 @@ def ours(
 
 
 def _find_hindrance(model: str, precision: str) -> str | None:
-    """Say what a model lacks to be run in a precision."""
+    """Return what is missing to run a model in a precision."""
     if contract.has_graphs(store.model_dir(model), precision):
         return None
     return f"{store.model_name(model)} has no {'int8 ' if precision == 'int8' else ''}graphs"

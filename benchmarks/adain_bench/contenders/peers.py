@@ -98,7 +98,7 @@ class _PyTorch:
 
     Args:
         module: on the device.
-        device: PyTorch's name of it.
+        device: PyTorch's name of the device.
         compiler: compiles a function, or leaves it.
 
     """

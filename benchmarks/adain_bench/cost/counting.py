@@ -1,8 +1,8 @@
 """What a graph costs for a size of picture, counted from the graph itself: operations and bytes, layer by layer.
 
 An operation is one addition, multiplication, division, root, rounding or comparison of two numbers, whatever their
-type; so a multiply-add is two. Moving, copying and converting numbers is none. What depends on weights and sizes alone
-is computed once, when a graph is loaded, and counts for nothing.
+type; so a multiply-add is two. Moving, copying and converting numbers counts as zero. So does what depends on
+weights and sizes alone, which is computed once, when a graph is loaded.
 
 Bytes are those of a backend that fuses nodes. The nodes form groups, and only what one group hands to another goes
 through memory:

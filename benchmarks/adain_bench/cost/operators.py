@@ -1,7 +1,7 @@
 """How many operations each ONNX operator takes.
 
 An operation is one addition, multiplication, division, root, rounding or comparison of two numbers, whatever their
-type; so a multiply-add is two. Moving, copying and converting numbers is none.
+type; so a multiply-add is two. Moving, copying and converting numbers counts as zero.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Node:
         """Return an input that is there."""
         value = self.inputs[place]
         if value is None:
-            raise AdainError(f"node {self.proto.name!r} lacks its input {place}")
+            raise AdainError(f"node {self.proto.name!r} has no input {place}")
         return value
 
 

@@ -163,7 +163,7 @@ def _find_contender(asked: dict[str, Any]) -> Contender:
     """Return the contender of these parameters, and import no other's library.
 
     Raises:
-        AdainError: there is none.
+        AdainError: there is no such contender.
 
     """
     params, directory = asked["params"], asked["directory"]

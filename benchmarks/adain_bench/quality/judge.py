@@ -47,7 +47,7 @@ _PATCHES = ("patches_3", "patches_4")  # the figures of ``Vgg16.layers``
 
 @dataclass(frozen=True)
 class Quality:
-    """One picture's figures; ``None`` is what cannot be known of it.
+    """One picture's figures; ``None`` is a figure that cannot be known.
 
     The first seven need no teacher, the next three VGG-16, the last three VGG-19; the noise gain needs a program that
     can be run.

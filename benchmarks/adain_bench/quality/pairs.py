@@ -92,7 +92,7 @@ def subjects_in(folder: Path) -> list[Subject]:
     what a program made of it.
 
     Raises:
-        AdainError: there is no pair, or one lacks its style.
+        AdainError: there is no pair, or the style of a pair is missing.
 
     """
     found = {path.stem: path for path in pictures_in(folder)}

@@ -30,7 +30,7 @@ def machine_info(models: Sequence[str], threads: int | None) -> dict[str, Any]:
     """Return what does not change while a run goes on.
 
     Args:
-        models: named models or model directories, whose weights are told by their SHA-256.
+        models: named models or model directories, whose weights are identified by their SHA-256.
         threads: of the processor, as they were asked for.
 
     """

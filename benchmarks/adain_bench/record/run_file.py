@@ -202,4 +202,4 @@ def _integer(text: str) -> int:
 
 
 def _not_finite(text: str) -> None:
-    raise ValueError(f"{text} is no number that can be used")
+    raise ValueError(f"{text} is not a usable number")

@@ -71,7 +71,7 @@ def draw(run: Run, directory: Path) -> list[Path]:
 
     Args:
         run: what was measured.
-        directory: where to; it is made where it lacks.
+        directory: where to write; it is made if it is missing.
 
     Raises:
         AdainError: a file cannot be written.
@@ -217,7 +217,7 @@ def _is_plain(result: Result) -> bool:
 
 
 def _number(result: Result, key: str) -> float:
-    """Return a parameter that is a number; 0 where it is missing, or is none."""
+    """Return a parameter that is a number; 0 if it is missing or not a number."""
     value = result.params.get(key)
     return value if isinstance(value, (int, float)) else 0
 

@@ -66,7 +66,7 @@ def read_source(directory: Path, graph: str) -> SourceGraph:
     except ValueError:
         facts = None
     if facts is None or not facts.model or facts.bytes_per_pixel is None:
-        raise AdainError(f"{path}: the graph lacks what the export writes into it; export it again")
+        raise AdainError(f"{path}: metadata that the export writes is missing from the graph; export it again")
     if facts.weights_sha256 != _hash_weights(directory / WEIGHTS_NAME):
         raise AdainError(f"{path}: the graph was not exported from the weights there; export it again")
     if facts.contract != contract.VERSION:

@@ -118,7 +118,7 @@ def _rename(part: str, indices: Mapping[str, int], state: Mapping[str, Tensor]) 
     for name, index in indices.items():
         for kind in ("weight", "bias"):
             if f"{index}.{kind}" not in state:
-                raise AdainError(f"these are the weights of another network: the {part} lacks {index}.{kind}")
+                raise AdainError(f"these are the weights of another network: the {part} has no {index}.{kind}")
             renamed[f"{part}.{name}.{kind}"] = state[f"{index}.{kind}"]
     return renamed
 

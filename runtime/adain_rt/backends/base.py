@@ -153,7 +153,7 @@ class Settings:
     cuda_graph: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a number of threads that is none."""
+        """Refuse a number of threads that is not a positive whole number."""
         whole = isinstance(self.threads, Integral) and not isinstance(self.threads, bool)
         if self.threads is not None and not (whole and 0 < self.threads <= _MOST_THREADS):
             raise AdainError(

@@ -46,10 +46,10 @@ def test_a_missing_file_is_named_with_the_way_out(copied, name, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"channels": None}, "lacks what the export writes"),
-        ({"channels": "x"}, "lacks what the export writes"),
-        ({"model": None}, "lacks what the export writes"),
-        ({"bytes_per_pixel": None}, "lacks what the export writes"),
+        ({"channels": None}, "metadata that the export writes is missing"),
+        ({"channels": "x"}, "metadata that the export writes is missing"),
+        ({"model": None}, "metadata that the export writes is missing"),
+        ({"bytes_per_pixel": None}, "metadata that the export writes is missing"),
         ({"contract": "7"}, "of another version of adain-rt"),
     ],
 )

@@ -67,7 +67,7 @@ def test_what_is_lost_of_a_picture_is_a_remark(desk, stylizer):
     whole = (desk / PHOTO).read_bytes()
     Path("cut.jpg").write_bytes(whole.removesuffix(b"\xff\xd9"))
     remark, done = job("painting.png", contents=[Path("cut.jpg")], output="out.png").run(stylizer)
-    assert remark == Remark("cut.jpg: lacks the end of a JPEG, but no pixel; it may have been cut short")
+    assert remark == Remark("cut.jpg: its end is missing, but no pixel is; it may have been cut short")
     assert isinstance(done, Done)
 
 

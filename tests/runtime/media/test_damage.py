@@ -15,7 +15,7 @@ from PIL import Image
 from tests.runtime.media.files import difference, encoded, photograph, read, refusal
 
 END = b"\xff\xd9"
-TOLD = ("lacks the end of a JPEG, but no pixel; it may have been cut short",)
+REMARKS = ("its end is missing, but no pixel is; it may have been cut short",)
 JPEGS: list[dict[str, Any]] = [
     {},
     {"progressive": True},
@@ -31,7 +31,7 @@ def test_a_jpeg_that_lacks_only_its_end_is_read(options: dict[str, Any], mode: s
     data = encoded(Image.fromarray(photograph()).convert(mode), "JPEG", **options)
     picture = read(data.removesuffix(END) + tail)
     assert np.array_equal(picture.pixels, read(data).pixels)
-    assert picture.remarks in {(), TOLD}  # Pillow takes zeros for an end, and grey pixels need none
+    assert picture.remarks in {(), REMARKS}  # Pillow takes zeros for an end, and grey pixels need none
     assert read(data).remarks == ()
 
 
@@ -48,7 +48,7 @@ def test_a_completed_jpeg_is_turned_upright_and_keeps_its_metadata() -> None:
     exif[0x0112], exif[0x013B] = 6, "me"
     data = encoded(Image.fromarray(photograph()), "JPEG", exif=exif, dpi=(300, 300))
     picture, whole = read(data.removesuffix(END)), read(data)
-    assert picture.remarks == TOLD
+    assert picture.remarks == REMARKS
     assert np.array_equal(picture.pixels, whole.pixels)
     assert (picture.exif, picture.dpi, picture.pixels.shape) == (whole.exif, whole.dpi, (90, 60, 3))
 

@@ -53,7 +53,7 @@ class TorchBackend(LaneBackend["TorchLane"]):
         settings: of these, whether to use CUDA graphs.
 
     Raises:
-        UnusableBackend: PyTorch sees no GPU, or there is none.
+        UnusableBackend: there is no GPU, or PyTorch does not see it.
 
     """
 

@@ -83,7 +83,7 @@ def decode(opened: OpenImage) -> OpenImage:
         if image.format != "JPEG":
             raise
         image = _complete_jpeg(file)
-        remarks = (*remarks, "lacks the end of a JPEG, but no pixel; it may have been cut short")
+        remarks = (*remarks, "its end is missing, but no pixel is; it may have been cut short")
     else:
         if image.format == "JPEG" and jpeg.ends_in_zeros(file):  # they fill up what is missing, and nothing is raised
             _complete_jpeg(file)

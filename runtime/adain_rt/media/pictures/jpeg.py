@@ -13,11 +13,11 @@ __all__ = ["complete", "ends_in_zeros"]
 
 _END = b"\xff\xd9"
 _FILLING = bytes(range(0xAA, 0xEA)) * 64
-"""Bytes that hold no marker. A decoder that lacks data takes them for some, and fills up with zeros without them."""
+"""Bytes without a marker. A decoder whose data end early reads them as data; without them it fills up with zeros."""
 
 
 def complete(data: bytes) -> Image.Image | None:
-    """Return the image of a JPEG that lacks nothing but its end; ``None`` if a part of its pixels is missing.
+    """Return the image of a JPEG of which only the end is missing; ``None`` if a part of its pixels is missing.
 
     A pixel is missing where it changes with the bytes that are put behind the data.
     """
