@@ -59,7 +59,7 @@ def test_a_graph_without_its_metadata_is_refused(copied, change, said):
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {key: value for key, value in metadata.items() if value is not None})
     onnx.save(model, copied / "encode.onnx")
-    with pytest.raises(AdainError, match=rf"encode\.onnx: the graph .*{said}|encode\.onnx: the graph is {said}"):
+    with pytest.raises(AdainError, match=rf"encode\.onnx: .*{said}"):
         read_source(copied, "encode")
 
 
