@@ -80,7 +80,7 @@ def test_vgg19_is_the_public_implementation(public, ours):
 def test_public_weights_of_another_network_are_told_by_the_tensor_that_is_missing(public):
     encoder, decoder = (dict(part.state_dict()) for part in public)
     del decoder["28.bias"]
-    with pytest.raises(AdainError, match=r"another network.*decoder lacks 28\.bias"):
+    with pytest.raises(AdainError, match=r"another network.*decoder has no 28\.bias"):
         from_public(encoder, decoder)
 
 
