@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
+from pathlib import Path
 
 __all__ = ["check_onnxruntime_gpu", "check_onnxruntime_rtx", "check_package", "check_pytorch", "check_tensorrt"]
 
@@ -20,6 +20,8 @@ def check_pytorch() -> str | None:
 
     if missing := check_package("torch", "pip install 'adain-rt[torch]'"):
         return missing
+    from importlib.metadata import PackageNotFoundError, version
+
     with suppress(PackageNotFoundError):  # such as a build from source
         if "+cpu" in version("torch"):
             return f"the PyTorch here ({version('torch')}) is not for GPUs"
@@ -46,12 +48,16 @@ def check_onnxruntime_gpu(provider: str) -> str | None:
     """Return a reason if ONNX Runtime is not the one for GPUs, has no such provider, or there is no GPU."""
     from adain_rt import cuda
 
-    try:
-        distribution("onnxruntime-gpu")
-    except PackageNotFoundError:
+    if not _has_gpu_libraries():
         return "not installed: pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
     from adain_rt.backends.onnxruntime.quiet import onnxruntime
 
     if provider not in onnxruntime.get_available_providers():
         return f"the ONNX Runtime here has no {provider}"
     return cuda.hindrance()
+
+
+def _has_gpu_libraries() -> bool:
+    """Whether ONNX Runtime has its library for CUDA beside it. Every package of it for GPUs has, whatever its name."""
+    spec = find_spec("onnxruntime")
+    return spec is not None and spec.origin is not None and any(Path(spec.origin).parent.glob("capi/*providers_cuda*"))
