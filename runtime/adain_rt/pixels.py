@@ -131,7 +131,15 @@ def is_smooth(pictures: Pixels) -> bool:
     blocks = pictures[:, : rows * _BLOCK, : columns * _BLOCK].reshape(-1, rows, _BLOCK, columns, _BLOCK, _CHANNELS)
     some = blocks[:, :: max(1, rows // _BLOCKS_PER_SIDE), :, :: max(1, columns // _BLOCKS_PER_SIDE)]
     # One after another: a batch of views of one picture takes no memory, and its copies may take more than there is.
-    return any(each.astype(np.float32).std((1, 3)).mean() < _SMOOTH for each in some)
+    return any(_measure_detail(each) < _SMOOTH for each in some)
+
+
+def _measure_detail(blocks: Pixels) -> float:
+    """Return the mean deviation inside blocks (rows, 8, columns, 8, 3); fast, since a block's numbers lie together."""
+    numbers = blocks.transpose(0, 2, 4, 1, 3).reshape(-1, _BLOCK * _BLOCK).astype(np.float32)
+    mean_squares = np.einsum("ij,ij->i", numbers, numbers) / numbers.shape[1]  # exact enough: the numbers are bytes
+    variances = mean_squares - numbers.mean(axis=1) ** 2
+    return float(np.sqrt(np.maximum(variances, 0)).mean())
 
 
 def pad(pictures: Pixels) -> Pixels:
