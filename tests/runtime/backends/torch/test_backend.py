@@ -302,11 +302,11 @@ def test_a_pytorch_that_does_not_load_is_unusable(monkeypatch):
 
 def test_what_hinders_it_is_found_without_loading_pytorch(monkeypatch):
     hindrances = "adain_rt.backends.hindrances"
-    monkeypatch.setattr(f"{hindrances}.version", lambda _: "2.13.0+cpu")
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0+cpu")
     assert BACKENDS["torch"].hindrance() == "the PyTorch here (2.13.0+cpu) is not for GPUs"
     monkeypatch.setattr(f"{hindrances}.find_spec", lambda _: None)
     assert BACKENDS["torch"].hindrance() == "not installed: pip install 'adain-rt[torch]'"
     monkeypatch.setattr(f"{hindrances}.find_spec", lambda _: SimpleNamespace())
-    monkeypatch.setattr(f"{hindrances}.version", lambda _: "2.13.0")
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0")
     monkeypatch.setattr("adain_rt.cuda.hindrance", lambda: None)
     assert BACKENDS["torch"].hindrance() is None
