@@ -10,11 +10,12 @@ from threading import Lock
 from adain_models.errors import AdainError
 from adain_rt import backends, contract
 from adain_rt.backends import AUTO, BACKENDS, Backend, Settings
-from adain_rt.contract import GraphFacts
+from adain_rt.contract import GraphFacts, Pixels
 from adain_rt.errors import UnusableBackend
 from adain_rt.machine import forks
 from adain_rt.machine.cpu import INT8_INSTRUCTIONS, instructions
 from adain_rt.model import Model
+from adain_rt.pixels import is_smooth
 
 __all__ = ["AutoBackend", "OpenGraph"]
 
@@ -79,13 +80,13 @@ class AutoBackend:
         self._graphs = {}
         self._backends = {}
 
-    def open(self, graph: str, *, smooth: bool = False) -> OpenGraph:
+    def open(self, graph: str, pictures: Pixels | None = None) -> OpenGraph:
         """Return a graph, which is loaded and checked when it is first asked for.
 
         Args:
             graph: its name in the contract.
-            smooth: whether it is for smooth pictures, which int8 spoils: where ``auto`` chose int8, the graph that is
-                returned computes in fp32.
+            pictures: uint8 (N, H, W, 3), what it is for. Where ``auto`` chose int8 and they are smooth, which int8
+                spoils, the graph that is returned computes in fp32.
 
         Raises:
             UnusableBackend: the backend that was asked for cannot run on this machine.
@@ -96,7 +97,8 @@ class AutoBackend:
             if self._closed:
                 raise AdainError("the Stylizer is closed", hint="make a new one")
             while True:
-                finer = smooth and self._asked_precision == AUTO and self.precision == "int8"
+                spoils = self._asked_precision == AUTO and self.precision == "int8"
+                finer = spoils and pictures is not None and is_smooth(pictures)
                 try:
                     return self._open(graph, "fp32" if finer else self.precision)
                 except UnusableBackend as error:

@@ -22,7 +22,7 @@ _MASKS = "masks are a uint8 array (R, H, W)"
 _BLOCK = 8
 _BLOCKS_PER_SIDE = 16
 _SMOOTH = 5.0
-"""Levels. In int8, pictures with less detail than this are 17 to 36 dB from fp32, most others more (measured)."""
+"""Levels of detail below which int8 draws stripes (docs/explanation/int8.md)."""
 
 
 def as_pictures(given: Any, dimensions: tuple[int, ...]) -> Pixels:

@@ -17,7 +17,7 @@ from adain_rt.backends import AUTO, BACKENDS, DeviceBackend, Settings
 from adain_rt.contract import Pixels
 from adain_rt.machine import memory
 from adain_rt.model import Model
-from adain_rt.pixels import as_masks, as_pictures, compose, count_padded, is_smooth, pad
+from adain_rt.pixels import as_masks, as_pictures, compose, count_padded, pad
 from adain_rt.style import Style
 
 __all__ = ["AUTO", "Stylizer"]
@@ -119,7 +119,7 @@ class Stylizer:
 
         """
         batch = as_pictures(picture, (3,))[None]
-        opened = self._backend.open("encode", smooth=is_smooth(batch))
+        opened = self._backend.open("encode", batch)
         _check_memory(opened, batch)
         mean, std = opened.backend.run("encode", {"image": pad(batch)})
         return Style(mean[0], std[0], self.model, opened.facts.weights_sha256)
@@ -253,7 +253,7 @@ class Stylizer:
 
     def _open(self, graph: str, codes: Sequence[Style], pictures: Pixels | None = None) -> OpenGraph:
         """Open a graph for pictures, if they are known, and refuse style codes that it does not take."""
-        opened = self._backend.open(graph, smooth=pictures is not None and is_smooth(pictures))
+        opened = self._backend.open(graph, pictures)
         channels = opened.facts.channels
         for code in _as_styles(codes):
             self._check_style(code, opened.facts.weights_sha256)

@@ -43,9 +43,9 @@ def complain(message: str) -> None:
 
     Where stderr itself cannot be written to, there is nobody to tell.
     """
-    printable = "".join(character if character.isprintable() else " " for character in message)
+    line = "".join(character if character.isprintable() else " " for character in message)
     with suppress(OSError):
-        click.echo(f"adain-rt: {' '.join(printable.split())}", err=True)
+        click.echo(f"adain-rt: {' '.join(line.split())}", err=True)
 
 
 class Notices(logging.Handler):

@@ -64,11 +64,10 @@ def _left_by_ulimit() -> Iterator[int]:
         import resource
     except ImportError:  # Windows
         return
-    used = _fields(_PROC / "status")  # in kB
     for limit, name in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
         soft, _ = resource.getrlimit(limit)
-        if soft != resource.RLIM_INFINITY and name in used:
-            yield soft - used[name] * 1024
+        if soft != resource.RLIM_INFINITY and (used := _fields(_PROC / "status").get(name)) is not None:  # in kB
+            yield soft - used * 1024
 
 
 def _left_by_slurm() -> Iterator[int]:
