@@ -54,7 +54,7 @@ class Stylizer:
         model: a named model or the path of a model directory.
         backend: a backend's name, or ``auto`` for the best that can run here.
         precision: ``fp32``, ``fp16`` (on GPUs), ``bf16`` (OpenVINO), ``int8`` (on CPUs), or ``auto``: fp16 on a GPU,
-            else int8 where the model has it and the processor multiplies it fast.
+            else int8 where the model has it and the processor multiplies it fast, but fp32 for smooth pictures.
         settings: how the backend runs.
 
     Attributes:
