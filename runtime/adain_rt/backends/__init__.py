@@ -166,7 +166,7 @@ def open_backend(name: str, directory: Path, precision: str = "fp32", settings: 
     if precision not in spec.precisions:
         able = " or ".join(each for each, other in BACKENDS.items() if other.auto and precision in other.precisions)
         raise AdainError(
-            f"{name} does not compute in {precision}", hint=f"use another `precision`, or the `backend` {able}"
+            f"{name} does not compute in {precision}", hint=f"use another `precision`, or `backend` {able}"
         )
     backend: Backend = getattr(import_module(spec.module), spec.backend)(directory, precision, settings or Settings())
     _OPENED.add(name, backend)
