@@ -15,11 +15,13 @@ def expected(network: Network, graph: str, inputs: dict[str, np.ndarray]) -> tup
     doubles = {name: tensor.double() for name, tensor in tensors.items()}
     if graph == "encode":
         return tuple(code.numpy() for code in reference.encode(network, tensors["image"]))
+    if graph == "measure":
+        return tuple(each.numpy() for each in reference.measure(network, tensors["image"], tensors["masks"]))
     style = doubles["style_mean"], doubles["style_std"]
-    if graph == "stylize_regions":
-        made = reference.stylize_regions(network, tensors["image"], style, tensors["masks"], doubles["strength"])
-        return (made.numpy(),)
-    content = [(doubles["content_mean"], doubles["content_std"])] if graph == "stylize_fixed" else []
+    content = [(doubles["content_mean"], doubles["content_std"])] if graph.endswith("_fixed") else []
+    if "masks" in inputs:
+        regions = tensors["masks"], doubles["strength"], *content
+        return (reference.stylize_regions(network, tensors["image"], style, *regions).numpy(),)
     return (reference.stylize(network, tensors["image"], style, doubles["strength"], *content).numpy(),)
 
 
@@ -29,7 +31,7 @@ def check(
     for one, other in zip(made, wanted, strict=True):
         assert one.shape == other.shape
         difference = np.abs(one.astype(float) - other.astype(float))
-        if graph == "encode":
+        if graph in ("encode", "measure"):
             assert difference.max() <= (1e-4 if precision == "fp32" else 1e-2) * np.abs(other).max()
         elif precision == "fp32":
             assert difference.max() <= 1

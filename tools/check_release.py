@@ -21,10 +21,12 @@ PACKAGES = ("adain_models", "adain_rt", "adain_export", "adain_bench")
 
 BUNDLED = "adain_models/bundled/lite"
 
+GRAPHS = ("encode", "stylize", "stylize_fixed", "stylize_regions", "stylize_regions_fixed", "measure")
+
 IN_WHEEL = (
     *(f"{package}/{name}" for package in PACKAGES for name in ("__init__.py", "py.typed")),
-    *(f"{BUNDLED}/{name}.onnx" for name in ("encode", "stylize", "stylize_fixed", "stylize_regions")),
-    *(f"{BUNDLED}/int8/{name}.onnx" for name in ("encode", "stylize", "stylize_fixed", "stylize_regions")),
+    *(f"{BUNDLED}/{name}.onnx" for name in GRAPHS),
+    *(f"{BUNDLED}/int8/{name}.onnx" for name in GRAPHS),
     f"{BUNDLED}/weights.safetensors",
     f"{BUNDLED}/int8/weights.safetensors",
     f"{BUNDLED}/presets/starry-night.safetensors",

@@ -10,10 +10,12 @@ Shapes: N pictures, C channels, R regions, H x W positions. Every function keeps
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-__all__ = ["EPSILON", "adain", "blend", "channel_statistics", "region_weights", "regional_adain"]
+__all__ = ["EPSILON", "adain", "blend", "channel_statistics", "measure_regions", "region_weights", "regional_adain"]
 
 EPSILON = 1e-5
 
@@ -62,7 +64,7 @@ def blend(features: Tensor, target: Tensor, strength: Tensor) -> Tensor:
     return (1 - alpha) * features + alpha * target
 
 
-def region_weights(masks: Tensor, size: tuple[int, int]) -> Tensor:
+def region_weights(masks: Tensor, size: Sequence[int]) -> Tensor:
     """Return how much each region counts at each feature position.
 
     The masks are averaged down to the features' size, then divided by their sum wherever that is positive. A position
@@ -76,35 +78,61 @@ def region_weights(masks: Tensor, size: tuple[int, int]) -> Tensor:
         (N, R, *size), of which the sum over R is 1 or 0 at every position.
 
     """
-    coverage = torch.nn.functional.adaptive_avg_pool2d(masks, size)
+    height, width = size
+    coverage = torch.nn.functional.adaptive_avg_pool2d(masks, (height, width))
     total = coverage.sum(1, keepdim=True)
     return torch.where(total > 0, coverage / total.clamp(min=EPSILON), 0)
 
 
-def regional_adain(features: Tensor, style_mean: Tensor, style_std: Tensor, weights: Tensor) -> Tensor:
-    """Return AdaIN by regions: each has content statistics and a style of its own.
-
-    The statistics of a region weigh every position by how much it belongs to the region; for a mask of zeros and ones
-    they are ``channel_statistics`` of the positions inside. The divisor of the variance is the sum of the weights
-    less 1, but never below 1, so that a region of a single position has the deviation of a flat one. Where the
-    weights sum to 0 the features are kept.
+def measure_regions(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the statistics of each region are made of. Every position is weighed by its share in the region.
 
     Args:
         features: float (N, C, H, W).
-        style_mean: (N, R, C).
-        style_std: (N, R, C).
         weights: (N, R, H, W), from ``region_weights``.
+
+    Returns:
+        The sum of the weights, (N, R); the mean, (N, R, C); and the sum of squared differences from it, (N, R, C).
 
     """
     weights = weights.unsqueeze(2)  # (N, R, 1, H, W)
     features = features.unsqueeze(1)  # (N, 1, C, H, W)
     total = weights.sum((3, 4))  # (N, R, 1)
     mean = (weights * features).sum((3, 4)) / total.clamp(min=EPSILON)  # (N, R, C)
-    centered = features - _spatial(mean)  # (N, R, C, H, W)
-    variance = (weights * centered.square()).sum((3, 4)) / (total - 1).clamp(min=1)
-    stylized = centered * _spatial(style_std / (variance + EPSILON).sqrt()) + _spatial(style_mean)
+    return total.squeeze(2), mean, (weights * (features - _spatial(mean)).square()).sum((3, 4))
+
+
+def regional_adain(
+    features: Tensor,
+    style_mean: Tensor,
+    style_std: Tensor,
+    weights: Tensor,
+    content: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """Return AdaIN by regions: each has content statistics and a style of its own.
+
+    For a mask of zeros and ones a region's statistics are ``channel_statistics`` of the positions inside. The divisor
+    of the variance is the sum of the weights less 1, but never below 1, so that a region of a single position has the
+    deviation of a flat one. Where the weights sum to 0 the features are kept.
+
+    Args:
+        features: float (N, C, H, W).
+        style_mean: (N, R, C).
+        style_std: (N, R, C).
+        weights: (N, R, H, W), from ``region_weights``.
+        content: mean and std, each (N, R, C), to use in place of the regions' own.
+
+    """
+    if content is None:
+        total, mean, m2 = measure_regions(features, weights)
+        std = (m2 / (total - 1).clamp(min=1).unsqueeze(2) + EPSILON).sqrt()
+    else:
+        mean, std = content
+    weights = weights.unsqueeze(2)  # (N, R, 1, H, W)
+    centered = features.unsqueeze(1) - _spatial(mean)  # (N, R, C, H, W)
+    stylized = centered * _spatial(style_std / std) + _spatial(style_mean)
     outside = 1 - weights.sum(1)  # (N, 1, H, W)
-    return (weights * stylized).sum(1) + outside * features.squeeze(1)
+    return (weights * stylized).sum(1) + outside * features
 
 
 def _spatial(statistics: Tensor) -> Tensor:

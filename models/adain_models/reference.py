@@ -12,7 +12,7 @@ from torch import Tensor
 from adain_models import adain
 from adain_models.networks.base import Network
 
-__all__ = ["Code", "decode", "encode", "features_of", "stylize", "stylize_regions"]
+__all__ = ["Code", "decode", "encode", "features_of", "measure", "stylize", "stylize_regions"]
 
 Code = tuple[Tensor, Tensor]
 
@@ -21,6 +21,13 @@ Code = tuple[Tensor, Tensor]
 def encode(network: Network, pictures: Tensor) -> Code:
     """Return the codes of pictures, (N, C) each."""
     return adain.channel_statistics(features_of(network, pictures))
+
+
+@torch.no_grad()
+def measure(network: Network, pictures: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the statistics of regions are made of, by ``adain.measure_regions``; masks are uint8 (N, R, H, W)."""
+    features = features_of(network, pictures)
+    return adain.measure_regions(features, adain.region_weights(masks.to(features), features.shape[2:]))
 
 
 @torch.no_grad()
@@ -40,7 +47,9 @@ def stylize(network: Network, pictures: Tensor, style: Code, strength: Tensor, c
 
 
 @torch.no_grad()
-def stylize_regions(network: Network, pictures: Tensor, styles: Code, masks: Tensor, strength: Tensor) -> Tensor:
+def stylize_regions(
+    network: Network, pictures: Tensor, styles: Code, masks: Tensor, strength: Tensor, content: Code | None = None
+) -> Tensor:
     """Return pictures with a style in each region, uint8 (N, H, W, 3).
 
     Args:
@@ -49,11 +58,12 @@ def stylize_regions(network: Network, pictures: Tensor, styles: Code, masks: Ten
         styles: (N, R, C) each.
         masks: uint8 (N, R, H, W).
         strength: (N,), from 0 to 1.
+        content: (N, R, C) each, to use in place of the regions' own statistics.
 
     """
     features = features_of(network, pictures)
-    weights = adain.region_weights(masks.to(features), (features.shape[2], features.shape[3]))
-    target = adain.regional_adain(features, *styles, weights)
+    weights = adain.region_weights(masks.to(features), features.shape[2:])
+    target = adain.regional_adain(features, *styles, weights, content)
     return decode(network, adain.blend(features, target, strength))
 
 

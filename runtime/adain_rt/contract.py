@@ -32,7 +32,7 @@ __all__ = [
 Pixels = NDArray[np.uint8]
 """A picture (H, W, 3), pictures (N, H, W, 3), a mask (H, W) or masks (R, H, W), as the graphs take them."""
 
-VERSION = 1
+VERSION = 2
 """Rises when a change of this module would break a runtime or a graph made before it."""
 
 MULTIPLE = 8
@@ -102,6 +102,9 @@ class GraphFacts:
         precision: what its convolutions compute in.
         bytes_per_pixel: the most bytes of its tensors that are alive at once, for each pixel of a picture; ``None``
             until it has been counted.
+        halo: how many pixels around a part of a picture, a multiple of ``MULTIPLE``, the graph must be given as well
+            for the part to come out as it does of the whole picture; ``None`` until it has been computed. Statistics,
+            which ``encode``, ``stylize`` and ``stylize_regions`` take over all that they are given, are left aside.
         int8_weights_sha256: for int8 only, the SHA-256 of the weights file that it multiplies by.
 
     """
@@ -112,6 +115,7 @@ class GraphFacts:
     channels: int
     precision: str
     bytes_per_pixel: int | None = None
+    halo: int | None = None
     int8_weights_sha256: str | None = None
 
     @classmethod
@@ -125,7 +129,7 @@ class GraphFacts:
         for name in ("model", "weights_sha256", "contract", "channels", "precision"):
             if name not in metadata:
                 raise ValueError(f"its metadata has no {name}")
-        for name in ("contract", "channels", "bytes_per_pixel"):
+        for name in ("contract", "channels", "bytes_per_pixel", "halo"):
             if name in metadata and not metadata[name].isdecimal():
                 raise ValueError(f"{name} is {metadata[name]!r} in its metadata, not a whole number")
         return cls(
@@ -135,6 +139,7 @@ class GraphFacts:
             channels=int(metadata["channels"]),
             precision=metadata["precision"],
             bytes_per_pixel=int(metadata["bytes_per_pixel"]) if "bytes_per_pixel" in metadata else None,
+            halo=int(metadata["halo"]) if "halo" in metadata else None,
             int8_weights_sha256=metadata.get("int8_weights_sha256"),
         )
 
@@ -146,6 +151,11 @@ class GraphFacts:
 _IMAGE = TensorSpec("image", "uint8", ("N", "H", "W", 3))
 _STYLE = (TensorSpec("style_mean", "float32", ("N", "C")), TensorSpec("style_std", "float32", ("N", "C")))
 _STRENGTH = TensorSpec("strength", "float32", ("N",))
+_REGION_STYLES = (
+    TensorSpec("style_mean", "float32", ("N", "R", "C")),
+    TensorSpec("style_std", "float32", ("N", "R", "C")),
+)
+_MASKS = TensorSpec("masks", "uint8", ("N", "R", "H", "W"))
 _STYLIZED = (TensorSpec("stylized", "uint8", ("N", "H", "W", 3)),)
 
 GRAPHS = {
@@ -164,22 +174,37 @@ GRAPHS = {
         ),
         outputs=_STYLIZED,
     ),
-    "stylize_regions": GraphSpec(
+    "stylize_regions": GraphSpec(inputs=(_IMAGE, *_REGION_STYLES, _MASKS, _STRENGTH), outputs=_STYLIZED),
+    "stylize_regions_fixed": GraphSpec(
         inputs=(
             _IMAGE,
-            TensorSpec("style_mean", "float32", ("N", "R", "C")),
-            TensorSpec("style_std", "float32", ("N", "R", "C")),
-            TensorSpec("masks", "uint8", ("N", "R", "H", "W")),
+            *_REGION_STYLES,
+            TensorSpec("content_mean", "float32", ("N", "R", "C")),
+            TensorSpec("content_std", "float32", ("N", "R", "C")),
+            _MASKS,
             _STRENGTH,
         ),
         outputs=_STYLIZED,
     ),
+    "measure": GraphSpec(
+        inputs=(_IMAGE, _MASKS),
+        outputs=(
+            TensorSpec("count", "float32", ("N", "R")),
+            TensorSpec("mean", "float32", ("N", "R", "C")),
+            TensorSpec("m2", "float32", ("N", "R", "C")),
+        ),
+    ),
 }
-"""The four graphs by name.
+"""The six graphs by name.
 
 ``encode`` gives a picture's style code. ``stylize`` measures the content's statistics itself; ``stylize_fixed`` is
 given them. ``stylize_regions`` averages the masks (0 outside, 255 inside) down to the features and divides them by
 their sum; each region has statistics of its own, and a position under no mask keeps the content's features.
+``stylize_regions_fixed`` is given the statistics of each region.
+
+``measure`` gives what statistics are made of, for each region: how many positions it has, each counted by its share in
+the region; their mean; and the sum of their squared differences from it. Such numbers of the parts of a picture add up
+to those of the whole. With one mask, 255 where positions count and 0 elsewhere, it measures a part without its halo.
 """
 
 

@@ -99,7 +99,13 @@ class Model:
                 f"the weights of model {self.name} were replaced while it was in use", hint="make a new Stylizer"
             )
         folder = contract.source_dir(self.directory, precision)
-        fits = facts.weights_sha256 == self.weights_sha256 and facts.contract == contract.VERSION
+        if facts.contract != contract.VERSION:
+            raise AdainError(
+                f"{folder}: the graph {graph} is of version {facts.contract} of the engine contract, "
+                f"and this adain-rt of version {contract.VERSION}",
+                hint=self._way_to_graphs(precision),
+            )
+        fits = facts.weights_sha256 == self.weights_sha256
         if fits and precision == "int8":
             int8_weights = self._hash(folder / store.WEIGHTS_NAME)
             fits = facts.precision == "int8" and facts.int8_weights_sha256 == int8_weights
@@ -107,14 +113,15 @@ class Model:
             fits = facts.precision != "int8"
         if not fits:
             raise AdainError(
-                f"{folder}: the graph {graph} is not of the weights there, or of another version",
+                f"{folder}: the graph {graph} is not of the weights there, or of another precision",
                 hint=self._way_to_graphs(precision),
             )
-        if facts.bytes_per_pixel is None:
-            raise AdainError(
-                f"{folder / contract.graph_file(graph)}: the graph is damaged (its metadata has no bytes_per_pixel)",
-                hint=self._way_to_graphs(precision),
-            )
+        for fact in ("bytes_per_pixel", "halo"):
+            if getattr(facts, fact) is None:
+                raise AdainError(
+                    f"{folder / contract.graph_file(graph)}: the graph is damaged (its metadata has no {fact})",
+                    hint=self._way_to_graphs(precision),
+                )
 
     def _way_to_graphs(self, precision: str) -> str:
         command = "quantize" if precision == "int8" else "export"

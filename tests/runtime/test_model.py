@@ -42,7 +42,7 @@ def test_a_graph_of_another_contract_is_refused(copied, china):
     model = onnx.load(path, load_external_data=False)
     next(prop for prop in model.metadata_props if prop.key == "contract").value = "0"
     onnx.save(model, path)
-    with pytest.raises(AdainError, match="another version; run `adain-rt export"):
+    with pytest.raises(AdainError, match=r"of version 0 of the engine contract.*; run `adain-rt export"):
         exact(str(copied)).encode(china)
 
 
@@ -82,9 +82,10 @@ def test_a_graph_whose_metadata_is_damaged_is_refused(copied, china, key, value)
     ("change", "line"),
     [
         ({"weights_sha256": "0" * 64}, "not of the weights there"),
-        ({"contract": 0}, "another version"),
-        ({"precision": "int8"}, "another version"),
+        ({"contract": 1}, "is of version 1 of the engine contract, and this adain-rt of version 2"),
+        ({"precision": "int8"}, "or of another precision"),
         ({"bytes_per_pixel": None}, "has no bytes_per_pixel"),
+        ({"halo": None}, "has no halo"),
     ],
 )
 def test_facts_that_do_not_fit_the_model_are_refused_with_the_command_that_mends_it(change, line):

@@ -65,12 +65,15 @@ def read_source(directory: Path, graph: str) -> SourceGraph:
         facts = GraphFacts.from_metadata(model.metadata_props)
     except ValueError:
         facts = None
-    if facts is None or not facts.model or facts.bytes_per_pixel is None:
+    if facts is not None and facts.contract != contract.VERSION:
+        raise AdainError(
+            f"{path}: the graph is of version {facts.contract} of the engine contract, "
+            f"and this adain-rt of version {contract.VERSION}; export it again"
+        )
+    if facts is None or not facts.model or facts.bytes_per_pixel is None or facts.halo is None:
         raise AdainError(f"{path}: metadata that the export writes is missing from the graph; export it again")
     if facts.weights_sha256 != _hash_weights(directory / WEIGHTS_NAME):
         raise AdainError(f"{path}: the graph was not exported from the weights there; export it again")
-    if facts.contract != contract.VERSION:
-        raise AdainError(f"{path}: the graph is of another version of adain-rt; export it again")
     return SourceGraph(graph, path, facts, model)
 
 

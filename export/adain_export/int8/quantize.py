@@ -166,12 +166,16 @@ def _verify(source: Path, made: Path) -> None:
     masks = np.zeros((2, 2, _HEIGHT, _WIDTH), np.uint8)
     masks[:, 0, :, : _WIDTH // 2], masks[:, 1, :, _WIDTH // 2 :] = 255, 255
     plain = {"image": image, "style_mean": mean, "style_std": std, "strength": np.array([0.5, 1], np.float32)}
-    two = {"style_mean": np.stack([mean, mean[::-1]], 1), "style_std": np.stack([std, std[::-1]], 1)}
+    fixed = plain | {"content_mean": content_mean, "content_std": content_std}
+    two = {name: np.stack([code, code[::-1]], 1) for name, code in fixed.items() if name.endswith(("_mean", "_std"))}
+    styles = {name: code for name, code in two.items() if name.startswith("style")}
     inputs: dict[str, Mapping[str, NDArray[Any]]] = {
         "encode": {"image": paintings},
         "stylize": plain,
-        "stylize_fixed": plain | {"content_mean": content_mean, "content_std": content_std},
-        "stylize_regions": plain | two | {"masks": masks},
+        "stylize_fixed": fixed,
+        "stylize_regions": plain | styles | {"masks": masks},
+        "stylize_regions_fixed": plain | two | {"masks": masks},
+        "measure": {"image": image, "masks": masks},
     }
     for graph in contract.GRAPHS:
         expected = backend.run(graph, inputs[graph])

@@ -1,4 +1,4 @@
-"""The four graphs of the engine contract as PyTorch modules, written for the graph that they export to.
+"""The graphs of the engine contract as PyTorch modules, written for the graph that they export to.
 
 They compute what ``adain_models.adain`` defines, rearranged so that the feature map is read once for its statistics
 and touched once for one scale and one shift per channel:
@@ -20,7 +20,15 @@ from torch import Tensor, nn
 from adain_models.adain import EPSILON
 from adain_models.networks.base import STRIDE, Network
 
-__all__ = ["GRAPH_MODULES", "Encode", "Stylize", "StylizeFixed", "StylizeRegions"]
+__all__ = [
+    "GRAPH_MODULES",
+    "Encode",
+    "Measure",
+    "Stylize",
+    "StylizeFixed",
+    "StylizeRegions",
+    "StylizeRegionsFixed",
+]
 
 
 class GraphModule(nn.Module):
@@ -87,19 +95,46 @@ class StylizeRegions(GraphModule):
 
     def forward(self, image: Tensor, style_mean: Tensor, style_std: Tensor, masks: Tensor, strength: Tensor) -> Tensor:
         """Return the pictures with a style in each region, as ``adain_models.adain.regional_adain``."""
-        features = self.features(image)  # (N, C, h, w)
-        coverage = nn.functional.avg_pool2d(masks.float(), STRIDE)  # (N, R, h, w)
-        weights = coverage / coverage.sum(1, keepdim=True).clamp(min=EPSILON)
-        weights, spread = weights.unsqueeze(2), features.unsqueeze(1)  # (N, R, 1, h, w), (N, 1, C, h, w)
-        total = weights.sum((3, 4), keepdim=True)  # (N, R, 1, 1, 1)
-        mean = (weights * spread).sum((3, 4), keepdim=True) / total.clamp(min=EPSILON)  # (N, R, C, 1, 1)
-        centered = spread - mean  # (N, R, C, h, w)
-        variance = (weights * centered * centered).sum((3, 4), keepdim=True) / (total - 1).clamp(min=1)
+        features = self.features(image)
+        weights = region_weights(masks)
+        total, mean, centered, m2 = measure_regions(features, weights)
+        variance = m2 / (total - 1).clamp(min=1)
         std = (variance + EPSILON).sqrt()
         alpha = strength.reshape(-1, 1, 1, 1, 1)
-        style_mean, style_std = style_mean[:, :, :, None, None], style_std[:, :, :, None, None]
-        change = renormalize(centered, mean, std, style_mean, style_std, alpha) - spread
-        return self.picture(features + (weights * change).sum(1))
+        styles = style_mean[:, :, :, None, None], style_std[:, :, :, None, None]
+        return self.picture(restyle_regions(features, weights, renormalize(centered, mean, std, *styles, alpha)))
+
+
+class StylizeRegionsFixed(GraphModule):
+    """image, style_mean, style_std, content_mean, content_std, masks, strength -> stylized."""
+
+    def forward(
+        self,
+        image: Tensor,
+        style_mean: Tensor,
+        style_std: Tensor,
+        content_mean: Tensor,
+        content_std: Tensor,
+        masks: Tensor,
+        strength: Tensor,
+    ) -> Tensor:
+        """Return the pictures with a style in each region; the regions' statistics are given."""
+        features = self.features(image)
+        weights = region_weights(masks)
+        mean, std = content_mean[:, :, :, None, None], content_std[:, :, :, None, None]
+        centered = features.unsqueeze(1) - mean
+        alpha = strength.reshape(-1, 1, 1, 1, 1)
+        styles = style_mean[:, :, :, None, None], style_std[:, :, :, None, None]
+        return self.picture(restyle_regions(features, weights, renormalize(centered, mean, std, *styles, alpha)))
+
+
+class Measure(GraphModule):
+    """image, masks -> count, mean, m2."""
+
+    def forward(self, image: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each region's number of positions, their mean, and the sum of squared differences from it."""
+        total, mean, _, m2 = measure_regions(self.features(image), region_weights(masks))
+        return total.squeeze((2, 3, 4)), mean.squeeze((3, 4)), m2.squeeze((3, 4))
 
 
 GRAPH_MODULES: dict[str, type[GraphModule]] = {
@@ -107,6 +142,8 @@ GRAPH_MODULES: dict[str, type[GraphModule]] = {
     "stylize": Stylize,
     "stylize_fixed": StylizeFixed,
     "stylize_regions": StylizeRegions,
+    "stylize_regions_fixed": StylizeRegionsFixed,
+    "measure": Measure,
 }
 
 
@@ -141,6 +178,32 @@ def measure(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     centered = features - mean
     variance = (centered * centered).sum((2, 3), keepdim=True) / degrees_of_freedom(features)
     return mean, centered, (variance + EPSILON).sqrt()
+
+
+def region_weights(masks: Tensor) -> Tensor:
+    """Return how much each region counts at each feature position, (N, R, 1, h, w), of masks (N, R, H, W)."""
+    coverage = nn.functional.avg_pool2d(masks.float(), STRIDE)
+    return (coverage / coverage.sum(1, keepdim=True).clamp(min=EPSILON)).unsqueeze(2)
+
+
+def measure_regions(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the statistics of each region of features (N, C, h, w), whose weights are (N, R, 1, h, w).
+
+    Returns:
+        The sum of the weights (N, R, 1, 1, 1); the mean (N, R, C, 1, 1); the features less it (N, R, C, h, w); and the
+        sum of its squares (N, R, C, 1, 1).
+
+    """
+    spread = features.unsqueeze(1)  # (N, 1, C, h, w)
+    total = weights.sum((3, 4), keepdim=True)
+    mean = (weights * spread).sum((3, 4), keepdim=True) / total.clamp(min=EPSILON)
+    centered = spread - mean
+    return total, mean, centered, (weights * centered * centered).sum((3, 4), keepdim=True)
+
+
+def restyle_regions(features: Tensor, weights: Tensor, restyled: Tensor) -> Tensor:
+    """Return features (N, C, h, w) that are, in each region, those of ``restyled`` (N, R, C, h, w)."""
+    return features + (weights * (restyled - features.unsqueeze(1))).sum(1)
 
 
 def renormalize(

@@ -1,4 +1,4 @@
-"""PyTorch to ONNX: the engine contract's four graphs of one model, beside its weights; the same in fp16."""
+"""PyTorch to ONNX: the engine contract's graphs of one model, beside its weights; the same in fp16."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -15,6 +16,7 @@ from onnx_ir.passes import common
 from safetensors.numpy import save_file
 
 from adain_export.graphs.engine_graph import engine_model
+from adain_export.graphs.halo import find_halo
 from adain_export.graphs.passes import ContractShapesPass, SharedWeightsPass
 from adain_export.graphs.passes.editing import constant
 from adain_export.graphs.staging import finish, stage
@@ -56,7 +58,7 @@ def export_model(source: Path, model: str, destination: Path) -> Iterator[str]:
         facts = GraphFacts(model, sha256_of(weights), contract.VERSION, network.channels, "fp32")
         for graph in contract.GRAPHS:
             exported = _clean(_trace(network, graph), graph, network.channels, weights)
-            exported.metadata_props.update(facts.to_metadata())
+            exported.metadata_props.update(replace(facts, halo=find_halo(exported.graph)).to_metadata())
             path = aside / contract.graph_file(graph)
             ir.save(exported, path)
             finish(path)

@@ -36,14 +36,14 @@ def verify(directory: Path) -> None:
     """Compare all graphs of a model directory in ONNX Runtime with PyTorch in float64, on two noisy pictures.
 
     Raises:
-        AdainError: a picture differs by more than one level, or a code by more than 1e-4 of its largest number.
+        AdainError: a picture differs by more than one level, or a statistic by more than 1e-4 of its largest number.
 
     """
     backend = open_backend("onnxruntime", directory, "fp32")
     for graph, (inputs, expected) in _cases(checkpoint.load(directory / WEIGHTS_NAME)).items():
         made = backend.run(graph, inputs)
-        if graph == "encode":
-            _compare_codes(made, expected)
+        if graph in ("encode", "measure"):
+            _compare_statistics(graph, made, expected)
             continue
         difference = int(np.abs(made[0].astype(int) - expected[0].astype(int)).max())
         if difference > 1:
@@ -90,24 +90,34 @@ def _cases(network: Network) -> dict[str, tuple[_Arrays, tuple[NDArray[Any], ...
     (mean, std), (content_mean, content_std) = ((_float32(mean), _float32(std)) for mean, std in codes)
     plain: _Arrays = {"image": contents, "style_mean": mean, "style_std": std, "strength": strength}
     fixed = plain | {"content_mean": content_mean, "content_std": content_std}
-    two = {"style_mean": np.stack([mean, mean[::-1]], 1), "style_std": np.stack([std, std[::-1]], 1)}
-    image, alpha = torch.from_numpy(contents), torch.from_numpy(strength).double()
-    regions = reference.stylize_regions(
-        network, image, (_tensor(two["style_mean"]), _tensor(two["style_std"])), torch.from_numpy(masks), alpha
+    two = {name: np.stack([code, code[::-1]], 1) for name, code in fixed.items() if name.endswith(("_mean", "_std"))}
+    styles = {name: code for name, code in two.items() if name.startswith("style")}
+    image, alpha, masked = torch.from_numpy(contents), torch.from_numpy(strength).double(), torch.from_numpy(masks)
+    style_codes, content_codes = (
+        (_tensor(two[f"{whose}_mean"]), _tensor(two[f"{whose}_std"])) for whose in ("style", "content")
     )
+    regions = [
+        reference.stylize_regions(network, image, style_codes, masked, alpha, content).numpy()
+        for content in (None, content_codes)
+    ]
     return {
         "encode": ({"image": paintings}, (mean, std)),
         "stylize": (plain, (reference.stylize(network, image, codes[0], alpha).numpy(),)),
         "stylize_fixed": (fixed, (reference.stylize(network, image, codes[0], alpha, codes[1]).numpy(),)),
-        "stylize_regions": (plain | two | {"masks": masks}, (regions.numpy(),)),
+        "stylize_regions": (plain | styles | {"masks": masks}, (regions[0],)),
+        "stylize_regions_fixed": (plain | two | {"masks": masks}, (regions[1],)),
+        "measure": (
+            {"image": contents, "masks": masks},
+            tuple(numbers.numpy() for numbers in reference.measure(network, image, masked)),
+        ),
     }
 
 
-def _compare_codes(made: tuple[NDArray[np.generic], ...], expected: tuple[NDArray[Any], ...]) -> None:
+def _compare_statistics(graph: str, made: tuple[NDArray[np.generic], ...], expected: tuple[NDArray[Any], ...]) -> None:
     for values, wanted in zip(made, expected, strict=True):
         if not np.allclose(values, wanted, rtol=0, atol=_RELATIVE * np.abs(wanted).max()):
             raise AdainError(
-                "the graph encode differs from PyTorch", hint="install other versions of torch, onnx and onnxscript"
+                f"the graph {graph} differs from PyTorch", hint="install other versions of torch, onnx and onnxscript"
             )
 
 

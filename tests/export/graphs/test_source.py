@@ -50,7 +50,8 @@ def test_a_missing_file_is_named_with_the_way_out(copied, name, said):
         ({"channels": "x"}, "metadata that the export writes is missing"),
         ({"model": None}, "metadata that the export writes is missing"),
         ({"bytes_per_pixel": None}, "metadata that the export writes is missing"),
-        ({"contract": "7"}, "of another version of adain-rt"),
+        ({"halo": None}, "metadata that the export writes is missing"),
+        ({"contract": "1", "halo": None}, "of version 1 of the engine contract"),
     ],
 )
 def test_a_graph_without_its_metadata_is_refused(copied, change, said):

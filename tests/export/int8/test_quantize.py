@@ -310,7 +310,7 @@ def test_quantize_copies_a_bundled_model_and_says_how_close_int8_is(photos, tmp_
     assert result.exception is None
     folder = tmp_path / "out" / "int8"
     size = sum(path.stat().st_size for path in folder.iterdir())
-    assert result.stdout.startswith(f"{folder}: 4 graphs in int8, {size:,} bytes, median PSNR to fp32 ")
+    assert result.stdout.startswith(f"{folder}: 6 graphs in int8, {size:,} bytes, median PSNR to fp32 ")
     assert float(result.stdout.split()[-2]) > 32
     assert (tmp_path / "out" / store.WEIGHTS_NAME).is_file()
     assert {path.name for path in folder.iterdir()} == {store.WEIGHTS_NAME, CALIBRATION_NAME, *FILES}

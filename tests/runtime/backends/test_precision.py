@@ -60,7 +60,7 @@ def test_graphs_of_another_precision_in_its_place_are_refused(tmp_path, china):
         if path.is_file():
             for target in (tmp_path, tmp_path / "int8"):
                 (target / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(AdainError, match="another version"):
+    with pytest.raises(AdainError, match="another precision"):
         Stylizer(str(tmp_path), backend="onnxruntime", precision="int8").encode(china)
 
 

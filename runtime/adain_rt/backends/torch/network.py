@@ -1,4 +1,4 @@
-"""A network's four graphs in PyTorch, on feature maps whose steps are done as the next convolution reads them.
+"""A network's graphs in PyTorch, on feature maps whose steps are done as the next convolution reads them.
 
 Layers of kinds that are not known here run as they are.
 """
@@ -66,19 +66,22 @@ class FusedNetwork:
             for name, values in zip(("mean", "std"), self._ops.measure(features), strict=True):
                 outputs[name].copy_(values)
             return
-        x = self._stylize(graph, features, inputs)
+        if graph == "measure":
+            for name, values in zip(("count", "mean", "m2"), _measure(features, inputs["masks"]), strict=True):
+                outputs[name].copy_(values)
+            return
+        x = self._stylize(features, inputs)
         for step in self._decoder:
             x = step(x)
         self._last(x, outputs["stylized"])
 
-    def _stylize(self, graph: str, features: Tensor, inputs: Mapping[str, Tensor]) -> Map:
+    def _stylize(self, features: Tensor, inputs: Mapping[str, Tensor]) -> Map:
         style_mean, style_std, strength = inputs["style_mean"], inputs["style_std"], inputs["strength"]
-        if graph == "stylize_regions":
-            return Map(_stylize_regions(features, style_mean, style_std, inputs["masks"], strength))
-        if graph == "stylize_fixed":
-            mean, std = inputs["content_mean"], inputs["content_std"]
-        else:
-            mean, std = self._ops.measure(features)
+        content = (inputs["content_mean"], inputs["content_std"]) if "content_mean" in inputs else None
+        if "masks" in inputs:
+            styles = style_mean, style_std
+            return Map(_stylize_regions(features, styles, inputs["masks"], strength, content))
+        mean, std = content or self._ops.measure(features)
         return Map(features, restyle=Restyle(mean, std, style_mean, style_std, strength))
 
     def _make_steps(self, layers: Sequence[nn.Module]) -> list[Step]:
@@ -121,11 +124,22 @@ class FusedNetwork:
         return self._convolutions.settle(x) if x.resize else x
 
 
-def _stylize_regions(features: Tensor, mean: Tensor, std: Tensor, masks: Tensor, strength: Tensor) -> Tensor:
+def _measure(features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what the statistics of regions are made of, with the functions of the reference."""
+    return adain.measure_regions(features.float(), adain.region_weights(masks.float(), features.shape[2:]))
+
+
+def _stylize_regions(
+    features: Tensor,
+    styles: tuple[Tensor, Tensor],
+    masks: Tensor,
+    strength: Tensor,
+    content: tuple[Tensor, Tensor] | None,
+) -> Tensor:
     """Return features stylised by regions, with the functions of the reference."""
     exact = features.float()
-    weights = adain.region_weights(masks.float(), (exact.shape[2], exact.shape[3]))
-    stylized = adain.blend(exact, adain.regional_adain(exact, mean, std, weights), strength)
+    weights = adain.region_weights(masks.float(), exact.shape[2:])
+    stylized = adain.blend(exact, adain.regional_adain(exact, *styles, weights, content), strength)
     if features.dtype == torch.float16:
         stylized = stylized.clamp(-LARGEST, LARGEST)
     return stylized.to(features.dtype, memory_format=torch.channels_last)

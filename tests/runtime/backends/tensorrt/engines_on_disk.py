@@ -18,7 +18,7 @@ from adain_rt.cuda import Gpu
 LITE = store.model_dir("lite")
 ADA = Gpu("NVIDIA L4", "8.9", "13.0", 24 << 30)
 VERSION = "11.4.0"
-FACTS = GraphFacts("lite", "0" * 64, contract=1, channels=128, precision="fp32", bytes_per_pixel=160)
+FACTS = GraphFacts("lite", "0" * 64, contract.VERSION, channels=128, precision="fp32", bytes_per_pixel=160, halo=112)
 SMALL = parse_profile("16:256:512")
 LARGE = parse_profile("1x16x16:1x1080x1920:2x4096x4096")
 

@@ -32,7 +32,7 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
         lambda _: "null",
         lambda text: text.replace('"version"', '"vorsion"'),
         lambda text: text.replace('"engine_bytes": 6', '"engine_bytes": "6"'),
-        lambda text: text.replace('"contract": "1"', '"contract": 1'),
+        lambda text: text.replace('"contract": "2"', '"contract": 2'),
         lambda text: text.replace('"gpu": "NVIDIA L4 (8.9)"', '"gpu": null'),
         lambda text: json.dumps(json.loads(text) | {"recipe": json.loads(text)["recipe"] | {"profiles": [{"N": [1]}]}}),
         lambda _: "[" * 100_000,
