@@ -15,7 +15,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["EPSILON", "adain", "blend", "channel_statistics", "measure_regions", "region_weights", "regional_adain"]
+__all__ = [
+    "EPSILON",
+    "adain",
+    "blend",
+    "blend_codes",
+    "channel_statistics",
+    "measure_regions",
+    "region_statistics",
+    "region_weights",
+    "regional_adain",
+    "regional_code",
+]
 
 EPSILON = 1e-5
 
@@ -64,6 +75,19 @@ def blend(features: Tensor, target: Tensor, strength: Tensor) -> Tensor:
     return (1 - alpha) * features + alpha * target
 
 
+def blend_codes(content: Tensor, style: Tensor, strength: Tensor) -> Tensor:
+    """Return the statistics that features have after ``adain`` and ``blend``: (1 - α) · content + α · style.
+
+    Args:
+        content: the features' own means, or deviations, (N, ..., C).
+        style: the same of the style.
+        strength: α of each picture, (N,), from 0 to 1.
+
+    """
+    alpha = strength.reshape(-1, *[1] * (content.ndim - 1))
+    return (1 - alpha) * content + alpha * style
+
+
 def region_weights(masks: Tensor, size: Sequence[int]) -> Tensor:
     """Return how much each region counts at each feature position.
 
@@ -102,6 +126,22 @@ def measure_regions(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, 
     return total.squeeze(2), mean, (weights * (features - _spatial(mean)).square()).sum((3, 4))
 
 
+def region_statistics(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the deviation of each channel over each region, (N, R, C) each.
+
+    For a mask of zeros and ones they are ``channel_statistics`` of the positions inside. The divisor of the variance is
+    the sum of the weights less 1, but never below 1, so that a region of a single position has the deviation of a flat
+    one.
+
+    Args:
+        features: float (N, C, H, W).
+        weights: (N, R, H, W), from ``region_weights``.
+
+    """
+    total, mean, m2 = measure_regions(features, weights)
+    return mean, (m2 / (total - 1).clamp(min=1).unsqueeze(2) + EPSILON).sqrt()
+
+
 def regional_adain(
     features: Tensor,
     style_mean: Tensor,
@@ -111,9 +151,7 @@ def regional_adain(
 ) -> Tensor:
     """Return AdaIN by regions: each has content statistics and a style of its own.
 
-    For a mask of zeros and ones a region's statistics are ``channel_statistics`` of the positions inside. The divisor
-    of the variance is the sum of the weights less 1, but never below 1, so that a region of a single position has the
-    deviation of a flat one. Where the weights sum to 0 the features are kept.
+    Where the weights sum to 0 the features are kept.
 
     Args:
         features: float (N, C, H, W).
@@ -123,16 +161,34 @@ def regional_adain(
         content: mean and std, each (N, R, C), to use in place of the regions' own.
 
     """
-    if content is None:
-        total, mean, m2 = measure_regions(features, weights)
-        std = (m2 / (total - 1).clamp(min=1).unsqueeze(2) + EPSILON).sqrt()
-    else:
-        mean, std = content
+    mean, std = region_statistics(features, weights) if content is None else content
     weights = weights.unsqueeze(2)  # (N, R, 1, H, W)
     centered = features.unsqueeze(1) - _spatial(mean)  # (N, R, C, H, W)
     stylized = centered * _spatial(style_std / std) + _spatial(style_mean)
     outside = 1 - weights.sum(1)  # (N, 1, H, W)
     return (weights * stylized).sum(1) + outside * features
+
+
+def regional_code(
+    content: tuple[Tensor, Tensor], styles: tuple[Tensor, Tensor], weights: Tensor, strength: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the code at each position after ``regional_adain`` and ``blend``: mean and deviation, (N, C, H, W) each.
+
+    Where the weights sum to 0 it is the mean of the regions' codes, so that it is the same in any part of a picture.
+
+    Args:
+        content: means and deviations of the regions, (N, R, C) each.
+        styles: the same of the styles.
+        weights: (N, R, H, W), from ``region_weights``.
+        strength: α of each picture, (N,), from 0 to 1.
+
+    """
+    shares = (weights + EPSILON) / (weights + EPSILON).sum(1, keepdim=True)
+    mean, std = (
+        (shares.unsqueeze(2) * _spatial(blend_codes(own, style, strength))).sum(1)
+        for own, style in zip(content, styles, strict=True)
+    )
+    return mean, std
 
 
 def _spatial(statistics: Tensor) -> Tensor:

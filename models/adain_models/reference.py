@@ -43,7 +43,10 @@ def stylize(network: Network, pictures: Tensor, style: Code, strength: Tensor, c
 
     """
     features = features_of(network, pictures)
-    return decode(network, adain.blend(features, adain.adain(features, *style, content), strength))
+    content = adain.channel_statistics(features) if content is None else content
+    target = adain.blend(features, adain.adain(features, *style, content), strength)
+    code = (adain.blend_codes(*pair, strength)[..., None, None] for pair in zip(content, style, strict=True))
+    return decode(network, target, *code)
 
 
 @torch.no_grad()
@@ -63,8 +66,10 @@ def stylize_regions(
     """
     features = features_of(network, pictures)
     weights = adain.region_weights(masks.to(features), features.shape[2:])
+    content = adain.region_statistics(features, weights) if content is None else content
     target = adain.regional_adain(features, *styles, weights, content)
-    return decode(network, adain.blend(features, target, strength))
+    code = adain.regional_code(content, styles, weights, strength)
+    return decode(network, adain.blend(features, target, strength), *code)
 
 
 @torch.no_grad()
@@ -76,7 +81,10 @@ def features_of(network: Network, pictures: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def decode(network: Network, features: Tensor) -> Tensor:
-    """Return the pictures that the decoder makes of features, uint8 (N, H, W, 3)."""
-    decoded: Tensor = network.decoder(features)
+def decode(network: Network, features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return the pictures that the decoder makes of features with their code, uint8 (N, H, W, 3).
+
+    The shapes are those of ``Decoder.forward``.
+    """
+    decoded: Tensor = network.decoder(features, mean, std)
     return (decoded.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).to(torch.uint8)

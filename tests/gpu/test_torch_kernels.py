@@ -81,6 +81,9 @@ MAPS = {
     "a bias and a ReLU": lambda: Map(maps(2, 16, 12, 20), bias=vector(16), relu=True),
     "AdaIN": lambda: Map(maps(2, 32, 6, 10), restyle=restyle(2, 32)),
     "a residual branch": lambda: Map(maps(2, 16, 12, 20), bias=vector(16), skip=maps(2, 16, 14, 22)[..., 1:-1, 1:-1]),
+    "a residual branch, modulated": lambda: Map(
+        maps(2, 24, 6, 10), bias=vector(24), skip=maps(2, 24, 6, 10), modulation=code(2, 100, 7)[:, 30:78], relu=True
+    ),
     "doubled": lambda: Map(maps(2, 16, 6, 10), relu=True, resize=1),
     "halved": lambda: Map(maps(2, 16, 12, 20), bias=vector(16), relu=True, resize=-1),
     "blurred and doubled": lambda: Map(maps(1, 16, 10, 12), bias=vector(16), blur=True, relu=True, resize=1),
@@ -130,7 +133,7 @@ def test_the_statistics_of_channels(kernels, channels, rows, columns):
 
 CONVOLUTIONS = {
     "of stride 2": (16, 32, 3, 2, 1, "reflect", False, True, False),
-    "with a residual sum": (32, 32, 3, 1, 1, "reflect", False, False, True),
+    "with a residual sum, modulated": (32, 32, 3, 1, 1, "reflect", False, False, True),
     "of a doubled map": (64, 32, 3, 1, 2, "replicate", True, True, False),
     "of what is padded": (48, 16, 5, 1, 0, "reflect", False, True, False),
     "of many channels": (128, 128, 3, 1, 1, "reflect", False, True, False),
@@ -145,9 +148,13 @@ def test_a_convolution(direct, name):
     wanted = functional.interpolate(x.float(), scale_factor=2, mode="nearest") if doubled else x.float()
     wanted = functional.conv2d(functional.pad(wanted, [padding] * 4, mode), weight.float(), bias, stride)
     skip = maps(*wanted.shape, seed=4) if residual else None
-    wanted = wanted + skip if skip is not None else wanted
+    modulation = code(2, 100, 7)[:, 20 : 20 + 2 * outputs] if residual else None
+    if skip is not None and modulation is not None:
+        gain, shift = modulation[..., None, None].chunk(2, 1)
+        wanted = (wanted + skip) * gain + shift
     by = direct.Direct.of(weight, bias, stride, padding, mode, relu=relu)
-    near(direct.convolve(x, by, doubled=doubled, skip=skip), wanted.relu() if relu else wanted)
+    made = direct.convolve(x, by, doubled=doubled, skip=skip, modulation=modulation)
+    near(made, wanted.relu() if relu else wanted)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from adain_bench.contenders import gpu_events
 from adain_bench.contenders.contender import Contender, Stylist
 from adain_bench.contenders.packages import packages
-from adain_models.adain import adain, blend, channel_statistics
+from adain_models.adain import adain, blend, blend_codes, channel_statistics
 from adain_models.networks.base import Network
 from adain_models.weights import checkpoint, store
 from adain_rt.contract import Pixels
@@ -54,8 +54,13 @@ class Eager(nn.Module):
     def forward(self, image: Tensor, style_mean: Tensor, style_std: Tensor, strength: Tensor) -> Tensor:
         """Return uint8 (N, H, W, 3) of the same; codes are float32 (N, C), strengths (N,)."""
         features = self._features(image)
-        stylized = blend(features, adain(features, style_mean, style_std), strength)
-        decoded: Tensor = self.decoder(stylized.to(self.dtype))
+        content = channel_statistics(features)
+        stylized = blend(features, adain(features, style_mean, style_std, content), strength)
+        codes = (
+            blend_codes(own, wanted, strength)[..., None, None].to(self.dtype)
+            for own, wanted in zip(content, (style_mean, style_std), strict=True)
+        )
+        decoded: Tensor = self.decoder(stylized.to(self.dtype), *codes)
         return decoded.float().permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8)
 
     def _features(self, image: Tensor) -> Tensor:

@@ -66,6 +66,10 @@ def _transposed_convolution(node: Node) -> int:
     return node.output.elements * (2 * inputs * taps + bias)
 
 
+def _matrix_product(node: Node) -> int:
+    return node.output.elements * 2 * node.read(0).shape[-1]
+
+
 def _maximum_of_window(node: Node) -> int:
     return node.output.elements * (math.prod(node.ints("kernel_shape")) - 1)
 
@@ -103,6 +107,7 @@ def _clip(node: Node) -> int:
 RULES: dict[str, Callable[[Node], int]] = {
     "Conv": _convolution,
     "ConvTranspose": _transposed_convolution,
+    "MatMul": _matrix_product,
     "MaxPool": _maximum_of_window,
     "AveragePool": _mean_of_window,
     "ReduceSum": _sum,
@@ -113,6 +118,7 @@ RULES: dict[str, Callable[[Node], int]] = {
     "QuantizeLinear": _each(3),  # division, rounding, zero point
     "DequantizeLinear": _each(2),  # zero point, scale
     "Resize": _enlarge,
-    **dict.fromkeys(("Cast", "DepthToSpace", "Pad", "Reshape", "Shape", "Squeeze", "Transpose", "Unsqueeze"), _each(0)),
+    **dict.fromkeys(("Cast", "Concat", "DepthToSpace", "Pad", "Reshape", "Shape", "Squeeze"), _each(0)),
+    **dict.fromkeys(("Transpose", "Unsqueeze"), _each(0)),
 }
 """Operations of a node, for every operator that the graphs have."""

@@ -5,6 +5,8 @@ and touched once for one scale and one shift per channel:
 
     y = (f - μc) · (1 + α (σs / σc - 1)) + μc + α (μs - μc)
 
+The decoder also gets the code that y has: the shift is its mean, and σc times the scale its deviation.
+
 Subtracting the mean first keeps float32 exact to its last digits where a mean is thousands of deviations.
 """
 
@@ -44,9 +46,9 @@ class GraphModule(nn.Module):
         encoded: Tensor = self.encoder(image.float().permute(0, 3, 1, 2))
         return encoded
 
-    def picture(self, features: Tensor) -> Tensor:
+    def picture(self, features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """Return uint8 pictures; the cast is the graph's last operator, of values rounded and within 0..255."""
-        decoded: Tensor = self.decoder(features)
+        decoded: Tensor = self.decoder(features, mean, std)
         return decoded.permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -67,7 +69,8 @@ class Stylize(GraphModule):
         mean, centered, std = measure(self.features(image))
         alpha = strength.reshape(-1, 1, 1, 1)
         style_mean, style_std = style_mean[:, :, None, None], style_std[:, :, None, None]
-        return self.picture(renormalize(centered, mean, std, style_mean, style_std, alpha))
+        scale, shift = change_of(mean, std, style_mean, style_std, alpha)
+        return self.picture(centered * scale + shift, shift, std * scale)
 
 
 class StylizeFixed(GraphModule):
@@ -87,7 +90,8 @@ class StylizeFixed(GraphModule):
         style_mean, style_std = style_mean[:, :, None, None], style_std[:, :, None, None]
         alpha = strength.reshape(-1, 1, 1, 1)
         centered = self.features(image) - mean
-        return self.picture(renormalize(centered, mean, std, style_mean, style_std, alpha))
+        scale, shift = change_of(mean, std, style_mean, style_std, alpha)
+        return self.picture(centered * scale + shift, shift, std * scale)
 
 
 class StylizeRegions(GraphModule):
@@ -102,7 +106,7 @@ class StylizeRegions(GraphModule):
         std = (variance + EPSILON).sqrt()
         alpha = strength.reshape(-1, 1, 1, 1, 1)
         styles = style_mean[:, :, :, None, None], style_std[:, :, :, None, None]
-        return self.picture(restyle_regions(features, weights, renormalize(centered, mean, std, *styles, alpha)))
+        return self.picture(*restyle_regions(features, weights, centered, std, change_of(mean, std, *styles, alpha)))
 
 
 class StylizeRegionsFixed(GraphModule):
@@ -125,7 +129,7 @@ class StylizeRegionsFixed(GraphModule):
         centered = features.unsqueeze(1) - mean
         alpha = strength.reshape(-1, 1, 1, 1, 1)
         styles = style_mean[:, :, :, None, None], style_std[:, :, :, None, None]
-        return self.picture(restyle_regions(features, weights, renormalize(centered, mean, std, *styles, alpha)))
+        return self.picture(*restyle_regions(features, weights, centered, std, change_of(mean, std, *styles, alpha)))
 
 
 class Measure(GraphModule):
@@ -201,13 +205,25 @@ def measure_regions(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, 
     return total, mean, centered, (weights * centered * centered).sum((3, 4), keepdim=True)
 
 
-def restyle_regions(features: Tensor, weights: Tensor, restyled: Tensor) -> Tensor:
-    """Return features (N, C, h, w) that are, in each region, those of ``restyled`` (N, R, C, h, w)."""
-    return features + (weights * (restyled - features.unsqueeze(1))).sum(1)
+def restyle_regions(
+    features: Tensor, weights: Tensor, centered: Tensor, std: Tensor, change: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return features (N, C, h, w) with AdaIN in each region, and their code by place, as ``adain.regional_code``.
+
+    Args:
+        features: (N, C, h, w).
+        weights: (N, R, 1, h, w).
+        centered: the features less each region's mean, (N, R, C, h, w).
+        std: each region's deviation, (N, R, C, 1, 1).
+        change: each region's scale and shift, (N, R, C, 1, 1) each.
+
+    """
+    scale, shift = change
+    restyled = features + (weights * (centered * scale + shift - features.unsqueeze(1))).sum(1)
+    shares = (weights + EPSILON) / (weights + EPSILON).sum(1, keepdim=True)
+    return restyled, (shares * shift).sum(1), (shares * (std * scale)).sum(1)
 
 
-def renormalize(
-    centered: Tensor, mean: Tensor, std: Tensor, style_mean: Tensor, style_std: Tensor, alpha: Tensor
-) -> Tensor:
-    """Return AdaIN at strength ``alpha``, of features from which ``mean`` is subtracted already."""
-    return centered * (1 + alpha * (style_std / std - 1)) + (mean + alpha * (style_mean - mean))
+def change_of(mean: Tensor, std: Tensor, style_mean: Tensor, style_std: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the scale and the shift of AdaIN at strength ``alpha``, for features less their mean."""
+    return 1 + alpha * (style_std / std - 1), mean + alpha * (style_mean - mean)

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 __all__ = [
     "STRIDE",
+    "Decoder",
+    "Modulation",
     "Network",
+    "Pointwise",
     "Rectified",
     "bias_of",
     "channels_last",
@@ -43,11 +46,85 @@ class Rectified:
     reader: nn.Conv2d | None
 
 
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution of codes, which begins as a constant.
+
+    It is a matrix; as a convolution its result has the layout of features, so that backends do not convert these.
+
+    Args:
+        inputs: the channels that it reads.
+        outputs: the channels that it gives.
+        constant: what it gives at first.
+
+    """
+
+    def __init__(self, inputs: int, outputs: int, constant: float) -> None:
+        self.constant = constant
+        super().__init__(inputs, outputs, 1)
+
+    def reset_parameters(self) -> None:
+        """Begin as a constant."""
+        nn.init.zeros_(self.weight)
+        nn.init.constant_(bias_of(self), self.constant)
+
+
+class Modulation(nn.Module):
+    """A scale and a shift for each channel, γ x + β, which depend on the code of the features that AdaIN made.
+
+    Both are affine in the code (feature-wise linear modulation, Perez et al. 2018). AdaIN by itself tells the decoder
+    of a style once, at its entrance. With modulations the style also decides what later layers do, as in conditional
+    instance normalisation (Dumoulin et al. 2017), but without a second look at the content's statistics.
+
+    Args:
+        code: C, half of the numbers in a code.
+        channels: of the features that are modulated.
+        scale: how many times as large as AdaIN's features these are.
+
+    """
+
+    def __init__(self, code: int, channels: int, scale: int = 1) -> None:
+        super().__init__()
+        self.scale = scale
+        self.gain = Pointwise(2 * code, channels, 1)
+        self.shift = Pointwise(2 * code, channels, 0)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """Modulate features.
+
+        Args:
+            x: (N, channels, H, W).
+            code: (N, 2C, 1, 1), or (N, 2C, H / scale, W / scale) where it differs from place to place.
+
+        """
+        gain, shift = self.gain(code), self.shift(code)
+        if self.scale > 1 and code.shape[2] > 1:
+            gain, shift = (nn.functional.interpolate(each, scale_factor=self.scale) for each in (gain, shift))
+        return x * gain + shift
+
+
+class Decoder(nn.Sequential):
+    """Layers one after another, of which each ``Modulation`` also gets the code of the features."""
+
+    def forward(self, features: Tensor, mean: Tensor, std: Tensor) -> Tensor:  # type: ignore[override]
+        """Map features to pictures.
+
+        Args:
+            features: (N, C, h, w), as AdaIN made them.
+            mean: of each channel, as AdaIN made it: (N, C, 1, 1), or (N, C, h, w) where it differs from place to place.
+            std: the deviation, of the same shape.
+
+        """
+        code = torch.cat([mean, std], 1)
+        for layer in self:
+            features = layer(features, code) if isinstance(layer, Modulation) else layer(features)
+        return features
+
+
 class Network(nn.Module):
     """An encoder and a decoder; AdaIN on the features between them makes the style transfer.
 
     ``encoder`` maps RGB in 0..1, float (N, 3, H, W) with H and W multiples of ``STRIDE`` and at least 16, to
-    features (N, ``channels``, H/8, W/8). ``decoder`` maps features back to RGB around 0..1, not clipped.
+    features (N, ``channels``, H/8, W/8). ``decoder`` maps features and their code back to RGB around 0..1, not clipped.
 
     What other code needs to know of a topology is asked of the network here. A new topology must give
     ``for_bytes``; the rest has a default.
@@ -56,7 +133,7 @@ class Network(nn.Module):
     architecture: str
     channels: int
     encoder: nn.Sequential
-    decoder: nn.Sequential
+    decoder: Decoder
 
     style_layers: tuple[str, ...] = ()
     """The encoder's layers that the paper's losses compare, the last of them the features that AdaIN changes.

@@ -9,7 +9,16 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from adain_models.networks.base import Network, Rectified, conv, convolution, fold_input, fold_output
+from adain_models.networks.base import (
+    Decoder,
+    Modulation,
+    Network,
+    Rectified,
+    conv,
+    convolution,
+    fold_input,
+    fold_output,
+)
 
 __all__ = ["Blur", "Lite", "Residual"]
 
@@ -37,16 +46,20 @@ class Lite(Network):
                 res2=Residual(128),
             )
         )
-        self.decoder = nn.Sequential(
+        self.decoder = Decoder(
             OrderedDict(
                 res1=Residual(128),
+                style1=Modulation(128, 128),
                 res2=Residual(128),
+                style2=Modulation(128, 128),
                 res3=Residual(128),
+                style3=Modulation(128, 128),
                 double1=nn.Upsample(scale_factor=2, mode="nearest"),
                 up1=enlarged_conv(128, 64),
                 blur1=Blur(),
                 relu1=nn.ReLU(),
                 res4=Residual(64),
+                style4=Modulation(128, 64, scale=2),
                 double2=nn.Upsample(scale_factor=2, mode="nearest"),
                 up2=enlarged_conv(64, 32),
                 blur2=Blur(),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adain_models.errors import AdainError
-from adain_models.networks.base import Network, Rectified, bias_of, conv, convolution, fold_input, fold_output
+from adain_models.networks.base import Decoder, Network, Rectified, bias_of, conv, convolution, fold_input, fold_output
 
 __all__ = ["Vgg19", "from_public"]
 
@@ -56,7 +56,7 @@ class Vgg19(Network):
                 **_convolution("4_1", three, self.channels),
             )
         )
-        self.decoder = nn.Sequential(
+        self.decoder = Decoder(
             OrderedDict(
                 **_convolution("4_1", self.channels, three),
                 double3=_double(),

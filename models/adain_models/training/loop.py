@@ -134,7 +134,7 @@ def _remember(
 
 
 def forget(part: nn.Module) -> None:
-    """Give the convolutions of a network, or of a part of one, random weights (PyTorch's own)."""
+    """Give the convolutions of a network, or of a part of one, random weights (PyTorch's own); modulate nothing."""
     for layer in part.modules():
         if isinstance(layer, nn.Conv2d):
             layer.reset_parameters()

@@ -130,7 +130,7 @@ class FixedEncoder(Recipe):
         ]
         mean, std = wanted[-1].chunk(2, 1)
         target = adain(photos.features.float(), mean, std)
-        made = self._features(network.decoder(target))
+        made = self._features(network.decoder(target, mean[..., None, None], std[..., None, None]))
         style = [2 * nn.functional.mse_loss(statistics(x)[0], theirs) for x, theirs in zip(made, wanted, strict=True)]
         content = nn.functional.mse_loss(made[-1].float(), target)
         return {"content": content, "style": torch.stack(style).sum()}
@@ -196,10 +196,12 @@ class Joint(Recipe):
         few = max(1, count // 4)
         paintings = torch.stack([style.picture for style in styles]) / 255
         encoded = network.encoder(torch.cat([photos.seen, photos.clean[:few]]))
-        codes = (_in_turns(each, count) for each in channel_statistics(network.encoder(paintings).float()))
+        codes = [_in_turns(each, count) for each in channel_statistics(network.encoder(paintings).float())]
         mean, std = (torch.cat([each, each[:few]]) for each in codes)
         stylized = adain(encoded.float(), mean, std).to(encoded.dtype)
-        decoded = network.decoder(torch.cat([stylized, encoded[:few]])).float()
+        own = channel_statistics(encoded[:few].float())
+        wanted = (torch.cat([each, theirs])[..., None, None] for each, theirs in zip((mean, std), own, strict=True))
+        decoded = network.decoder(torch.cat([stylized, encoded[:few]]), *wanted).float()
         pictures, undisturbed, same = decoded.split([count, few, few])
         excess = pictures - pictures.clamp(0, 1)
         seen = pictures - (1 - _LEAK) * excess

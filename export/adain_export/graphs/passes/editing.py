@@ -19,6 +19,7 @@ __all__ = [
     "convolution_name",
     "convolutions",
     "insert",
+    "is_of_code",
     "producer",
     "reader",
     "replace",
@@ -34,8 +35,13 @@ MOVERS = frozenset({"DepthToSpace", "MaxPool", "Pad", "Resize", "Transpose"})
 
 
 def convolutions(graph: ir.Graph) -> list[ir.Node]:
-    """Return a graph's convolutions in its order; each has a bias."""
-    return [node for node in graph if node.op_type in CONVOLUTIONS]
+    """Return a graph's convolutions of features in its order; each has a bias."""
+    return [node for node in graph if node.op_type in CONVOLUTIONS and not is_of_code(node)]
+
+
+def is_of_code(node: ir.Node) -> bool:
+    """Whether a node is a 1x1 convolution, which reads a code, not features."""
+    return node.op_type == "Conv" and node.attributes["kernel_shape"].as_ints() == (1, 1)
 
 
 def convolution_name(convolution: ir.Node) -> str:

@@ -13,6 +13,7 @@ from adain_export.graphs.passes.editing import (
     blur_behind,
     constant,
     insert,
+    is_of_code,
     producer,
     require,
     source,
@@ -73,7 +74,7 @@ class _Halving:
     def apply(self) -> None:
         """Go through the nodes in their order."""
         for node in list(self.graph):
-            if node.op_type == "Conv":
+            if node.op_type == "Conv" and not is_of_code(node):
                 self._lower_input(node)
                 self._lower_constants(node)
                 self._mark(node.outputs[0])

@@ -21,9 +21,12 @@ from adain_rt.backends.torch.maps import CHANNELS, MIDDLE, Map
 if TYPE_CHECKING:
     from adain_rt.backends.torch.direct import Direct
 
-__all__ = ["Convolutions", "Step", "has_phases", "is_known"]
+__all__ = ["Convolutions", "ModulatedStep", "Step", "has_phases", "is_known"]
 
 Step = Callable[[Map], Map]
+
+ModulatedStep = Callable[[Map, Tensor | None], Map]
+"""A step whose output is modulated by a ``Map.modulation``, if there is one."""
 
 _MOST_OUTPUTS = 128
 """Our kernel computes convolutions of up to this many output channels (measured layer by layer, H200, 512x512)."""
@@ -103,22 +106,22 @@ class Convolutions:
 
         return step
 
-    def make_residual(self, layer: Residual) -> Step:
+    def make_residual(self, layer: Residual) -> ModulatedStep:
         """Return a residual block."""
         one, two = (self._make_ours(each, relu=relu) for each, relu in ((layer.a, True), (layer.b, False)))
         if one is not None and two is not None:
 
-            def by_ours(x: Map) -> Map:
+            def by_ours(x: Map, modulation: Tensor | None = None) -> Map:
                 x = self.settle(x)
-                return self._convolve_by_ours(self._convolve_by_ours(x, one), two, skip=x.tensor)
+                return self._convolve_by_ours(self._convolve_by_ours(x, one), two, x.tensor, modulation)
 
             return by_ours
         first, second = self._make_cudnn(layer.a, relu=True), self._make_cudnn(layer.b, relu=False)
 
-        def by_cudnn(x: Map) -> Map:
+        def by_cudnn(x: Map, modulation: Tensor | None = None) -> Map:
             padded = self.ops.between(x, 1)
             skip = padded[:, :, 1:-1, 1:-1]  # the map inside the padding, without a copy
-            return replace(second(self.ops.between(first(padded), 1)), skip=skip)
+            return replace(second(self.ops.between(first(padded), 1)), skip=skip, modulation=modulation)
 
         return by_cudnn
 
@@ -130,10 +133,12 @@ class Convolutions:
         """Return the map with all steps done except a doubling, which our kernel does as it reads."""
         return x if x.resize >= 0 and replace(x, resize=0).is_done else self.settle(x)
 
-    def _convolve_by_ours(self, x: Map, by: Direct, skip: Tensor | None = None) -> Map:
+    def _convolve_by_ours(
+        self, x: Map, by: Direct, skip: Tensor | None = None, modulation: Tensor | None = None
+    ) -> Map:
         assert self._direct is not None  # noqa: S101 - for the type checker
         x = self._settle_for_ours(x)
-        return Map(self._direct.convolve(x.tensor, by, doubled=x.resize > 0, skip=skip))
+        return Map(self._direct.convolve(x.tensor, by, doubled=x.resize > 0, skip=skip, modulation=modulation))
 
     def _make_ours(self, layer: nn.Conv2d, *, relu: bool) -> Direct | None:
         """Return a convolution for our kernel, or ``None`` if cuDNN computes it."""

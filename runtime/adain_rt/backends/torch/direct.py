@@ -70,11 +70,11 @@ class Direct:
 
 
 @triton.jit
-def _convolve(x, weight, bias, skip, y, out_rows, out_columns, rows, columns, xn, xr, sn, sr, sc,
+def _convolve(x, weight, bias, skip, modulation, y, out_rows, out_columns, rows, columns, xn, xr, sn, sr, sc, mn,
               XC: tl.constexpr, VALID: tl.constexpr, I: tl.constexpr, O: tl.constexpr, DOWN: tl.constexpr,
               ACROSS: tl.constexpr, STRIDE: tl.constexpr,
               PADDING: tl.constexpr, MODE: tl.constexpr, DOUBLE: tl.constexpr, RELU: tl.constexpr, SKIP: tl.constexpr,
-              PICTURE: tl.constexpr, MOST: tl.constexpr,
+              MODULATE: tl.constexpr, PICTURE: tl.constexpr, MOST: tl.constexpr,
               BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):  # fmt: skip
     n = tl.program_id(2).to(tl.int64)
     pixels = out_rows * out_columns
@@ -108,6 +108,9 @@ def _convolve(x, weight, bias, skip, y, out_rows, out_columns, rows, columns, xn
     if SKIP:
         at = n * sn + i.to(tl.int64) * sr + j * sc
         total += tl.load(skip + at[:, None] + o[None, :], mask=there, other=0).to(tl.float32)
+    if MODULATE:
+        gain = tl.load(modulation + n * mn + o)
+        total = total * gain[None, :] + tl.load(modulation + n * mn + O + o)[None, :]
     if RELU:
         total = tl.maximum(total, 0.0)
     target = n * pixels + pixel
@@ -120,7 +123,9 @@ def _convolve(x, weight, bias, skip, y, out_rows, out_columns, rows, columns, xn
         tl.store(y + target[:, None] * O + o[None, :], total.to(tl.float16), mask=there)
 
 
-def convolve(x: Tensor, by: Direct, *, doubled: bool = False, skip: Tensor | None = None) -> Tensor:
+def convolve(
+    x: Tensor, by: Direct, *, doubled: bool = False, skip: Tensor | None = None, modulation: Tensor | None = None
+) -> Tensor:
     """Return a convolution of maps (N, I, H, W), channels last.
 
     Args:
@@ -128,18 +133,19 @@ def convolve(x: Tensor, by: Direct, *, doubled: bool = False, skip: Tensor | Non
         by: the convolution.
         doubled: whether each pixel is first repeated across and down.
         skip: a map of the output's shape, which is added to the output.
+        modulation: float32 (N, 2 O), by whose first half this is multiplied, and whose second half is added.
 
     """
     (rows, columns), (out_rows, out_columns) = _sizes(x, by, doubled)
     shape = (x.shape[0], by.weight.shape[2], out_rows, out_columns)
     y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-    _launch(x, by, y, (rows, columns), (out_rows, out_columns), doubled, skip)
+    _launch(x, by, y, (rows, columns), (out_rows, out_columns), doubled, skip, modulation)
     return y
 
 
 def convolve_out(x: Tensor, by: Direct, out: Tensor, *, doubled: bool = False) -> None:
     """Write a convolution's output as pictures, uint8 (N, H, W, 3)."""
-    _launch(x, by, out, *_sizes(x, by, doubled), doubled, None)
+    _launch(x, by, out, *_sizes(x, by, doubled), doubled)
 
 
 def _sizes(x: Tensor, by: Direct, doubled: bool) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -153,7 +159,14 @@ def _sizes(x: Tensor, by: Direct, doubled: bool) -> tuple[tuple[int, int], tuple
 
 
 def _launch(
-    x: Tensor, by: Direct, y: Tensor, size: tuple[int, int], out: tuple[int, int], doubled: bool, skip: Tensor | None
+    x: Tensor,
+    by: Direct,
+    y: Tensor,
+    size: tuple[int, int],
+    out: tuple[int, int],
+    doubled: bool,
+    skip: Tensor | None = None,
+    modulation: Tensor | None = None,
 ) -> None:
     _, inputs, outputs = by.weight.shape
     pixels = out[0] * out[1]
@@ -165,11 +178,14 @@ def _launch(
     halves = block_k * (block_m + block_n)  # in a stage
     grid = (triton.cdiv(pixels, block_m), outputs // block_n, x.shape[0])
     other = x if skip is None else skip
+    changes = by.bias if modulation is None else modulation
     _convolve[grid](
-        x, by.weight, by.bias, other, y, *out, *size, *strides_of(x)[:2], *strides_of(other), XC=x.stride(3),
+        x, by.weight, by.bias, other, changes, y, *out, *size, *strides_of(x)[:2], *strides_of(other),
+        changes.stride(0), XC=x.stride(3),
         VALID=by.valid, I=inputs, O=outputs, DOWN=by.kernel[0], ACROSS=by.kernel[1], STRIDE=by.stride,
         PADDING=by.padding, MODE=_MODES[by.mode], DOUBLE=doubled, RELU=by.relu, SKIP=skip is not None,
-        PICTURE=y.dtype == torch.uint8, MOST=LARGEST, BM=block_m, BN=block_n, BK=block_k,
+        MODULATE=modulation is not None, PICTURE=y.dtype == torch.uint8, MOST=LARGEST,
+        BM=block_m, BN=block_n, BK=block_k,
         num_warps=8 if block_m * block_n >= 128 * 128 else 4,
         num_stages=max(1, min(_STAGES, _shared_bytes(x.device.type) // (2 * halves))),
     )  # fmt: skip

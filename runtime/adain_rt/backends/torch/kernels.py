@@ -50,9 +50,9 @@ def _enter(image, y, rows, columns, PADDING: tl.constexpr, REFLECT: tl.constexpr
 
 
 @triton.jit
-def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, c, there,
+def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, gain, add, c, there,
           C: tl.constexpr, PHASES: tl.constexpr, BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr,
-          SKIP: tl.constexpr, RELU: tl.constexpr):  # fmt: skip
+          SKIP: tl.constexpr, MODULATE: tl.constexpr, RELU: tl.constexpr):  # fmt: skip
     """Return the values of pixels (PIXELS, C), with all steps done except the resizing."""
     if PHASES:
         at = (i // 2 + i % 2).to(tl.int64) * xr + (j // 2 + j % 2) * xc + (2 * (i % 2) + j % 2) * C
@@ -72,16 +72,19 @@ def _read(x, i, j, xr, xc, bias, mean, scale, shift, skip, sr, sc, c, there,
     if SKIP:
         at = i.to(tl.int64) * sr + j * sc
         value += tl.load(skip + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
+    if MODULATE:
+        value = value * gain[None, :] + add[None, :]
     if RELU:
         value = tl.maximum(value, 0.0)
     return value
 
 
 @triton.jit
-def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows, columns, xn, xr, xc, sn, sr, sc,
+def _between(x, bias, mean, std, style_mean, style_std, strength, skip, modulation, y, rows, columns,
+             xn, xr, xc, sn, sr, sc, mn,
              C: tl.constexpr, LANES: tl.constexpr, PIXELS: tl.constexpr, PADDING: tl.constexpr, REFLECT: tl.constexpr,
              PHASES: tl.constexpr, BIAS: tl.constexpr, BLUR: tl.constexpr, RESTYLE: tl.constexpr, SKIP: tl.constexpr,
-             RELU: tl.constexpr, RESIZE: tl.constexpr, MOST: tl.constexpr):  # fmt: skip
+             MODULATE: tl.constexpr, RELU: tl.constexpr, RESIZE: tl.constexpr, MOST: tl.constexpr):  # fmt: skip
     """Write y (N, rows + 2p, columns + 2p, C); the strides are those of x and skip, for pictures, rows and pixels."""
     n = tl.program_id(1).to(tl.int64)
     wide, high = columns + 2 * PADDING, rows + 2 * PADDING
@@ -92,28 +95,31 @@ def _between(x, bias, mean, std, style_mean, style_std, strength, skip, y, rows,
     there = (pixel < wide * high)[:, None] & (c < C)[None, :]
     x += n * xn
     skip += n * sn
-    add = tl.zeros([LANES], tl.float32)
+    offset = tl.zeros([LANES], tl.float32)
     if BIAS:
-        add = tl.load(bias + c, mask=c < C, other=0)
-    middle, scale, shift = add, add, add
+        offset = tl.load(bias + c, mask=c < C, other=0)
+    middle, scale, shift, gain, add = offset, offset, offset, offset, offset
     if RESTYLE:
         at = n * C + c
         alpha = tl.load(strength + n)
         middle = tl.load(mean + at, mask=c < C, other=0)
         scale = 1 + alpha * (tl.load(style_std + at, mask=c < C, other=1) / tl.load(std + at, mask=c < C, other=1) - 1)
         shift = middle + alpha * (tl.load(style_mean + at, mask=c < C, other=0) - middle)
+    if MODULATE:
+        gain = tl.load(modulation + n * mn + c, mask=c < C, other=0)
+        add = tl.load(modulation + n * mn + C + c, mask=c < C, other=0)
     if RESIZE < 0:
-        value = _read(x, 2 * i, 2 * j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there,
-                      C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
+        value = _read(x, 2 * i, 2 * j, xr, xc, offset, middle, scale, shift, skip, sr, sc, gain, add, c, there,
+                      C, PHASES, BIAS, BLUR, RESTYLE, SKIP, MODULATE, RELU)  # fmt: skip
         for place in tl.static_range(1, 4):
-            other = _read(x, 2 * i + place // 2, 2 * j + place % 2, xr, xc, add, middle, scale, shift, skip, sr, sc,
-                          c, there, C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
+            other = _read(x, 2 * i + place // 2, 2 * j + place % 2, xr, xc, offset, middle, scale, shift, skip, sr, sc,
+                          gain, add, c, there, C, PHASES, BIAS, BLUR, RESTYLE, SKIP, MODULATE, RELU)  # fmt: skip
             value = tl.maximum(value, other)
     else:
         if RESIZE > 0:
             i, j = i // 2, j // 2
-        value = _read(x, i, j, xr, xc, add, middle, scale, shift, skip, sr, sc, c, there,
-                      C, PHASES, BIAS, BLUR, RESTYLE, SKIP, RELU)  # fmt: skip
+        value = _read(x, i, j, xr, xc, offset, middle, scale, shift, skip, sr, sc, gain, add, c, there,
+                      C, PHASES, BIAS, BLUR, RESTYLE, SKIP, MODULATE, RELU)  # fmt: skip
     value = tl.minimum(tl.maximum(value, -MOST), MOST)
     target = n * wide * high + pixel
     tl.store(y + target[:, None] * C + c[None, :], value, mask=there)
@@ -180,14 +186,15 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
     codes = [y] * 5 if restyle is None else [
         restyle.mean, restyle.std, restyle.style_mean, restyle.style_std, restyle.strength
     ]  # fmt: skip
+    modulation = y if x.modulation is None else x.modulation
     lanes = triton.next_power_of_2(channels)
     pixels = max(1, _ELEMENTS // lanes)
     _between[triton.cdiv(y.shape[2] * y.shape[3], pixels), count](
-        x.tensor, y if x.bias is None else x.bias, *codes, skip, y, rows, columns, *strides_of(x.tensor),
-        *strides_of(skip),
+        x.tensor, y if x.bias is None else x.bias, *codes, skip, modulation, y, rows, columns,
+        *strides_of(x.tensor), *strides_of(skip), modulation.stride(0),
         C=channels, LANES=lanes, PIXELS=pixels, PADDING=padding, REFLECT=mode == "reflect",
         PHASES=x.phases, BIAS=x.bias is not None, BLUR=x.blur, RESTYLE=restyle is not None, SKIP=x.skip is not None,
-        RELU=x.relu, RESIZE=x.resize,
+        MODULATE=x.modulation is not None, RELU=x.relu, RESIZE=x.resize,
         MOST=LARGEST if y.dtype == torch.float16 else torch.finfo(torch.float32).max,
     )  # fmt: skip
     return y

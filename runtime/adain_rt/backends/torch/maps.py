@@ -49,6 +49,7 @@ class Map:
         blur: whether the map is blurred by [1 2 1] / 4 across and down, which makes it one pixel smaller on each side.
         restyle: applied.
         skip: added, of the same shape and type.
+        modulation: scales and shifts, float32 (N, 2C): multiplied by the first half, the second half is added.
         relu: whether negative values become 0.
         resize: 1 doubles height and width by repetition, -1 halves them by the largest of four.
 
@@ -60,13 +61,14 @@ class Map:
     blur: bool = False
     restyle: Restyle | None = None
     skip: Tensor | None = None
+    modulation: Tensor | None = None
     relu: bool = False
     resize: int = 0
 
     @property
     def is_done(self) -> bool:
         """Whether no step is left to do."""
-        left = (self.bias, self.restyle, self.skip)
+        left = (self.bias, self.restyle, self.skip, self.modulation)
         return all(each is None for each in left) and not (self.phases or self.blur or self.relu or self.resize)
 
     @property

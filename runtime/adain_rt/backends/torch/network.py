@@ -5,20 +5,29 @@ Layers of kinds that are not known here run as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from adain_models import adain
 from adain_models.half import LARGEST
-from adain_models.networks.base import Network
+from adain_models.networks.base import Modulation, Network, Pointwise, bias_of
 from adain_models.networks.lite import Blur, Residual
-from adain_rt.backends.torch.convolutions import Convolutions, Step, has_phases, is_known
+from adain_rt.backends.torch.convolutions import Convolutions, ModulatedStep, Step, has_phases, is_known
 from adain_rt.backends.torch.maps import Map, Restyle
 
 __all__ = ["FusedNetwork"]
+
+
+@dataclass(frozen=True)
+class _Modulated:
+    """A step, and which columns of all modulations its output gets; ``layer`` says how they are spread over places."""
+
+    step: ModulatedStep
+    columns: slice
+    layer: Modulation
 
 
 class FusedNetwork:
@@ -45,8 +54,10 @@ class FusedNetwork:
         assert isinstance(last, nn.Conv2d)  # noqa: S101
         relu = _is_relu(encoder)
         self._first = self._convolutions.make_first(first, relu=relu)
+        self._modulations: list[Modulation] = []
         self._encoder = self._make_steps(encoder[relu:])
         self._decoder = self._make_steps(decoder)
+        self._matrix, self._constant = self._join_modulations()
         self._last = self._convolutions.make_last(last)
 
     def run(self, graph: str, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
@@ -70,23 +81,60 @@ class FusedNetwork:
             for name, values in zip(("count", "mean", "m2"), _measure(features, inputs["masks"]), strict=True):
                 outputs[name].copy_(values)
             return
-        x = self._stylize(features, inputs)
+        x, code = self._stylize(features, inputs)
+        modulations = code @ self._matrix + self._constant if self._modulations else None
         for step in self._decoder:
-            x = step(x)
+            x = self._modulate(x, step, modulations) if isinstance(step, _Modulated) else step(x)
         self._last(x, outputs["stylized"])
 
-    def _stylize(self, features: Tensor, inputs: Mapping[str, Tensor]) -> Map:
-        style_mean, style_std, strength = inputs["style_mean"], inputs["style_std"], inputs["strength"]
+    def _stylize(self, features: Tensor, inputs: Mapping[str, Tensor]) -> tuple[Map, Tensor]:
+        """Return features after AdaIN, and the code that they have: (N, 2C), by regions (N, h, w, 2C)."""
+        styles, strength = (inputs["style_mean"], inputs["style_std"]), inputs["strength"]
         content = (inputs["content_mean"], inputs["content_std"]) if "content_mean" in inputs else None
         if "masks" in inputs:
-            styles = style_mean, style_std
-            return Map(_stylize_regions(features, styles, inputs["masks"], strength, content))
-        mean, std = content or self._ops.measure(features)
-        return Map(features, restyle=Restyle(mean, std, style_mean, style_std, strength))
+            return _stylize_regions(features, styles, inputs["masks"], strength, content)
+        content = content or self._ops.measure(features)
+        code = torch.cat([torch.lerp(*pair, strength[:, None]) for pair in zip(content, styles, strict=True)], 1)
+        return Map(features, restyle=Restyle(*content, *styles, strength)), code
 
-    def _make_steps(self, layers: Sequence[nn.Module]) -> list[Step]:
-        """Return a step for each layer; a ReLU joins the convolution before it, and a doubling the phases after it."""
-        steps: list[Step] = []
+    def _modulate(self, x: Map, modulated: _Modulated, modulations: Tensor | None) -> Map:
+        """Return the output of a step, modulated.
+
+        Args:
+            x: what the step reads.
+            modulated: the step.
+            modulations: float32 (N, columns), or (N, h, w, columns) where the code differs from place to place.
+
+        """
+        assert modulations is not None  # noqa: S101 - there are some, since this is one
+        own = modulations[..., modulated.columns]
+        if own.ndim == 2:  # noqa: PLR2004 - (N, columns)
+            return modulated.step(x, own)
+        settled = self._convolutions.settle(modulated.step(x, None)).tensor
+        gain, shift = (
+            nn.functional.interpolate(each, scale_factor=modulated.layer.scale)
+            for each in own.permute(0, 3, 1, 2).chunk(2, 1)
+        )
+        return Map(_to_finite(settled.float() * gain + shift, settled.dtype))
+
+    def _join_modulations(self) -> tuple[Tensor, Tensor]:
+        """Return the matrices of all modulations side by side, float32 (2C, columns), and their constants."""
+        if not self._modulations:
+            return torch.empty(0), torch.empty(0)
+        device = self._convolutions.device
+        matrix, constant = (
+            torch.cat(each).detach().to(device)
+            for each in zip(*((part.weight[:, :, 0, 0], bias_of(part)) for part in self._matrices()), strict=True)
+        )
+        return matrix.mT.contiguous(), constant
+
+    def _make_steps(self, layers: Sequence[nn.Module]) -> list[Step | _Modulated]:
+        """Return a step for each layer.
+
+        A ReLU joins the convolution before it, a modulation the residual block before it, and a doubling the phases
+        after it.
+        """
+        steps: list[Step | _Modulated] = []
         rest = list(layers)
         while rest:
             layer = rest.pop(0)
@@ -97,14 +145,31 @@ class FusedNetwork:
             elif is_known(layer):
                 steps.append(self._convolutions.make_step(layer, relu=_is_relu(rest)))  # type: ignore[arg-type]
                 del rest[: _is_relu(rest)]
+            elif rest and isinstance(rest[0], Modulation):
+                steps.append(self._make_modulated(layer, rest.pop(0)))
             else:
                 steps.append(self._make_step(layer))
         return steps
 
+    def _make_modulated(self, block: nn.Module, layer: nn.Module) -> _Modulated:
+        """Return the step of a residual block with the modulation behind it."""
+        assert isinstance(block, Residual)  # noqa: S101 - as in every network
+        assert isinstance(layer, Modulation)  # noqa: S101
+        begin = sum(part.out_channels for part in self._matrices())
+        self._modulations.append(layer)
+        end = sum(part.out_channels for part in self._matrices())
+        return _Modulated(self._convolutions.make_residual(block), slice(begin, end), layer)
+
+    def _matrices(self) -> Iterator[Pointwise]:
+        """Yield the matrices of all modulations, the scales' and the shifts' by turns."""
+        for each in self._modulations:
+            yield from (each.gain, each.shift)
+
     def _make_step(self, layer: nn.Module) -> Step:
         """Return the step of a layer that is not a known convolution."""
         if isinstance(layer, Residual):
-            return self._convolutions.make_residual(layer)
+            block = self._convolutions.make_residual(layer)
+            return lambda x: block(x, None)
         if isinstance(layer, Blur):
             return self._blur
         if isinstance(layer, nn.ReLU):
@@ -135,14 +200,21 @@ def _stylize_regions(
     masks: Tensor,
     strength: Tensor,
     content: tuple[Tensor, Tensor] | None,
-) -> Tensor:
-    """Return features stylised by regions, with the functions of the reference."""
+) -> tuple[Map, Tensor]:
+    """Return features stylised by regions, and their code (N, h, w, 2C), with the functions of the reference."""
     exact = features.float()
     weights = adain.region_weights(masks.float(), exact.shape[2:])
+    content = content or adain.region_statistics(exact, weights)
     stylized = adain.blend(exact, adain.regional_adain(exact, *styles, weights, content), strength)
-    if features.dtype == torch.float16:
-        stylized = stylized.clamp(-LARGEST, LARGEST)
-    return stylized.to(features.dtype, memory_format=torch.channels_last)
+    code = torch.cat(adain.regional_code(content, styles, weights, strength), 1).permute(0, 2, 3, 1)
+    return Map(_to_finite(stylized, features.dtype)), code
+
+
+def _to_finite(features: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return features of a type, channels last; halves are finite."""
+    if dtype == torch.float16:
+        features = features.clamp(-LARGEST, LARGEST)
+    return features.to(dtype, memory_format=torch.channels_last)
 
 
 def _drop_identities(part: nn.Sequential) -> list[nn.Module]:

@@ -37,17 +37,7 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
         mode: ``reflect`` or ``replicate``.
 
     """
-    y = _join_phases(x.tensor) if x.phases else x.tensor
-    if x.bias is not None:
-        y = y.float() + x.bias[:, None, None]
-    if x.blur:
-        y = functional.avg_pool2d(functional.avg_pool2d(y.float(), 2, stride=1), 2, stride=1)
-    if x.restyle is not None:
-        y = _restyle(y.float(), x.restyle)
-    if x.skip is not None:
-        y = y.float() + x.skip
-    if x.relu:
-        y = y.relu()
+    y = _do_steps(x)
     if x.resize > 0:
         y = functional.interpolate(y, scale_factor=2, mode="nearest")
     elif x.resize < 0:
@@ -69,6 +59,23 @@ def leave(x: Map, out: Tensor) -> None:
     """Write the first three channels of maps, rounded and clipped to 0..255, into pictures uint8 (N, H, W, 3)."""
     y = x.tensor.float() if x.bias is None else x.tensor.float() + x.bias[:, None, None]
     out.copy_(y[:, :3].permute(0, 2, 3, 1).round().clamp(0, 255))
+
+
+def _do_steps(x: Map) -> Tensor:
+    """Return a map with all its steps done but the resizing, in its own type or float32."""
+    y = _join_phases(x.tensor) if x.phases else x.tensor
+    if x.bias is not None:
+        y = y.float() + x.bias[:, None, None]
+    if x.blur:
+        y = functional.avg_pool2d(functional.avg_pool2d(y.float(), 2, stride=1), 2, stride=1)
+    if x.restyle is not None:
+        y = _restyle(y.float(), x.restyle)
+    if x.skip is not None:
+        y = y.float() + x.skip
+    if x.modulation is not None:
+        scale, shift = x.modulation[..., None, None].chunk(2, 1)
+        y = y.float() * scale + shift
+    return y.relu() if x.relu else y
 
 
 def _join_phases(phases: Tensor) -> Tensor:
