@@ -3,6 +3,7 @@
 # make test-fast  run the tests that need no PyTorch, OpenVINO or TensorRT; in less than a minute
 # make test       install what the tests need; do what `make check` does, with all types; run every test but those for a GPU
 # make test-gpu   test on an NVIDIA GPU
+# make check-triton  load a repository of `adain-rt triton` into NVIDIA's server, without a GPU; Python 3.10 to 3.13
 # make fuzz       look for files that end otherwise than in a picture or one line; ten minutes; FUZZ (minutes, readers) changes it
 # make release    build the sdist and the wheel, check them, paint with the wheel on every Python of this machine; into dist/
 # make engines    build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
@@ -35,7 +36,7 @@ $(BIN)/ruff format --check .
 $(BIN)/lint-imports
 endef
 
-.PHONY: demo check test-fast test test-gpu fuzz release engines gpu-day bench docs bundle clean
+.PHONY: demo check test-fast test test-gpu check-triton fuzz release engines gpu-day bench docs bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
@@ -58,6 +59,9 @@ test: $(VENV)/test $(STUBS)
 
 test-gpu: $(VENV)/test
 	$(BIN)/pytest -m gpu tests/gpu
+
+check-triton: $(VENV)/test
+	$(BIN)/python tools/check_triton.py build/triton
 
 fuzz: $(VENV)/dev
 	$(BIN)/python -m tests.fuzz $(FUZZ)

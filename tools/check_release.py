@@ -28,6 +28,7 @@ IN_WHEEL = (
     f"{BUNDLED}/weights.safetensors",
     f"{BUNDLED}/int8/weights.safetensors",
     f"{BUNDLED}/presets/starry-night.safetensors",
+    *(f"adain_export/triton/served/{name}" for name in ("README.md", "client.py", "model.py")),
 )
 """What a wheel must hold."""
 
