@@ -2,10 +2,10 @@
 
     python tools/check_triton.py build/triton
 
-``make check-triton`` runs it. The argument is the folder of a virtual environment, which is made where it is missing: with the server of the wheel
-``nvidia-pytriton``, which is Triton 2.51. That server has the Python backend alone. So a stand-in runs each graph, by
-ONNX Runtime, as the configuration says: what is checked is all that Triton itself does with the configurations, and the
-model that takes two pictures. What the ONNX Runtime and TensorRT backends do with theirs is not.
+``make check-triton`` runs it. The argument is the folder of a virtual environment. It is made where it is missing, with
+the server of the wheel ``nvidia-pytriton``, which is Triton 2.51. That server has the Python backend alone. So a stand-in
+runs each graph, by ONNX Runtime. Checked is what Triton itself does with the configurations, and the model that takes two
+pictures. What the ONNX Runtime and TensorRT backends do is not.
 """
 
 from __future__ import annotations
