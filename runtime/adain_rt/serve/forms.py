@@ -19,13 +19,14 @@ from adain_rt.media.pictures import WRITABLE
 from adain_rt.serve.refusals import Refusal
 from adain_rt.transfer import COLORS
 
-__all__ = ["FORMATS", "Fields", "Order", "Upload", "read_fields", "read_order"]
+__all__ = ["FORMATS", "LARGEST_STYLE", "MOST_QUALITY", "Fields", "Order", "Upload", "read_fields", "read_order"]
 
 FORMATS = tuple(dict.fromkeys(name.lower() for name in WRITABLE.values()))
 """The formats of pictures that go out, by the names that a request gives them."""
 
 _MOST_PARTS = 64
-_LARGEST_STYLE = 4096
+LARGEST_STYLE = 4096
+MOST_QUALITY = 100
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -210,10 +211,10 @@ _OPTIONS: dict[str, Callable[[str, Value], Any]] = {
     "color": _choice(COLORS),
     "size": _integer(0, 1 << 16),
     "max_size": _integer(0, 1 << 16),
-    "style_size": _integer(0, _LARGEST_STYLE),
+    "style_size": _integer(0, LARGEST_STYLE),
     "crop": _flag,
     "format": _choice(FORMATS),
-    "quality": _integer(1, 100),
+    "quality": _integer(1, MOST_QUALITY),
 }
 
 

@@ -53,6 +53,11 @@ class Bodies:
         self._limits = limits
         self._held = 0
 
+    @property
+    def held(self) -> int:
+        """The bytes of all bodies that are held."""
+        return self._held
+
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[AsyncGenerator[bytes, None]]:
         """Give the block a request's body as it comes. Its bytes count as held until the block ends.

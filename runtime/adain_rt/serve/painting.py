@@ -68,6 +68,16 @@ class Painter:
         except AdainError as error:
             raise naming(error, order.content.name) from None
 
+    def warm_up(self) -> None:
+        """Load the graphs that most requests need, so that none waits for them.
+
+        Raises:
+            AdainError: the model cannot be run.
+
+        """
+        photo = read_picture(_SAMPLE).pixels
+        self.stylizer.stylize(photo, self.stylizer.encode(photo))
+
     def paint_sample(self, entry: Entry) -> bytes:
         """Return the package's sample photograph in a style, as a JPEG; it is painted once.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -18,17 +18,11 @@ _T = TypeVar("_T")
 
 
 class Workers:
-    """Does the work of requests in a few threads, first come, first served.
-
-    Attributes:
-        waiting: how many requests wait for a thread.
-
-    """
+    """Does the work of requests in a few threads, first come, first served."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="adain-rt-worker")
-        self._begun = 0
         self._held = 0
 
     @property
@@ -55,7 +49,8 @@ class Workers:
         done = asyncio.wrap_future(job)
         gone = asyncio.ensure_future(_wait_for_hang_up(request))
         try:
-            await asyncio.wait({done, gone}, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {done, gone}
+            await asyncio.wait(either, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
             if done.done():
                 return done.result()
             if gone.done():
