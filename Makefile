@@ -87,7 +87,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate -
 
 lock: | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	echo hatchling | $(LOCK) --universal --python-version 3.12 --output-file containers/build.txt -
+	printf 'hatchling\nsetuptools\nwheel\nwheel-stub\n' | $(LOCK) --universal --python-version 3.12 --output-file containers/build.txt -
 	$(LOCK) --universal --python-version 3.13 --extra serve --extra openvino --extra photos \
 	    --output-file containers/cpu.txt pyproject.toml
 	$(LOCK) --python-version 3.12 --python-platform x86_64-manylinux_2_28 --extra serve --extra tensorrt --extra photos \
