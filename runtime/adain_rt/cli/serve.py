@@ -8,6 +8,7 @@ import click
 
 from adain_rt.cli import options
 from adain_rt.cli.extras import needing
+from adain_rt.machine.cpu import available_cores
 from adain_rt.stylizer import Stylizer
 
 __all__ = ["command"]
@@ -54,8 +55,8 @@ __all__ = ["command"]
     help="Requests that may wait; further ones are asked to try again.",
 )  # fmt: skip
 @click.option(
-    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N",
-    help="Pictures that are worked on at once.",
+    "--workers", type=click.IntRange(1, 256), metavar="N",
+    help="Pictures that are worked on at once.  [default: one for each core that a container allows, and two at least]",
 )  # fmt: skip
 @options.stylizer
 def command(
@@ -67,7 +68,7 @@ def command(
     max_pixels: int,
     timeout: float,
     queue: int,
-    workers: int,
+    workers: int | None,
     stylizer: Stylizer,
 ) -> None:
     """Serve the page and the API over HTTP.
@@ -86,7 +87,7 @@ def command(
         from adain_rt.serve.server import serve
     serve(
         stylizer,
-        Limits(max_bytes, max_pixels, timeout, queue, workers),
+        Limits(max_bytes, max_pixels, timeout, queue, workers or max(2, available_cores())),
         host=host,
         port=port,
         token=token,

@@ -20,7 +20,7 @@ from adain_rt.serve.api import Api
 from adain_rt.serve.guard import Guard
 from adain_rt.serve.headers import SafeHeaders
 from adain_rt.serve.inference import InferenceProtocol
-from adain_rt.serve.limits import Bodies, Limits
+from adain_rt.serve.limits import Bodies, Delivery, Limits, Room
 from adain_rt.serve.metrics import Metrics
 from adain_rt.serve.openapi import Description
 from adain_rt.serve.painting import Painter
@@ -55,13 +55,14 @@ def make_app(
         AdainError: a preset cannot be read, or the model cannot be run.
 
     """
-    painter, workers, bodies = Painter(stylizer, limits), Workers(limits), Bodies(limits)
+    workers, bodies, room = Workers(limits), Bodies(limits), Room(limits.pixels)
+    painter = Painter(stylizer, limits, room)
     painter.warm_up()
     metrics = Metrics(stylizer, workers, bodies)
     return Starlette(
         routes=[
             *Api(painter, workers, bodies, limits).routes,
-            *InferenceProtocol(stylizer, workers, bodies, limits, is_ready).routes,
+            *InferenceProtocol(stylizer, workers, bodies, room, limits, is_ready).routes,
             *Description(limits).routes,
             Route("/metrics", metrics.show),
             Mount("/", StaticFiles(directory=_PAGE, html=True)),
@@ -69,6 +70,7 @@ def make_app(
         middleware=[
             Middleware(SafeHeaders),
             Middleware(Watch, metrics=metrics, is_ready=is_ready),
+            Middleware(Delivery, limits=limits),
             Middleware(Guard, token=token, hosts=hosts),
         ],
         lifespan=partial(_close_at_end, workers),

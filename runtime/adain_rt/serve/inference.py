@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 import adain_rt
 from adain_rt.contract import GRAPHS, TensorSpec
-from adain_rt.serve.limits import Bodies, Limits
+from adain_rt.serve.limits import Bodies, Limits, Room
 from adain_rt.serve.refusals import Refusal
 from adain_rt.serve.tensors import DATATYPES, pack, unpack
 from adain_rt.serve.work import Workers
@@ -35,11 +35,18 @@ class InferenceProtocol:
     """
 
     def __init__(
-        self, stylizer: Stylizer, workers: Workers, bodies: Bodies, limits: Limits, is_ready: Callable[[], bool]
+        self,
+        stylizer: Stylizer,
+        workers: Workers,
+        bodies: Bodies,
+        room: Room,
+        limits: Limits,
+        is_ready: Callable[[], bool],
     ) -> None:
         self._stylizer = stylizer
         self._workers = workers
         self._bodies = bodies
+        self._room = room
         self._limits = limits
         self._is_ready = is_ready
         self.routes = [
@@ -104,11 +111,13 @@ class InferenceProtocol:
     def _run(self, graph: str, body: bytes, json_bytes: str | None) -> tuple[bytes, dict[str, str]]:
         inference = unpack(body, json_bytes)
         image = inference.inputs.get("image")
-        if image is not None and math.prod(image.shape[:-1]) > self._limits.pixels:
-            raise Refusal(
-                422, f"the input image has more than {self._limits.pixels:,} pixels", hint="send fewer at once"
-            )
-        return pack(graph, inference, self._stylizer.run_graph(graph, inference.inputs))
+        pixels = 0 if image is None else math.prod(image.shape[:-1])
+        if pixels > self._limits.pixels:
+            most = f"{self._limits.pixels:,} pixels"
+            raise Refusal(422, f"the input image has more than {most}", hint="send fewer at once")
+        with self._room.take(pixels):
+            outputs = self._stylizer.run_graph(graph, inference.inputs)
+        return pack(graph, inference, outputs)
 
 
 def _find_graph(request: Request) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -24,6 +25,7 @@ class Workers:
         self._limits = limits
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="adain-rt-worker")
         self._held = 0
+        self._lock = Lock()
 
     @property
     def waiting(self) -> int:
@@ -42,10 +44,10 @@ class Workers:
         """
         if self.waiting >= self._limits.queue:
             raise Refusal(429, "too many requests wait", hint="try again in a second", headers={"Retry-After": "1"})
-        loop = asyncio.get_running_loop()
-        self._held += 1
+        with self._lock:
+            self._held += 1
         job = self._pool.submit(function)
-        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
+        job.add_done_callback(self._release)
         done = asyncio.wrap_future(job)
         gone = asyncio.ensure_future(_wait_for_hang_up(request))
         try:
@@ -69,8 +71,10 @@ class Workers:
         """End the threads once they have done what has begun."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _release(self) -> None:
-        self._held -= 1
+    def _release(self, job: Future[Any]) -> None:
+        del job
+        with self._lock:
+            self._held -= 1
 
 
 async def _wait_for_hang_up(request: Request) -> None:
