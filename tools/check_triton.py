@@ -3,9 +3,9 @@
     python tools/check_triton.py build/triton
 
 ``make check-triton`` runs it. The argument is the folder of a virtual environment. It is made where it is missing, with
-the server of the wheel ``nvidia-pytriton``, which is Triton 2.51. That server has the Python backend alone. So a stand-in
-runs each graph, by ONNX Runtime. Checked is what Triton itself does with the configurations, and the model that takes two
-pictures. What the ONNX Runtime and TensorRT backends do is not.
+the server of the wheel ``nvidia-pytriton``, which is Triton 2.51. That server has the Python backend alone, so a
+stand-in runs each graph, by ONNX Runtime. Checked is what Triton itself does with the configurations, and the model
+that takes two pictures. What the ONNX Runtime and TensorRT backends do is not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf import text_format  # type: ignore[import-untyped]
+from google.protobuf import text_format
+from PIL import Image
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.http import InferenceServerClient, InferInput
 
@@ -35,6 +36,7 @@ from adain_rt.model import Model
 
 PACKAGES = ("nvidia-pytriton==0.7.0", "numpy<2", "onnxruntime")  # the server's Python backend is older than NumPy 2
 SECONDS = 120
+EXAMPLE = Path(__file__).parents[1] / "examples" / "inference_server.py"
 
 STAND_IN = """
 import json
@@ -79,6 +81,7 @@ def main() -> None:
             check_descriptions(client)
             check_pictures(client)
             check_refusals(client)
+            check_example(url, Path(folder))
         batches = [int(line.split()[-1]) for line in log.read_text().splitlines() if "computed lite-stylize " in line]
         check("several pictures of one size were computed at once", max(batches) > 1)
         print("batches of lite-stylize, the warm-up's first:", *batches)
@@ -191,6 +194,19 @@ def check_pictures(client: Any) -> None:
     waiting = [client.async_infer("lite", inputs) for _ in range(24)]
     answers = [each.get_result().as_numpy("stylized") for each in waiting]
     check("24 requests at once are answered alike", all(np.array_equal(each, wanted) for each in answers))
+
+
+def check_example(url: str, folder: Path) -> None:
+    """Run the example, which asks for the graphs themselves."""
+    noise = np.random.default_rng(1)
+    photo, painting = (noise.integers(0, 256, (height, 90, 3), np.uint8) for height in (61, 128))
+    paths = [folder / "painting.png", folder / "photo.png"]
+    for path, pixels in zip(paths, (painting, photo), strict=True):
+        Image.fromarray(pixels).save(path)
+    subprocess.run([sys.executable, EXAMPLE, url, "lite-", *paths], check=True)
+    with Stylizer("lite", "onnxruntime", "fp32") as stylizer, Image.open(folder / "photo_painted.png") as painted:
+        wanted = stylizer.stylize(photo, stylizer.encode(painting))
+        check("the example paints what the Stylizer paints", np.array_equal(np.asarray(painted), wanted))
 
 
 def check_refusals(client: Any) -> None:
