@@ -15,7 +15,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup, 
 
 from adain_rt.contract import GRAPHS, MIN_SIDE, MULTIPLE, TensorSpec
 
-__all__ = ["CONTENT", "STYLE", "configure_graph", "configure_pictures", "use_onnx", "use_plans", "write_text"]
+__all__ = ["CONTENT", "STYLE", "configure_graph", "configure_pictures", "use_onnxruntime", "use_tensorrt", "write_text"]
 
 _DTYPES = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
 
@@ -58,7 +58,7 @@ def configure_graph(name: str, graph: str, channels: int, max_batch: int) -> Mod
     return config
 
 
-def use_onnx(config: ModelConfig, precision: str, instances: int) -> None:
+def use_onnxruntime(config: ModelConfig, precision: str, instances: int) -> None:
     """Let ONNX Runtime run a graph, from ``model.onnx``."""
     config.backend = "onnxruntime"
     config.instance_group.add(kind=_KINDS[precision], count=instances)
@@ -74,12 +74,12 @@ def use_onnx(config: ModelConfig, precision: str, instances: int) -> None:
     cuda.parameters["use_tf32"] = "0"  # TF32 has three digits, fp32 seven
 
 
-def use_plans(config: ModelConfig, files: Mapping[str, str], profiles: Sequence[int], instances: int) -> None:
+def use_tensorrt(config: ModelConfig, files: Mapping[str, str], profiles: Sequence[int], instances: int) -> None:
     """Let TensorRT run a graph.
 
     Args:
         config: the graph's.
-        files: for each compute capability, such as ``8.9``, the name of the plan's file; the first is for all others.
+        files: for each compute capability, such as ``8.9``, the engine's file; the first is for all others.
         profiles: the numbers of the optimisation profiles that Triton may use.
         instances: how many pictures are computed at the same time on each GPU.
 

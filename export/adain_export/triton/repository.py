@@ -11,8 +11,8 @@ from string import Template
 
 from adain_export.graphs.engine_graph import engine_graph
 from adain_export.graphs.staging import stage
-from adain_export.triton.config import configure_graph, configure_pictures, use_onnx, use_plans, write_text
-from adain_export.triton.plans import Plans, find_plans
+from adain_export.triton.config import configure_graph, configure_pictures, use_onnxruntime, use_tensorrt, write_text
+from adain_export.triton.engines import GraphEngines, find_engines
 from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.backends.base import check_file
@@ -32,10 +32,10 @@ _VERSION = "1"
 _SERVED = Path(__file__).parent / "served"
 """What is copied into repositories."""
 
-_ABOUT_PLANS = """
-The plans were built by TensorRT {version}. Start a container that has this version: NVIDIA's support matrix of deep
-learning frameworks lists them. Plans that were built with `--version-compatible` also run on later versions, if the
-server is started with `--backend-config=tensorrt,version-compatible=true`.
+_ABOUT_ENGINES = """
+TensorRT {version} built the engines. Start a container that has this version: NVIDIA's support matrix of deep learning
+frameworks lists them. Engines that were built with `--version-compatible` also run on later versions, if the server is
+started with `--backend-config=tensorrt,version-compatible=true`.
 """
 
 
@@ -94,13 +94,13 @@ class Repository:
         self._check_free()
         served = []
         with stage(self.folder) as aside:
-            plans = self._find_plans()
+            engines = self._find_engines()
             for graph in contract.GRAPHS:
-                served.append(self._write_graph(aside, graph, plans.get(graph)))
+                served.append(self._write_graph(aside, graph, engines.get(graph)))
                 yield served[-1]
             served.append(self._write_pictures(aside))
             yield served[-1]
-            self._write_readme(aside, served, next((each.version for each in plans.values()), None))
+            self._write_readme(aside, served, next((each.version for each in engines.values()), None))
             for path in aside.iterdir():
                 if path.is_dir() and (self.folder / path.name).exists():
                     shutil.rmtree(self.folder / path.name)
@@ -116,13 +116,13 @@ class Repository:
                     hint="add `overwrite` to replace it, or choose another folder",
                 )
 
-    def _find_plans(self) -> dict[str, Plans]:
+    def _find_engines(self) -> dict[str, GraphEngines]:
         """Return the engines by graph."""
         if self.precision == "int8":
             return {}
         folder = self.engines or engines_dir()
         found = {
-            graph: find_plans(self.model.find_graphs(graph, self.precision), graph, self.precision, folder)
+            graph: find_engines(self.model.find_graphs(graph, self.precision), graph, self.precision, folder)
             for graph in contract.GRAPHS
         }
         if self.engines is not None and not any(found.values()):
@@ -130,9 +130,9 @@ class Repository:
                 f"{folder}: no engine of this model in {self.precision} is there that Triton can load",
                 hint="build one with `adain-rt build --flavor tensorrt -o` that folder; Triton takes no TensorRT-RTX",
             )
-        return {graph: plans for graph, plans in found.items() if plans is not None}
+        return {graph: engines for graph, engines in found.items() if engines is not None}
 
-    def _write_graph(self, aside: Path, graph: str, plans: Plans | None) -> Served:
+    def _write_graph(self, aside: Path, graph: str, engines: GraphEngines | None) -> Served:
         folder = self.model.find_graphs(graph, self.precision)
         path = graph_path(folder, graph)
         names = check_file(path)
@@ -141,14 +141,14 @@ class Repository:
         name = self._name_graph(graph)
         version = aside / name / _VERSION
         version.mkdir(parents=True)
-        if plans is not None:
-            batch, profiles = plans.fit_batch(self.max_batch)
+        if engines is not None:
+            batch, profiles = engines.fit_batch(self.max_batch)
             config = configure_graph(name, graph, facts.channels, batch)
-            files = {capability: f"model-{capability}.plan" for capability in plans.files}
-            for capability, engine in plans.files.items():
+            files = {capability: f"model-{capability}.plan" for capability in engines.files}
+            for capability, engine in engines.files.items():
                 (version / files[capability]).write_bytes(engine.read())
-            use_plans(config, files, profiles, self.instances)
-            runs_by = f"TensorRT {plans.version}, {self.precision}, for compute capability {', '.join(files)}"
+            use_tensorrt(config, files, profiles, self.instances)
+            runs_by = f"TensorRT {engines.version}, {self.precision}, for compute capability {', '.join(files)}"
         else:
             config = configure_graph(name, graph, facts.channels, self.max_batch)
             if self.precision == "fp16":
@@ -157,7 +157,7 @@ class Repository:
                 shutil.copyfile(path, version / "model.onnx")
                 for data in names:  # the graph names them as files beside it
                     shutil.copyfile(folder / data, version / data)
-            use_onnx(config, self.precision, self.instances)
+            use_onnxruntime(config, self.precision, self.instances)
             runs_by = f"ONNX Runtime, {self.precision}"
         (aside / name / "config.pbtxt").write_text(write_text(config), "utf-8")
         return Served(name, runs_by)
@@ -182,6 +182,6 @@ class Repository:
             image=IMAGE,
             gpus=" --gpus all" if gpu else "",
             rows="\n".join(f"| `{each.name}` | {each.runs_by} |" for each in served),
-            plans=_ABOUT_PLANS.format(version=tensorrt) if tensorrt else "",
+            engines=_ABOUT_ENGINES.format(version=tensorrt) if tensorrt else "",
         )
         (aside / "README.md").write_text(text, "utf-8")

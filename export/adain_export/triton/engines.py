@@ -12,14 +12,14 @@ from adain_rt.backends.tensorrt.engine_file import EngineFile
 from adain_rt.backends.tensorrt.manifest import Manifest, manifest_file, read_manifest
 from adain_rt.contract import graph_file
 
-__all__ = ["Plans", "find_plans"]
+__all__ = ["GraphEngines", "find_engines"]
 
 _FLAVOR = "tensorrt"
 """Triton's TensorRT backend is the full library's, and loads no engine of TensorRT-RTX."""
 
 
 @dataclass(frozen=True)
-class Plans:
+class GraphEngines:
     """Engines of one graph, built by one version of the library for the same sizes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Plans:
         return batch, [place for place, count in enumerate(counts) if count >= batch]
 
 
-def find_plans(graphs: Path, graph: str, precision: str, folder: Path) -> Plans | None:
+def find_engines(graphs: Path, graph: str, precision: str, folder: Path) -> GraphEngines | None:
     """Return the engines of a graph that Triton can load, or ``None``.
 
     Of several for one compute capability, the newest is taken. Engines of another version of TensorRT, or for other
@@ -72,7 +72,7 @@ def find_plans(graphs: Path, graph: str, precision: str, folder: Path) -> Plans 
         alike = file.manifest.version == newest.version and file.manifest.recipe.profiles == newest.recipe.profiles
         if alike:
             files.setdefault(_compute_capability(file.manifest), file)
-    return Plans(files, newest.version)
+    return GraphEngines(files, newest.version)
 
 
 def _fits(manifest: Manifest, graph: str, precision: str, onnx_sha256: str) -> bool:
