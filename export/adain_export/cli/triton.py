@@ -59,8 +59,8 @@ def command(
 ) -> None:
     """Write a model repository for NVIDIA's Triton Inference Server.
 
-    It has a Triton model for each graph, and one that takes a picture and a style picture. README.md in it says how to
-    start the server and a client.
+    It has a Triton model for each graph, and one that takes a picture and a style picture. Its README.md says how
+    to start the server and a client.
 
     \b
     Examples:
@@ -73,4 +73,4 @@ def command(
     repository = Repository(Model(model), output, precision, engines, max_batch, instances, overwrite)
     for served in repository.write():
         click.echo(f"{served.name}: {served.runs_by}")
-    click.echo(f"Next: see {output / 'README.md'}")
+    click.echo(f"Next: see {repository.readme}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from adain_models.errors import AdainError
 from adain_models.files import sha256_of
 from adain_rt.backends.tensorrt.engine_file import EngineFile
 from adain_rt.backends.tensorrt.manifest import Manifest, manifest_file, read_manifest
-from adain_rt.contract import graph_file
+from adain_rt.contract import GRAPHS, graph_file
 
 __all__ = ["GraphEngines", "find_engines"]
 
@@ -28,7 +28,7 @@ class GraphEngines:
 
     """
 
-    files: Mapping[str, EngineFile]
+    files: dict[str, EngineFile]
     version: str
 
     def fit_batch(self, wanted: int) -> tuple[int, list[int]]:
@@ -41,45 +41,47 @@ class GraphEngines:
         return batch, [place for place, count in enumerate(counts) if count >= batch]
 
 
-def find_engines(graphs: Path, graph: str, precision: str, folder: Path) -> GraphEngines | None:
-    """Return the engines of a graph that Triton can load, or ``None``.
+def find_engines(graphs: Path, precision: str, folder: Path) -> dict[str, GraphEngines]:
+    """Return the engines of a model's graphs that Triton can load, by graph; some graphs may have none.
 
-    Of several for one compute capability, the newest is taken. Engines of another version of TensorRT, or for other
-    sizes, than the newest of all are left out: one server has one version, and one configuration is for all.
+    Of several for one compute capability, the newest is taken. Left out are engines of another version of TensorRT than
+    the newest of all has, since a server has one version; and engines for other sizes than the newest of their graph,
+    since one configuration is for all GPUs.
 
     Args:
         graphs: the folder of the model's graphs in fp32, of which engines are made.
-        graph: one of the contract's.
         precision: ``fp32`` or ``fp16``.
         folder: where the engines are.
 
     """
-    origin = sha256_of(graphs / graph_file(graph))
-    found = []
+    hashes = {graph: sha256_of(graphs / graph_file(graph)) for graph in GRAPHS}
+    found = [file for file in _list_engines(folder) if _fits(file.manifest, hashes, precision)]
+    found.sort(key=lambda file: file.manifest.built, reverse=True)
+    engines: dict[str, GraphEngines] = {}
+    for file in found:
+        manifest = file.manifest
+        alike = engines.setdefault(manifest.origin.graph, GraphEngines({}, found[0].manifest.version))
+        newest = next(iter(alike.files.values()), file).manifest
+        if manifest.version == alike.version and manifest.recipe.profiles == newest.recipe.profiles:
+            alike.files.setdefault(_compute_capability(manifest), file)
+    return {graph: alike for graph, alike in engines.items() if alike.files}
+
+
+def _list_engines(folder: Path) -> Iterator[EngineFile]:
+    """Yield the engines in a folder whose manifests can be read."""
     for path in folder.glob("*.engine"):
         try:
             manifest = read_manifest(manifest_file(path))
         except AdainError:  # it may be any file
             continue
-        if _fits(manifest, graph, precision, origin):
-            found.append(EngineFile(path, manifest, trust=False))
-    if not found:
-        return None
-    found.sort(key=lambda file: file.manifest.built, reverse=True)
-    newest = found[0].manifest
-    files: dict[str, EngineFile] = {}
-    for file in found:
-        alike = file.manifest.version == newest.version and file.manifest.recipe.profiles == newest.recipe.profiles
-        if alike:
-            files.setdefault(_compute_capability(file.manifest), file)
-    return GraphEngines(files, newest.version)
+        yield EngineFile(path, manifest, trust=False)
 
 
-def _fits(manifest: Manifest, graph: str, precision: str, onnx_sha256: str) -> bool:
-    """Whether an engine is one of the graph that Triton can load; it puts no weights into a stripped one."""
+def _fits(manifest: Manifest, hashes: Mapping[str, str], precision: str) -> bool:
+    """Whether an engine is one of the model that Triton can load; it puts no weights into a stripped one."""
     recipe, origin = manifest.recipe, manifest.origin
-    asked = (recipe.flavor, recipe.precision, origin.graph, origin.onnx_sha256)
-    return asked == (_FLAVOR, precision, graph, onnx_sha256) and recipe.weights != "stripped"
+    asked = (recipe.flavor, recipe.precision, origin.onnx_sha256)
+    return asked == (_FLAVOR, precision, hashes[origin.graph]) and recipe.weights != "stripped"
 
 
 def _compute_capability(manifest: Manifest) -> str:

@@ -81,6 +81,11 @@ class Repository:
         """What the model that takes two pictures is called; the graphs' names begin with it."""
         return re.sub("[^A-Za-z0-9._-]+", "-", self.model.name)
 
+    @property
+    def readme(self) -> Path:
+        """Where it will be said how to start the server and a client; beside it is the client."""
+        return self.folder / self.name / "README.md"
+
     def write(self) -> Iterator[Served]:
         """Write the repository, and yield each model of it once it is ready. They move to their places at the end.
 
@@ -102,7 +107,7 @@ class Repository:
             yield served[-1]
             self._write_readme(aside, served, next((each.version for each in engines.values()), None))
             for path in aside.iterdir():
-                if path.is_dir() and (self.folder / path.name).exists():
+                if (self.folder / path.name).exists():  # whose files would otherwise remain
                     shutil.rmtree(self.folder / path.name)
 
     def _name_graph(self, graph: str) -> str:
@@ -121,16 +126,14 @@ class Repository:
         if self.precision == "int8":
             return {}
         folder = self.engines or engines_dir()
-        found = {
-            graph: find_engines(self.model.find_graphs(graph, self.precision), graph, self.precision, folder)
-            for graph in contract.GRAPHS
-        }
-        if self.engines is not None and not any(found.values()):
+        graphs = [self.model.find_graphs(graph, self.precision) for graph in contract.GRAPHS]
+        found = find_engines(graphs[0], self.precision, folder)
+        if self.engines is not None and not found:
             raise AdainError(
                 f"{folder}: no engine of this model in {self.precision} is there that Triton can load",
                 hint="build one with `adain-rt build --flavor tensorrt -o` that folder; Triton takes no TensorRT-RTX",
             )
-        return {graph: engines for graph, engines in found.items() if engines is not None}
+        return found
 
     def _write_graph(self, aside: Path, graph: str, engines: GraphEngines | None) -> Served:
         folder = self.model.find_graphs(graph, self.precision)
@@ -174,7 +177,7 @@ class Repository:
         return Served(self.name, "Python, and the models above")
 
     def _write_readme(self, aside: Path, served: list[Served], tensorrt: str | None) -> None:
-        shutil.copyfile(_SERVED / "client.py", aside / "client.py")
+        shutil.copyfile(_SERVED / "client.py", aside / self.name / "client.py")
         template = Template((_SERVED / "README.md").read_text("utf-8"))
         gpu = self.precision != "int8"
         text = template.substitute(
@@ -184,4 +187,4 @@ class Repository:
             rows="\n".join(f"| `{each.name}` | {each.runs_by} |" for each in served),
             engines=_ABOUT_ENGINES.format(version=tensorrt) if tensorrt else "",
         )
-        (aside / "README.md").write_text(text, "utf-8")
+        (aside / self.name / self.readme.name).write_text(text, "utf-8")

@@ -117,11 +117,11 @@ def test_the_model_of_two_pictures_names_the_graphs_and_takes_any_size(write):
 
 
 def test_the_readme_starts_the_container_and_the_client(write):
-    text = (write(precision="int8") / "README.md").read_text("utf-8")
+    text = (write(precision="int8") / "lite" / "README.md").read_text("utf-8")
     assert "$" not in text.replace("$PWD", "")
     assert "--gpus" not in text
     assert "tritonserver --model-repository=/models" in text
-    assert "python client.py lite photo.jpg painting.jpg" in text
+    assert "python lite/client.py lite photo.jpg painting.jpg" in text
 
 
 def test_a_model_of_another_name_is_called_so(write, tmp_path):
@@ -141,7 +141,7 @@ def test_a_graph_with_an_engine_runs_as_a_plan_and_the_others_do_not(write, tmp_
     assert [path.name for path in (folder / "lite-stylize" / "1").iterdir()] == ["model-8.9.plan"]
     assert (folder / "lite-stylize" / "1" / "model-8.9.plan").read_bytes() == b"a plan"
     assert read_config(folder, "lite-encode").backend == "onnxruntime"
-    assert VERSION in (folder / "README.md").read_text("utf-8")
+    assert VERSION in (folder / "lite" / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(("wanted", "batch", "profiles"), [(1, 1, ["0", "1"]), (2, 2, ["1"]), (8, 2, ["1"])])
@@ -162,6 +162,22 @@ def test_each_gpu_gets_the_newest_plan_of_its_own(write, tmp_path):
     files = {path.name: path.read_bytes() for path in (folder / "lite-stylize" / "1").iterdir()}
     assert files == {"model-8.9.plan": b"new", "model-9.0.plan": b"other GPU"}
     assert read_config(folder, "lite-stylize").default_model_filename == "model-8.9.plan"
+
+
+def test_a_server_has_one_version_so_a_graph_of_an_older_one_runs_by_onnx_runtime(write, tmp_path):
+    put_engine(tmp_path, graph="encode", version="10.13", built="2026-01-01T00:00:00+00:00")
+    put_engine(tmp_path, graph="stylize", built="2026-02-01T00:00:00+00:00")
+    folder = write(engines=tmp_path)
+    assert read_config(folder, "lite-stylize").backend == "tensorrt"
+    assert read_config(folder, "lite-encode").backend == "onnxruntime"
+
+
+def test_another_model_and_other_files_may_be_in_the_repository(write, tmp_path):
+    (tmp_path / "repository" / "other").mkdir(parents=True)
+    (tmp_path / "repository" / "README.md").write_text("mine")
+    folder = write(precision="fp32")
+    assert (folder / "README.md").read_text() == "mine"
+    assert (folder / "other").is_dir()
 
 
 @pytest.mark.parametrize("unfit", [{"flavor": "tensorrt-rtx"}, {"weights": "stripped"}, {"precision": "fp32"}])

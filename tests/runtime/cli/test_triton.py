@@ -21,7 +21,7 @@ def test_triton_says_what_runs_by_what_and_what_comes_next(run, tmp_path):
     result = run("triton", "--precision", "fp32", "-o", tmp_path / "repository")
     assert (result.status, result.err) == (0, "")
     assert "lite-stylize: ONNX Runtime, fp32\n" in result.out
-    assert result.out.endswith(f"Next: see {tmp_path / 'repository' / 'README.md'}\n")
+    assert result.out.endswith(f"Next: see {tmp_path / 'repository' / 'lite' / 'README.md'}\n")
 
 
 def test_triton_replaces_no_model_unless_told(run, tmp_path):
