@@ -28,7 +28,7 @@ class GraphEngines:
 
     """
 
-    files: dict[str, EngineFile]
+    files: Mapping[str, EngineFile]
     version: str
 
     def fit_batch(self, wanted: int) -> tuple[int, list[int]]:
@@ -57,14 +57,17 @@ def find_engines(graphs: Path, precision: str, folder: Path) -> dict[str, GraphE
     hashes = {graph: sha256_of(graphs / graph_file(graph)) for graph in GRAPHS}
     found = [file for file in _list_engines(folder) if _fits(file.manifest, hashes, precision)]
     found.sort(key=lambda file: file.manifest.built, reverse=True)
-    engines: dict[str, GraphEngines] = {}
-    for file in found:
-        manifest = file.manifest
-        alike = engines.setdefault(manifest.origin.graph, GraphEngines({}, found[0].manifest.version))
-        newest = next(iter(alike.files.values()), file).manifest
-        if manifest.version == alike.version and manifest.recipe.profiles == newest.recipe.profiles:
-            alike.files.setdefault(_compute_capability(manifest), file)
-    return {graph: alike for graph, alike in engines.items() if alike.files}
+    found = [file for file in found if file.manifest.version == found[0].manifest.version]
+    engines = {}
+    for graph in GRAPHS:
+        own = [file for file in found if file.manifest.origin.graph == graph]
+        files: dict[str, EngineFile] = {}
+        for file in own:
+            if file.manifest.recipe.profiles == own[0].manifest.recipe.profiles:
+                files.setdefault(_compute_capability(file.manifest), file)
+        if files:
+            engines[graph] = GraphEngines(files, own[0].manifest.version)
+    return engines
 
 
 def _list_engines(folder: Path) -> Iterator[EngineFile]:
