@@ -249,6 +249,6 @@ def _read_value(name: str, value: Any) -> Value:
 
 
 def _clean(file_name: str | None, field: str) -> str:
-    """Return the name of a file in errors: in one line, not too long, and without the folders that some clients send."""
+    """Return the name of a file in errors: on one line, not too long, without the folders that some clients send."""
     name = "".join(character for character in file_name or "" if character.isprintable())
     return name.replace("\\", "/").rpartition("/")[2][:_LONGEST_NAME] or field

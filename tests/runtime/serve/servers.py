@@ -54,8 +54,10 @@ def serving(log: Path, *arguments: object, port: int = 0) -> Iterator[Server]:
     command = [sys.executable, "-c", PROGRAM, "serve", "--port", str(port), *BACKEND, *map(str, arguments)]
     with (
         log.open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
-    ):  # noqa: S603
+        subprocess.Popen(  # noqa: S603 - our own program
+            command, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
         try:
             said = process.stdout.readline()
             found = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
