@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -81,8 +82,10 @@ def test_a_picture_of_too_many_pixels_is_refused(strict, china):
         answer = client.post("/v1/stylize", files={"content": ("a.png", png_of(china[:200, :200]))}, data=STYLE)
         assert answer.status_code == 422
         assert answer.json()["error"] == "a.png: has more than 20,000 pixels"
-        tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 160, 160, 3], "data": [0] * 76_800}
-        answer = client.post("/v2/models/encode/infer", json={"inputs": [tensor]})
+        tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 160, 160, 3]}
+        head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": 76_800}}]}).encode()
+        headers = {"Inference-Header-Content-Length": str(len(head))}
+        answer = client.post("/v2/models/encode/infer", content=head + bytes(76_800), headers=headers)
         assert (answer.status_code, answer.json()["error"]) == (422, "the input image has more than 20,000 pixels")
 
 

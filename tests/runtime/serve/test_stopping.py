@@ -30,7 +30,7 @@ def load(server: Server, photo: bytes, results: Counter[str], keep: bool) -> Non
             answer = connection.getresponse()
             ok = answer.status == 200 and len(answer.read()) > 1000
             results["answered" if ok else f"status {answer.status}"] += 1
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             results[type(error).__name__] += 1
             return
         if not keep:
