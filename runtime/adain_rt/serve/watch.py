@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -37,7 +38,7 @@ class Watch:
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, addresses: Mapping[object, str], is_ready: Callable[[], bool]
+        self, app: ASGIApp, metrics: Metrics, addresses: Mapping[Any, str], is_ready: Callable[[], bool]
     ) -> None:
         self._app = app
         self._metrics = metrics

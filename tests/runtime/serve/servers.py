@@ -60,7 +60,7 @@ def serving(log: Path, *arguments: object, port: int = 0) -> Iterator[Server]:
     ):
         try:
             said = process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+            found = re.search(r"http://[\d.]+:(\d+)/", said)
             assert found, f"{said!r}\n{log.read_text()}"
             yield Server(process, int(found[1]), log)
         finally:
