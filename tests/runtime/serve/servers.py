@@ -54,11 +54,13 @@ def serving(log: Path, *arguments: object, port: int = 0) -> Iterator[Server]:
     command = [sys.executable, "-c", PROGRAM, "serve", "--port", str(port), *BACKEND, *map(str, arguments)]
     with (
         log.open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
-    ):  # noqa: S603
+        subprocess.Popen(  # noqa: S603 - our own program
+            command, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
         try:
             said = process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+            found = re.search(r"http://[\d.]+:(\d+)/", said)
             assert found, f"{said!r}\n{log.read_text()}"
             yield Server(process, int(found[1]), log)
         finally:

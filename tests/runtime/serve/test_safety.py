@@ -30,7 +30,7 @@ def test_the_page_needs_no_other_server_and_no_script_of_a_strangers(client):
 
 
 def test_only_the_packages_files_are_served(server):
-    for path in ("/../app.py", "/%2e%2e/app.py", "/..%2fapp.py", "//etc/passwd", "/page/../../app.py", "/%00"):
+    for path in ("/../app.py", "/%2e%2e/app.py", "/..%2fapp.py", "//etc/passwd", "/page/../../app.py"):
         with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             answer = b"".join(iter(lambda: connection.recv(4096), b""))
