@@ -40,6 +40,8 @@ IN_SDIST = (
     "Makefile",
     "pyproject.toml",
     "docs/images/grid.webp",
+    ".dockerignore",
+    "containers/Dockerfile.cpu",
     "examples/stylize.py",
     "tests/conftest.py",
     "tests/constraints.txt",
