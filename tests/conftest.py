@@ -21,7 +21,7 @@ from adain_rt.stylizer import Stylizer
 if TYPE_CHECKING:
     from adain_models.networks.base import Network
 
-SLOW_PACKAGES = ("torch", "openvino", "tensorrt", "tensorrt_rtx")
+SLOW_PACKAGES = ("torch", "openvino", "tensorrt", "tensorrt_rtx", "tritonclient")
 """The packages that the extra ``dev`` leaves out. ``pytest --fast`` hides them where they are installed."""
 
 SLOW_MODULES = (
@@ -30,6 +30,7 @@ SLOW_MODULES = (
     "adain_bench.measure.paper",
     "adain_export.tensorrt.build",
     "adain_export.torch",
+    "adain_export.triton",
     "adain_models.adain",
     "adain_models.networks",
     "adain_models.reference",

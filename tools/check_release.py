@@ -30,6 +30,7 @@ IN_WHEEL = (
     f"{BUNDLED}/weights.safetensors",
     f"{BUNDLED}/int8/weights.safetensors",
     f"{BUNDLED}/presets/starry-night.safetensors",
+    *(f"adain_export/triton/served/{name}" for name in ("README.md", "client.py", "model.py")),
 )
 """What a wheel must hold."""
 
@@ -41,6 +42,8 @@ IN_SDIST = (
     "Makefile",
     "pyproject.toml",
     "docs/images/grid.webp",
+    ".dockerignore",
+    "containers/Dockerfile.cpu",
     "examples/stylize.py",
     "tests/conftest.py",
     "tests/constraints.txt",

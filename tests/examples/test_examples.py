@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from adain_rt.contract import Pixels
+from adain_rt.stylizer import Stylizer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -90,3 +93,22 @@ def test_folder(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 def test_gpu_arrays(run: Run) -> None:
     run("gpu_arrays.py", "photo.png", "painting.png", "painted.png")
     assert pixels("painted.png").shape == pixels("photo.png").shape
+
+
+@pytest.mark.slow  # it starts a server, and needs the extras of both ends
+def test_inference_server(run: Run) -> None:
+    command = [sys.executable, "-c", "from adain_rt.cli import main; main()", "serve", "--port", "0"]
+    options = ["--backend", "onnxruntime", "--precision", "fp32"]
+    with subprocess.Popen(  # noqa: S603 - this Python
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            address = server.stdout.readline().split("//")[1].split("/")[0]
+            run("inference_server.py", address, "", "painting.png", "photo.png", "other.jpg")
+        finally:
+            server.terminate()
+    with Stylizer("lite", "onnxruntime", "fp32") as stylizer:
+        style = stylizer.encode(pixels("painting.png"))
+        for name, painted in (("photo.png", "photo_painted.png"), ("other.jpg", "other_painted.png")):
+            assert np.array_equal(pixels(painted), stylizer.stylize(pixels(name), style))
