@@ -1,0 +1,84 @@
+/** The place where the picture is: before and after, what is going on, and what went wrong. */
+
+import { say } from "./texts.js";
+
+const find = (id) => document.getElementById(id);
+
+export class Stage {
+  constructor() {
+    this.stage = find("stage");
+    this.picture = find("picture");
+    this.compare = find("compare");
+    this.compare.addEventListener("input", () => this.cut());
+    for (const leave of ["change", "blur"]) this.compare.addEventListener(leave, () => find("tag-before").classList.remove("shown"));
+    find("dismiss").addEventListener("click", () => this.clearError());
+  }
+
+  /** Show one of `empty`, `frame` and `camera-frame`. */
+  show(id) {
+    for (const each of ["empty", "frame", "camera-frame"]) find(each).hidden = each !== id;
+  }
+
+  /** Show a photo that has not been painted yet. */
+  showPhoto(photo) {
+    this.photo = photo;
+    this.picture.style.setProperty("--ratio", photo.width / photo.height);
+    for (const id of ["before", "after"]) find(id).src = photo.url;
+    this.compare.value = 0;
+    this.cut();
+    find("tag-before").classList.remove("shown");
+    this.describe();
+    this.show("frame");
+  }
+
+  /** Show a painted picture in the place of the one before, once it is decoded: nothing flickers. */
+  async showPainted(blob) {
+    const url = URL.createObjectURL(blob);
+    await decode(url);
+    if (this.painted) URL.revokeObjectURL(this.painted);
+    this.painted = url;
+    find("after").src = url;
+  }
+
+  /** Name the pictures and the slider in the language of the page. */
+  describe() {
+    if (!this.photo) return;
+    find("before").alt = say("altBefore", { name: this.photo.name });
+    find("after").alt = say("altAfter", { name: this.photo.name });
+    this.compare.ariaValueText = say("compared", { percent: this.compare.value });
+  }
+
+  /** Say whether something is under way. */
+  setWorking(working) {
+    this.stage.classList.toggle("working", working);
+    this.stage.ariaBusy = working;
+  }
+
+  /** Say what goes on, or has been done. A screen reader reads it out when it has time. */
+  tell(text) {
+    find("status").textContent = text;
+  }
+
+  showError(error) {
+    find("error").hidden = false;
+    find("error-text").textContent = error.message;
+    find("error-hint").textContent = error.hint ?? "";
+  }
+
+  clearError() {
+    find("error").hidden = true;
+  }
+
+  cut() {
+    this.picture.style.setProperty("--cut", `${this.compare.value}%`);
+    this.compare.ariaValueText = say("compared", { percent: this.compare.value });
+    find("tag-before").classList.toggle("shown", this.compare.value > 8);
+  }
+}
+
+/** Wait until a picture can be drawn at once. */
+export async function decode(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+}
