@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors import deserialize
+from safetensors.numpy import save
 
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
@@ -134,12 +135,26 @@ class Style:
             AdainError: the file cannot be written, or the style is too large for one.
 
         """
+        data = self.to_bytes(str(path))
+        with replacing(Path(path)) as aside:
+            aside.write_bytes(data)
+
+    def to_bytes(self, name: str = "the style") -> bytes:
+        """Return the style as the bytes of a safetensors file.
+
+        Args:
+            name: the file's name in errors.
+
+        Raises:
+            AdainError: the style is too large for a file.
+
+        """
         metadata = {"format": _FORMAT, "model": self.model, "weights_sha256": self.weights_sha256}
         about = {f"about.{_as_text(key)}": _as_text(value) for key, value in self.about.items()}  # it may have changed
-        with replacing(Path(path)) as aside:
-            save_file({"mean": self.mean, "std": self.std}, aside, metadata=metadata | about)
-            if aside.stat().st_size > _MAX_BYTES:
-                raise AdainError(f"{path}: the style takes more than {_MAX_BYTES} bytes", hint="shorten its texts")
+        data = save({"mean": self.mean, "std": self.std}, metadata=metadata | about)
+        if len(data) > _MAX_BYTES:
+            raise AdainError(f"{name}: the style takes more than {_MAX_BYTES} bytes", hint="shorten its texts")
+        return data
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
@@ -150,24 +165,41 @@ class Style:
 
         """
         try:
-            metadata, mean, std = _read(Path(path))
+            with Path(path).open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)
         except OSError as error:
             raise AdainError(f"{path}: the style cannot be read ({explain(error)})", hint="check the path") from None
-        except AdainError:
-            raise
+        return cls.from_bytes(data, str(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "the style") -> Style:
+        """Return the style in the bytes of a safetensors file.
+
+        Args:
+            data: the bytes.
+            name: the file's name in errors.
+
+        Raises:
+            AdainError: the file is broken, or not a style.
+
+        """
+        if len(data) > _MAX_BYTES:
+            raise AdainError(f"{name}: the file is not a style (a style is smaller than {_MAX_BYTES} bytes)")
+        try:
+            metadata, mean, std = _read(data)
         except Exception as error:  # safetensors' own, and whatever NumPy raises of a shape that cannot be
-            raise AdainError(f"{path}: the file is not a safetensors file, or is damaged ({error})") from None
+            raise AdainError(f"{name}: the file is not a safetensors file, or is damaged ({error})") from None
         if metadata.get("format") != _FORMAT or not {"model", "weights_sha256"} <= metadata.keys():
             raise AdainError(
-                f"{path}: a safetensors file, but not a style", hint="make a style with `adain-rt style save`"
+                f"{name}: a safetensors file, but not a style", hint="make a style with `adain-rt style save`"
             )
         if any(_UNREADABLE.search(text) for text in (*metadata, *metadata.values())):
-            raise AdainError(f"{path}: the style is damaged (its texts hold control characters)")
+            raise AdainError(f"{name}: the style is damaged (its texts hold control characters)")
         about = {key[6:]: value for key, value in sorted(metadata.items()) if key.startswith("about.")}
         try:
             return cls(mean, std, metadata["model"], metadata["weights_sha256"], about)
         except AdainError as error:
-            raise AdainError(f"{path}: the style is damaged ({error})") from None
+            raise AdainError(f"{name}: the style is damaged ({error})") from None
 
 
 def _as_vector(values: Any, name: str) -> NDArray[np.float32]:
@@ -193,16 +225,15 @@ def _as_text(given: Any) -> str:
     return _UNREADABLE.sub("\ufffd", given)
 
 
-def _read(path: Path) -> tuple[dict[str, str], Any, Any]:
-    """Return the metadata, the mean and the std of a file, as they stand there."""
-    if path.stat().st_size > _MAX_BYTES:
-        raise AdainError(f"{path}: the file is not a style (a style is smaller than {_MAX_BYTES} bytes)")
-    with safe_open(path, framework="numpy") as file:
-        return file.metadata() or {}, _read_tensor(file, "mean"), _read_tensor(file, "std")
+def _read(data: bytes) -> tuple[dict[str, str], Any, Any]:
+    """Return the metadata, the mean and the std of a safetensors file, as they stand there."""
+    tensors = dict(deserialize(data))  # it checks the header, whose length stands in the first eight bytes
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    return metadata, _as_array(tensors.get("mean")), _as_array(tensors.get("std"))
 
 
-def _read_tensor(file: Any, name: str) -> Any:
-    """Return a tensor of an open safetensors file; ``None`` if it is missing, or is not float32."""
-    if name not in file.keys() or file.get_slice(name).get_dtype() != "F32":  # noqa: SIM118 - the file is not a mapping
+def _as_array(tensor: Any) -> Any:
+    """Return a tensor of a safetensors file; ``None`` if it is missing, or is not float32."""
+    if tensor is None or tensor["dtype"] != "F32":
         return None
-    return file.get_tensor(name)
+    return np.frombuffer(tensor["data"], "<f4").reshape(tensor["shape"])

@@ -26,6 +26,7 @@ _COMMANDS = {
     "stylize": ("adain_rt.cli.stylize", "Paint photos in the style of pictures."),
     "style": ("adain_rt.cli.style", "Save, list and show styles."),
     "grid": ("adain_rt.cli.grid", "Lay out many stylised pictures on one sheet."),
+    "serve": ("adain_rt.cli.serve", "Serve the page and the API over HTTP."),
     "weights": ("adain_rt.cli.weights", "List, fetch and import the weights of models."),
     "train": ("adain_rt.cli.train", "Train a network on your own pictures."),
     "info": ("adain_rt.cli.info", "Show versions, devices and the backend in use."),

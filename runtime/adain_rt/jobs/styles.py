@@ -12,12 +12,14 @@ from pathlib import Path
 from adain_models.errors import AdainError
 from adain_rt import style
 from adain_rt.jobs.inputs import pictures_in
-from adain_rt.media.pictures import read_picture
+from adain_rt.media.pictures import Picture, read_picture
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleSource
 
-__all__ = ["Mixture", "StyleArgument", "join_styles", "load", "parse", "preset_path", "presets", "save"]
+__all__ = [
+    "Mixture", "StyleArgument", "frame_style", "join_styles", "load", "parse", "preset_path", "presets", "save",
+]  # fmt: skip
 
 _LONGEST = 4
 """The most that an enlarged style picture's longer side may be, in sizes asked for: a narrow strip is not blown up."""
@@ -119,13 +121,29 @@ def load(name: str, stylizer: Stylizer, size: int, crop: bool) -> StyleSource:
         return StyleSource(label, code=_load_code(path, stylizer))
     if not path.exists():
         raise AdainError(f"style {name}: there is no such file (a preset begins with @, see `adain-rt style list`)")
-    picture = read_picture(path).visible_part()
-    if picture is None:
+    return frame_style(read_picture(path), name, size, crop)
+
+
+def frame_style(picture: Picture, name: str, size: int, crop: bool) -> StyleSource:
+    """Return the style of a picture, which is not encoded yet.
+
+    Args:
+        picture: the picture.
+        name: its file's name.
+        size: pixels of the picture's shorter side; 0 keeps the size.
+        crop: whether the picture is cropped to its central square first.
+
+    Raises:
+        AdainError: nothing of it is visible, or it would have more than MAX_PIXELS.
+
+    """
+    visible = picture.visible_part()
+    if visible is None:
         raise AdainError(f"style {name}: is transparent all over; a style is taken from visible pixels")
-    shorter, longer = sorted(picture.pixels.shape[:2])
+    shorter, longer = sorted(visible.pixels.shape[:2])
     bounded = min(size, max(shorter, _LONGEST * size * shorter // longer))
     try:
-        return StyleSource(label, pixels=picture.fit(bounded, crop).pixels)
+        return StyleSource(_label(name), pixels=visible.fit(bounded, crop).pixels)
     except AdainError as error:
         raise AdainError(f"style {name}: {error.message}", hint="crop it or use a smaller `style_size`") from None
 

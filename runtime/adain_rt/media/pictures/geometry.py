@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from PIL import Image
 
@@ -11,7 +9,7 @@ from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures.formats import MAX_PIXELS
 
-__all__ = ["SIDEWAYS", "Box", "center_square", "frame", "locate_stored_box", "resize_to", "turn_upright"]
+__all__ = ["SIDEWAYS", "Box", "center_square", "frame", "locate_stored_box", "plan_frame", "resize_to", "turn_upright"]
 
 Box = tuple[int, int, int, int]
 """A rectangle in pixels: left, top, right and bottom. Right and bottom are just outside, as Pillow has them."""
@@ -70,7 +68,8 @@ def resize_to(pixels: Pixels, shorter_side: int) -> Pixels:
         AdainError: the result would have more than MAX_PIXELS.
 
     """
-    return _resize_by(shorter_side / min(pixels.shape[:2]), pixels)
+    height, width = pixels.shape[:2]
+    return _resize(pixels, *_scale(height, width, shorter_side / min(height, width)))
 
 
 def frame(pixels: Pixels, size: int, crop: bool, max_size: int = 0) -> Pixels:
@@ -87,25 +86,35 @@ def frame(pixels: Pixels, size: int, crop: bool, max_size: int = 0) -> Pixels:
         AdainError: the result would have more than MAX_PIXELS.
 
     """
+    height, width = plan_frame(*pixels.shape[:2], size, crop, max_size)
     if crop:
         pixels = center_square(pixels)
-    shorter, longer = sorted(pixels.shape[:2])
+    return pixels if pixels.shape[:2] == (height, width) else _resize(pixels, height, width)
+
+
+def plan_frame(height: int, width: int, size: int, crop: bool, max_size: int = 0) -> tuple[int, int]:
+    """Return the height and the width of what ``frame`` makes of so many pixels."""
+    if crop:
+        height = width = min(height, width)
+    shorter, longer = sorted((height, width))
     scale = size / shorter if size else 1.0
     if max_size and scale * longer > max_size:
-        return _resize_by(max_size / longer, pixels)
-    return _resize_by(scale, pixels) if size else pixels
+        scale = max_size / longer
+    return _scale(height, width, scale)
 
 
-def _resize_by(scale: float, pixels: Pixels) -> Pixels:
-    height, width = pixels.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    if math.prod(size) > MAX_PIXELS:
+def _scale(height: int, width: int, scale: float) -> tuple[int, int]:
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
+    if height * width > MAX_PIXELS:
         raise AdainError(
-            f"the picture of {width} x {height} pixels would have {size[0]} x {size[1]} when it is resized, "
-            f"and {MAX_PIXELS:,} pixels are the most",
+            f"the picture of {pixels.shape[1]} x {pixels.shape[0]} pixels would have {width} x {height} when it is "
+            f"resized, and {MAX_PIXELS:,} pixels are the most",
             hint="crop it or use a smaller `size`",
         )
-    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def center_square(pixels: Pixels) -> Pixels:

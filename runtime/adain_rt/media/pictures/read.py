@@ -12,7 +12,7 @@ from adain_rt.contract import Pixels
 from adain_rt.media.pictures.picture import Picture
 from adain_rt.media.pictures.source import PictureSource
 
-__all__ = ["read_mask", "read_picture"]
+__all__ = ["as_mask", "read_mask", "read_picture"]
 
 _OPAQUE = 255
 
@@ -34,16 +34,21 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
 
 
 def read_mask(path: Path) -> Pixels:
-    """Read a mask: uint8 (H, W), 255 inside and 0 outside, from the luma of its picture (ITU-R BT.601).
-
-    Transparent pixels are outside. If all visible pixels have one colour, whichever it is, the alpha alone is the
-    mask: a shape drawn on a transparent ground.
+    """Read a mask from its picture; see ``as_mask``.
 
     Raises:
         AdainError: the picture cannot be read; see ``read_picture``.
 
     """
-    picture = read_picture(path)
+    return as_mask(read_picture(path))
+
+
+def as_mask(picture: Picture) -> Pixels:
+    """Return the mask that a picture draws: uint8 (H, W), 255 inside and 0 outside, from its luma (ITU-R BT.601).
+
+    Transparent pixels are outside. If all visible pixels have one colour, whichever it is, the alpha alone is the
+    mask: a shape drawn on a transparent ground.
+    """
     luma = np.array(Image.fromarray(picture.pixels).convert("L"))
     if picture.alpha is None or (picture.alpha == _OPAQUE).all():
         return luma

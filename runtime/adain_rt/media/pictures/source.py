@@ -53,7 +53,7 @@ class PictureSource:
             file = _open_file(source, self.name, opened)
             self._opened = open_image(file, self.name)
             opened.enter_context(self._image)
-            if self._image.width * self._image.height > MAX_PIXELS:
+            if self.pixel_count > MAX_PIXELS:
                 raise _too_large(self.name)
             self._files = opened.pop_all()
 
@@ -66,6 +66,11 @@ class PictureSource:
     def close(self) -> None:
         """Close the file."""
         self._files.close()
+
+    @property
+    def pixel_count(self) -> int:
+        """The number of pixels, which is known before any is decoded."""
+        return self._image.width * self._image.height
 
     @property
     def width(self) -> int:

@@ -45,7 +45,9 @@ def write_picture(path: Path, picture: Picture) -> None:
         aside.write_bytes(data)
 
 
-def encode_picture(picture: Picture, file_format: str, name: str = "the output") -> bytes:
+def encode_picture(
+    picture: Picture, file_format: str, name: str = "the output", *, quality: int | None = None
+) -> bytes:
     """Return a picture as the bytes of a file.
 
     EXIF, XMP, texts, resolution and an sRGB profile are stored if the format can hold them. PNG, WebP, TIFF and AVIF
@@ -55,6 +57,7 @@ def encode_picture(picture: Picture, file_format: str, name: str = "the output")
         picture: what to encode.
         file_format: one of the values of WRITABLE.
         name: the file's name in errors.
+        quality: of JPEG, WebP and AVIF, from 1 to 100; the others have none. ``None`` is one that looks lossless.
 
     Raises:
         AdainError: a side is longer than the format allows, or the encoder fails.
@@ -66,6 +69,8 @@ def encode_picture(picture: Picture, file_format: str, name: str = "the output")
         raise AdainError(f"{name}: {file_format} ends at {longest} pixels a side, not {size}; use PNG or TIFF")
     metadata = metadata_options(file_format, picture.exif or b"", picture.xmp or b"", picture.texts)
     options = {**_SETTINGS[file_format], **metadata, "icc_profile": srgb_profile()}
+    if quality is not None:
+        options["quality"] = quality
     if picture.dpi:
         options["dpi"] = picture.dpi
     buffer = io.BytesIO()

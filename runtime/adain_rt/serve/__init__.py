@@ -1,0 +1,1 @@
+"""HTTP: the page, the API, the Open Inference Protocol, and what keeps a server safe and observable."""
