@@ -19,6 +19,12 @@ export async function listStyles() {
   return styles.map(({ id, name, title = name, artist = "" }) => ({ id, title, artist }));
 }
 
+/** Return the most that the server takes: `{pixels, bytes}` of a photo. */
+export async function fetchLimits() {
+  const { limits } = await (await call("v1/models")).json();
+  return { pixels: limits.pixels, bytes: limits.body_bytes - (1 << 20) }; // masks are sent with the photo
+}
+
 /** Return a picture, as a blob, that shows a style of the server. */
 export async function fetchSample(id, signal) {
   return (await call(`v1/styles/${encodeURIComponent(id)}/sample`, { signal })).blob();

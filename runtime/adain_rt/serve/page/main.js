@@ -1,8 +1,9 @@
 /** The page: what the reader sets, and what follows from it. */
 
-import { addStyle, listStyles, PageError, stylize } from "./api.js";
+import { addStyle, fetchLimits, listStyles, PageError, stylize } from "./api.js";
 import { Brush } from "./brush.js";
 import { Camera } from "./camera.js";
+import { takeFiles } from "./files.js";
 import { Gallery, PHOTO } from "./gallery.js";
 import { Mixer, shareOut } from "./mixer.js";
 import { Painter } from "./painter.js";
@@ -27,8 +28,10 @@ const painter = new Painter({ paint, show: showPainted, fail: (error) => stage.s
 
 let styles = [];
 let photo = null;
+let limits = { pixels: Infinity, bytes: Infinity };
 let chosen = []; // the ids of the styles, in the order of the square's corners
 let insideId = PHOTO;
+const wholePhoto = { id: PHOTO };
 let thumbnails = new AbortController();
 
 /* What is painted */
@@ -60,7 +63,7 @@ async function paint(full, signal) {
 function change() {
   if (!photo || !chosen.length) return;
   stage.clearError();
-  painter.change(Math.max(photo.width, photo.height) <= photo.previewSize.width + photo.previewSize.height);
+  painter.change();
 }
 
 async function showPainted(blob, full, seconds) {
@@ -79,7 +82,6 @@ function tellPainting(what) {
 /* The photo */
 
 async function choosePhoto(file) {
-  if (!file) return;
   stopCamera();
   stage.clearError();
   let read;
@@ -90,12 +92,14 @@ async function choosePhoto(file) {
     return;
   }
   painter.reset();
-  if (photo) URL.revokeObjectURL(photo.url);
+  if (photo) [photo.url, wholePhoto.image].forEach((url) => URL.revokeObjectURL(url));
   photo = read;
+  photo.tooLarge = photo.width * photo.height > limits.pixels || file.size > limits.bytes;
   brush.load(photo.width, photo.height);
   find("format").value = photo.format;
-  find("paint").disabled = find("download").disabled = false;
   setPainting(false);
+  allow(true);
+  wholePhoto.image = URL.createObjectURL(photo.thumbnail);
   showSizes();
   showTools();
   stage.showPhoto(photo);
@@ -122,14 +126,19 @@ async function download() {
   const blob = await finish();
   button.ariaBusy = button.disabled = false;
   if (!blob) return;
-  const names = find("paint").checked && !brush.isEmpty ? "regions" : shares().map(({ id }) => id.slice(0, 40)).join("+");
+  const labels = new Map(styles.map(({ id, file: own }) => [id, own ? stem(own.name) : id]));
+  const names = brush.isEmpty ? shares().map(({ id }) => labels.get(id)).join("+") : "regions";
   const suffix = { jpeg: "jpg", png: "png", webp: "webp" }[find("format").value];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${photo.name.replace(/\.\w+$/, "")}_stylized_${names}.${suffix}`;
+  link.download = `${stem(photo.name)}_stylized_${names}.${suffix}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   stage.tell(say("statusSaved", { name: link.download }));
+}
+
+function stem(name) {
+  return name.replace(/\.\w+$/, "");
 }
 
 /** Return the full picture of what is set, even if that changes while it is painted; null if it cannot be painted. */
@@ -160,19 +169,18 @@ function chooseStyle(id) {
 
 function chooseInside(id) {
   insideId = id;
-  inside.setChosen([id]);
+  showInside();
   if (!brush.isEmpty) change();
 }
 
 async function addOwn(file) {
-  if (!file) return;
   stage.clearError();
   try {
     const picture = await readPhoto(file);
     const style = { id: await addStyle(file), file, image: URL.createObjectURL(picture.thumbnail) };
     styles = [style, ...styles.filter(({ id }) => id !== style.id)];
     gallery.setStyles(styles);
-    inside.setStyles([{ id: PHOTO }, ...styles]);
+    inside.setStyles([wholePhoto, ...styles]);
     chooseStyle(style.id);
     if (photo) paintThumbnails(photo, [style], showGalleries, thumbnails.signal);
   } catch (error) {
@@ -206,12 +214,27 @@ function showMixture() {
 }
 
 function showGalleries() {
+  for (const sample of document.querySelectorAll("[data-sample]:not([src])")) {
+    const { image } = styles.find(({ id }) => id === sample.dataset.sample) ?? {};
+    if (image) sample.src = image;
+  }
   gallery.update();
   inside.update();
   showMixture();
 }
 
 /* The region */
+
+function showInside() {
+  inside.setChosen([insideId]);
+  const style = styles.find(({ id }) => id === insideId);
+  find("inside-name").textContent = style ? nameStyle(style).title : say("thePhoto");
+}
+
+/** Allow what needs a photo, or forbid it. */
+function allow(has) {
+  find("paint").disabled = find("download").disabled = !has;
+}
 
 function setPainting(on) {
   find("paint").checked = on;
@@ -236,10 +259,13 @@ async function toggleCamera() {
   try {
     await camera.start();
     painter.reset();
+    setPainting(false);
+    allow(false);
+    stage.tell("");
     find("live").ariaPressed = true;
     find("camera-picture").style.setProperty("--ratio", find("video").videoWidth / find("video").videoHeight);
     stage.show("camera-frame");
-    await camera.run(paintFrame, showFrame);
+    await camera.run(paintFrame, (blob, rate) => stage.showFrame(blob, rate));
   } catch (error) {
     stopCamera();
     stage.showError(error);
@@ -250,18 +276,14 @@ function stopCamera() {
   if (!camera.isOn) return;
   camera.stop();
   find("live").ariaPressed = false;
-  stage.tell("");
+  allow(photo !== null);
   stage.show(photo ? "frame" : "empty");
+  change();
 }
 
 function paintFrame(content) {
   const strength = find("strength").value / 100;
   return stylize({ content, shares: shares(), strength, keepColors: find("keep-colors").checked, format: "jpeg" });
-}
-
-async function showFrame(blob, rate) {
-  await stage.showFrame(blob);
-  find("rate").textContent = say("statusCamera", { rate: rate.toFixed(1) });
 }
 
 /* Words, and what the reader does */
@@ -272,6 +294,7 @@ function showWords() {
   showSliders();
   showSizes();
   showGalleries();
+  showInside();
   stage.describe();
 }
 
@@ -304,62 +327,30 @@ function listenToPanel() {
   });
 }
 
-function listenToFiles() {
-  const pick = (button, input) => find(button).addEventListener("click", () => find(input).click());
-  pick("open", "photo-file");
-  pick("choose", "photo-file");
-  pick("own", "style-file");
-  for (const [input, take] of [["photo-file", choosePhoto], ["style-file", addOwn]]) {
-    find(input).addEventListener("change", ({ target }) => {
-      take(target.files[0]);
-      target.value = ""; // so that the same file can be chosen again
-    });
-  }
-  document.addEventListener("paste", ({ clipboardData }) => choosePhoto(clipboardData.files[0]));
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    if (event.dataTransfer.types.includes("Files")) showDropping(event.target);
-  });
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) showDropping(null); });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    showDropping(null);
-    const take = find("panel").contains(event.target) ? addOwn : choosePhoto;
-    take(event.dataTransfer.files[0]);
-  });
-}
-
-/** Show where a file would go: to the styles, or to the photo. */
-function showDropping(target) {
-  const onPanel = find("panel").contains(target);
-  find("panel").classList.toggle("dropping", onPanel);
-  find("stage").classList.toggle("dropping", target !== null && !onPanel);
-}
-
 function listenToCamera() {
-  for (const id of ["live", "use-camera", "stop"]) find(id).addEventListener("click", toggleCamera);
+  for (const id of ["live", "stop"]) find(id).addEventListener("click", toggleCamera);
   find("snap").addEventListener("click", async () => choosePhoto(await camera.snap()));
 }
 
 async function begin() {
   showWords();
   listenToPanel();
-  listenToFiles();
+  takeFiles(choosePhoto, addOwn);
   listenToCamera();
   find("language").addEventListener("click", () => {
     switchLanguage();
     showWords();
   });
   try {
-    styles = await listStyles();
+    [styles, limits] = await Promise.all([listStyles(), fetchLimits()]);
   } catch (error) {
     stage.showError(error);
     return;
   }
   chosen = [(styles.find(({ id }) => id === FIRST_STYLE) ?? styles[0])?.id].filter(Boolean);
   gallery.setStyles(styles);
-  inside.setStyles([{ id: PHOTO }, ...styles]);
-  inside.setChosen([PHOTO]);
+  inside.setStyles([wholePhoto, ...styles]);
+  showInside();
   showStyles();
   await loadSamples(styles, showGalleries);
 }

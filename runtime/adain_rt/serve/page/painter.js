@@ -1,6 +1,6 @@
 /** When the server paints: a small preview at once, the full picture when nothing has changed for a while. */
 
-const QUIET = 400; // milliseconds without a change before the full picture is begun
+const QUIET = { least: 400, most: 3000 }; // milliseconds without a change before the full picture is begun
 const BUSY = 1000; // milliseconds before a busy server is asked again
 
 export class Painter {
@@ -18,6 +18,7 @@ export class Painter {
     this.previewing = false;
     this.stop = new AbortController();
     this.full = null;
+    this.quiet = QUIET.least;
   }
 
   /** Begin anew: what is under way belongs to another photo. */
@@ -28,19 +29,19 @@ export class Painter {
   }
 
   /**
-   * Paint what is set now. `small` photos have no preview: the full picture takes no longer.
+   * Paint what is set now.
    *
    * The full picture under way is aborted. A preview under way is not, since its answer is newer than what is on show:
    * were it aborted by each movement of a finger, nothing would appear until the finger rests. Of the previews that
    * wait, only the newest is asked for.
    */
-  change(small = false) {
+  change() {
     this.wanted += 1;
     this.full?.stop.abort();
     clearTimeout(this.timer);
     this.begin();
-    this.timer = setTimeout(() => this.full.start(), small ? 0 : QUIET);
-    if (!small) this.preview();
+    this.timer = setTimeout(() => this.full.start(), this.quiet);
+    this.preview();
   }
 
   /** Return the full picture of what is set now; start it at once if that has not been done. */
@@ -91,7 +92,9 @@ export class Painter {
       signal.throwIfAborted();
       full.shown = true;
       this.does.tell(null);
-      await this.does.show(blob, true, (performance.now() - begun) / 1000);
+      const took = performance.now() - begun;
+      this.quiet = Math.min(QUIET.most, Math.max(QUIET.least, took / 2)); // a server goes on painting what is aborted
+      await this.does.show(blob, true, took / 1000);
       return blob;
     } catch (error) {
       if (!signal.aborted) this.fail(error);

@@ -22,12 +22,24 @@ export async function readPhoto(file) {
   const { width, height } = bitmap;
   const small = shrink(bitmap, PREVIEW);
   const transparent = hasTransparency(small);
-  const [preview, thumbnail] = await Promise.all([encode(small, transparent), encode(shrink(bitmap, THUMBNAIL), transparent)]);
+  const [preview, thumbnail] = await Promise.all([small, shrink(bitmap, THUMBNAIL)].map((each) => encode(each, transparent)));
   bitmap.close();
   const format = { "image/png": "png", "image/webp": "webp" }[file.type] ?? (transparent ? "png" : "jpeg");
   const size = { width: small.width, height: small.height };
   return { file, name: file.name, width, height, format, url: URL.createObjectURL(file), preview, previewSize: size,
     previewFormat: transparent ? "png" : "jpeg", thumbnail };
+}
+
+/**
+ * Return what to send of a photo of which a result of at most `longest` pixels on its longer side is wanted: the file
+ * itself, with all that it says of the picture, unless the server would refuse it for its size.
+ */
+export async function shrinkFile(photo, longest) {
+  if (!photo.tooLarge) return photo.file;
+  const bitmap = await createImageBitmap(photo.file);
+  const blob = await encode(shrink(bitmap, longest), photo.format === "png");
+  bitmap.close();
+  return blob;
 }
 
 /** Return the frame of a video that is on show, as in a mirror, in a canvas. */

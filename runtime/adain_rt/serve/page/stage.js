@@ -24,6 +24,7 @@ export class Stage {
     this.photo = photo;
     this.picture.style.setProperty("--ratio", photo.width / photo.height);
     for (const id of ["before", "after"]) find(id).src = photo.url;
+    delete find("after").dataset.painted; // the photo's address is not the painted picture's to give up
     this.compare.value = 0;
     this.cut();
     find("tag-before").classList.remove("shown");
@@ -31,13 +32,15 @@ export class Stage {
     this.show("frame");
   }
 
-  /** Show a painted picture in the place of the one before, once it is decoded: nothing flickers. */
-  async showPainted(blob) {
-    const url = URL.createObjectURL(blob);
-    await decode(url);
-    if (this.painted) URL.revokeObjectURL(this.painted);
-    this.painted = url;
-    find("after").src = url;
+  /** Show a painted photo. */
+  showPainted(blob) {
+    return replacePicture(find("after"), blob);
+  }
+
+  /** Show a painted frame of the camera, and how many there are a second. */
+  async showFrame(blob, rate) {
+    await replacePicture(find("camera-view"), blob);
+    find("rate").textContent = say("cameraRate", { rate: rate.toFixed(1) });
   }
 
   /** Name the pictures and the slider in the language of the page. */
@@ -51,7 +54,7 @@ export class Stage {
   /** Say whether something is under way. */
   setWorking(working) {
     this.stage.classList.toggle("working", working);
-    this.stage.ariaBusy = working;
+    this.picture.ariaBusy = working;
   }
 
   /** Say what goes on, or has been done. A screen reader reads it out when it has time. */
@@ -76,9 +79,13 @@ export class Stage {
   }
 }
 
-/** Wait until a picture can be drawn at once. */
-export async function decode(url) {
-  const image = new Image();
-  image.src = url;
-  await image.decode();
+/** Show a picture in the place of another, once it is decoded: nothing flickers. */
+async function replacePicture(image, blob) {
+  const next = new Image();
+  next.src = URL.createObjectURL(blob);
+  await next.decode();
+  const before = image.src;
+  image.src = next.src;
+  if (image.dataset.painted) URL.revokeObjectURL(before);
+  image.dataset.painted = true;
 }

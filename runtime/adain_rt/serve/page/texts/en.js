@@ -12,7 +12,7 @@ export default {
   emptyTitle: "Paint any photo in the style of any picture",
   emptyText: "Drop a photo here, paste one, or choose one.",
   choose: "Choose a photo",
-  useCamera: "Use the camera",
+  tryIt: "Try it with this one",
   privacy: "Your pictures go to the server at {host}, and to nobody else.",
 
   compare: "Before and after",
@@ -58,7 +58,7 @@ export default {
 
   result: "Result",
   size: "Size",
-  sizeFull: "As the photo, {width} × {height}",
+  sizeFull: "{width} × {height} (full)",
   sizeOf: "{width} × {height}",
   format: "Format",
   download: "Download",
@@ -67,7 +67,7 @@ export default {
   statusPainting: "Painting…",
   statusDone: "{width} × {height} pixels, painted in {seconds} s",
   statusBusy: "The server is busy. Trying again…",
-  statusCamera: "Camera: {rate} pictures a second",
+  cameraRate: "{rate} pictures a second",
   statusSaved: "{name} is in your downloads.",
 
   notPicture: "{name} is not a picture that this browser can read.",

@@ -9,10 +9,10 @@ export default {
   picture: "画面",
   settings: "设置",
 
-  emptyTitle: "用任意画作的风格，重绘任意照片",
+  emptyTitle: "用任意画作的风格，\n重绘任意照片",
   emptyText: "把照片拖到这里，或粘贴、选择一张。",
   choose: "选择照片",
-  useCamera: "使用摄像头",
+  tryIt: "用这张试试",
   privacy: "图片只发送到服务器 {host}，不会传给其他人。",
 
   compare: "前后对比",
@@ -58,7 +58,7 @@ export default {
 
   result: "结果",
   size: "尺寸",
-  sizeFull: "与照片相同，{width} × {height}",
+  sizeFull: "{width} × {height}（原尺寸）",
   sizeOf: "{width} × {height}",
   format: "格式",
   download: "下载",
@@ -67,7 +67,7 @@ export default {
   statusPainting: "正在绘制…",
   statusDone: "{width} × {height} 像素，用时 {seconds} 秒",
   statusBusy: "服务器繁忙，正在重试…",
-  statusCamera: "摄像头：每秒 {rate} 张",
+  cameraRate: "每秒 {rate} 张",
   statusSaved: "{name} 已保存到下载文件夹。",
 
   notPicture: "{name} 不是此浏览器能读取的图片。",
