@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +14,7 @@ from adain_models.errors import AdainError
 from adain_models.weights import spec
 from adain_rt.auto import AutoBackend, OpenGraph
 from adain_rt.backends import AUTO, BACKENDS, DeviceBackend, Settings
-from adain_rt.contract import Pixels
+from adain_rt.contract import GRAPHS, MIN_SIDE, MULTIPLE, GraphSpec, Pixels
 from adain_rt.machine import memory
 from adain_rt.model import Model
 from adain_rt.pixels import as_masks, as_pictures, compose, count_padded, pad
@@ -200,6 +200,27 @@ class Stylizer:
         (stylized,) = opened.backend.run_on_device("stylize", inputs, outputs, stream)
         return stylized
 
+    def run_graph(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the outputs of one of the contract's graphs, by name: nothing is padded, cropped or composed.
+
+        Args:
+            graph: its name.
+            inputs: arrays by name, of the contract's types and shapes.
+
+        Raises:
+            AdainError: there is no such graph, an input does not fit it, the model has no graphs yet, memory does not
+                suffice, or the Stylizer is closed.
+
+        """
+        spec = _find_graph(graph)
+        sizes = _check_inputs(spec, inputs)
+        opened = self._backend.open(graph, inputs["image"])
+        if sizes.get("C", opened.facts.channels) != opened.facts.channels:
+            raise AdainError(f"the style has {sizes['C']} channels and the model {opened.facts.channels}")
+        _check_memory(opened, inputs["image"], regions=sizes.get("R", 1))
+        outputs = opened.backend.run(graph, inputs)
+        return {tensor.name: output for tensor, output in zip(spec.outputs, outputs, strict=True)}
+
     def check(self, style: Style) -> None:
         """Refuse a style that another model made.
 
@@ -268,6 +289,31 @@ class Stylizer:
                 f"{self.model} ({weights_sha256[:12]})",
                 hint="save it again from its picture",
             )
+
+
+def _find_graph(name: str) -> GraphSpec:
+    if name not in GRAPHS:
+        raise AdainError(f"there is no graph {name}", hint=f"use one of {', '.join(GRAPHS)}")
+    return GRAPHS[name]
+
+
+def _check_inputs(graph: GraphSpec, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]:
+    """Return the sizes of a graph's inputs; refuse what it does not take."""
+    try:
+        sizes = graph.sizes_of({name: array.shape for name, array in inputs.items()})
+    except ValueError as error:
+        raise AdainError(f"the input {error}") from None
+    for tensor in graph.inputs:
+        if inputs[tensor.name].dtype != tensor.dtype:
+            raise AdainError(f"the input {tensor.name} must be {tensor.dtype}, not {inputs[tensor.name].dtype}")
+    if 0 in sizes.values():
+        raise AdainError("an input is empty")
+    if any(sizes[side] % MULTIPLE or sizes[side] < MIN_SIDE for side in "HW"):
+        raise AdainError(
+            f"the sides of pictures for a graph are multiples of {MULTIPLE}, and {MIN_SIDE} at least, "
+            f"not {sizes['W']}x{sizes['H']}"
+        )
+    return sizes
 
 
 def _run(

@@ -19,6 +19,7 @@ _COMMANDS = {
     "profile": "profile:command",
     "quality": "quality:command",
     "report": "record:report",
+    "serve": "measure:serve",
     "start": "measure:start",
     "throughput": "measure:throughput",
 }

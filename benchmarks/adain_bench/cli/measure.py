@@ -22,8 +22,9 @@ from adain_models.weights import spec
 from adain_rt import backends, contract
 from adain_rt.backends import Settings
 from adain_rt.cli import options
+from adain_rt.stylizer import Stylizer
 
-__all__ = ["everything", "exactness", "gpu", "latency", "paper", "start", "throughput"]
+__all__ = ["everything", "exactness", "gpu", "latency", "paper", "serve", "start", "throughput"]
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -85,6 +86,19 @@ _iterations = click.option(
 )  # fmt: skip
 
 
+def _seconds(default: float) -> _Decorator:
+    return click.option(
+        "--seconds", type=click.FloatRange(0.01, 3600), callback=options.finite, default=default, show_default=True,
+        metavar="S", help="Seconds to time each case, after its warm-up.",
+    )  # fmt: skip
+
+
+_repeats = click.option(
+    "--repeats", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
+    help="Split that time into N rounds with every case in each; the differences between rounds are the noise.",
+)  # fmt: skip
+
+
 def _with_measuring_options(function: Callable[..., Any], seconds: float = 2.0) -> Callable[..., Any]:
     """Give a command the options of every measurement of time, as ``plan``, ``settings``, ``output`` and ``as_json``.
 
@@ -94,14 +108,8 @@ def _with_measuring_options(function: Callable[..., Any], seconds: float = 2.0) 
 
     """
 
-    @click.option(
-        "--seconds", type=click.FloatRange(0.01, 3600), callback=options.finite, default=seconds, show_default=True,
-        metavar="S", help="Seconds to time each case, after its warm-up.",
-    )  # fmt: skip
-    @click.option(
-        "--repeats", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
-        help="Split that time into N rounds with every case in each; the differences between rounds are the noise.",
-    )  # fmt: skip
+    @_seconds(seconds)
+    @_repeats
     @options.threads
     @options.engines
     @options.trust_engines
@@ -175,6 +183,41 @@ def throughput(names: Sequence[str], size: int, output: Path | None, as_json: bo
     They come in batches, or from several threads that share one Stylizer.
     """
     run_and_print([(sections.throughput, Request(backends=names, sizes=(size,), **asked))], output, as_json)
+
+
+@click.command("serve")
+@_size
+@_repeatable("--clients", "clients", click.IntRange(1, 256), (1, 8, 32), "N", "Clients at once; may be repeated.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), metavar="N", help="The server's --workers.  [default: the server's own]"
+)
+@_seconds(10.0)
+@_repeats
+@options.stylizer
+@_output
+@_as_json
+def serve(
+    size: int,
+    clients: Sequence[int],
+    workers: int | None,
+    seconds: float,
+    repeats: int,
+    stylizer: Stylizer,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Load a server on this machine with requests, beside plain calls.
+
+    Each answer is compared with what the plain call makes. The table has the server's memory before and after, so with
+    a small --size and many --seconds it shows whether memory grows.
+
+    \b
+    Examples:
+      adain-rt bench serve
+      adain-rt bench serve --size 64 --clients 8 --seconds 60
+    """
+    request = Request((str(stylizer.directory),), Plan(repeats, seconds), stylizer.settings, sizes=(size,))
+    run_and_print([(partial(sections.serving, stylizer, clients, workers), request)], output, as_json)
 
 
 @click.command("start")

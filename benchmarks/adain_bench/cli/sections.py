@@ -12,6 +12,7 @@ from adain_bench.contenders.ours import ours
 from adain_bench.measure.agreement import with_psnr
 from adain_bench.measure.cases import Case, cases
 from adain_bench.measure.request import Request
+from adain_bench.measure.serving import PLAIN_CASES, time_serving
 from adain_bench.measure.start import time_starts
 from adain_bench.measure.throughput import throughput_cases
 from adain_bench.measure.timing import Plan, time_cases
@@ -20,8 +21,9 @@ from adain_models.errors import AdainError
 from adain_rt import contract
 from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
+from adain_rt.stylizer import Stylizer
 
-__all__ = ["exactness", "latency", "paper", "start", "throughput"]
+__all__ = ["exactness", "latency", "paper", "serving", "start", "throughput"]
 
 _MOST_STARTS = 3
 
@@ -85,6 +87,28 @@ def throughput(request: Request) -> list[Result]:
     of_ours = replace(request, peers=False)
     to_time = list(throughput_cases(_contenders(of_ours), max(request.sizes), request.batches, request.streams))
     return _time("Throughput", "throughput", to_time, request.plan)
+
+
+def serving(stylizer: Stylizer, clients: Sequence[int], workers: int | None, request: Request) -> list[Result]:
+    """Time requests to a server, by each number of clients, beside plain calls.
+
+    Raises:
+        AdainError: the server does not start, or an answer is not the plain call's.
+
+    """
+    threads = request.settings.threads
+    asked = {
+        "--model": stylizer.directory,
+        "--backend": stylizer.backend,
+        "--precision": stylizer.precision,
+        "--threads": threads,
+        "--workers": workers,
+        "--engines": request.settings.engines,
+        "--queue": max(clients),
+    }
+    arguments = [str(part) for name, value in asked.items() if value is not None for part in (name, value)]
+    with progress("Serving", request.plan.repeats * (len(clients) + PLAIN_CASES)) as bar:
+        return time_serving(stylizer, arguments, max(request.sizes), clients, request.plan, lambda: bar.update(1))
 
 
 def start(request: Request) -> list[Result]:

@@ -117,7 +117,7 @@ def _latency(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
         ("GPU part, ms", _gpu_median),
         ("to the first", to_first),
         ("PSNR, dB", _info("psnr_db")),
-        ("of the floor", _share),
+        ("of the floor", _percent("share_of_floor")),
         ("bound by", _info("bound")),
         ("notes", lambda result: _notes(result, _SHOWN)),
     ]
@@ -183,6 +183,23 @@ def _throughput(results: Sequence[Result]) -> tuple[list[str], list[list[object]
         ("spread", _spread),
         ("calls", _calls),
         ("notes", lambda result: _notes(result, _SHOWN)),
+    ]
+    return _columns(results, columns)
+
+
+def _serve(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
+    columns: list[Column] = [
+        ("case", _param("by")),
+        ("size", _param("size")),
+        ("streams", _param("streams")),
+        ("clients", _param("clients")),
+        ("pictures/s", pictures_per_second),
+        ("of the plain calls'", _percent("share_of_throughput")),
+        *_times("ms", "median", "p99"),
+        ("spread", _spread),
+        ("calls", _calls),
+        ("server at first, MiB", _mebibytes("server_bytes_before")),
+        ("at last, MiB", _mebibytes("server_bytes_after")),
     ]
     return _columns(results, columns)
 
@@ -281,9 +298,12 @@ def _calls(result: Result) -> str | None:
     return None if result.times is None else f"{len(result.times.seconds)} x {len(result.times.seconds[0])}"
 
 
-def _share(result: Result) -> str | None:
-    share = _number(result, "share_of_floor")
-    return None if share is None else f"{share * 100:.0f} %"
+def _percent(key: str) -> Callable[[Result], object]:
+    def value(result: Result) -> object:
+        share = _number(result, key)
+        return None if share is None else f"{share * 100:.0f} %"
+
+    return value
 
 
 def _thousandfold(seconds: float | None) -> float | None:
@@ -319,6 +339,13 @@ _GROUPS = {
         "Throughput",
         "Times are of a call, which stylises a whole batch, or of streams four pictures each.",
         _throughput,
+    ),
+    "serve": _Group(
+        "Serving",
+        "A plain call is from pixels to pixels; a request is from file to file (JPEG), over a connection that is kept. "
+        "Every answer was compared with the plain call's and is the same, byte for byte. The server's memory is "
+        "that after the warm-up, and at the end.",
+        _serve,
     ),
     "start": _Group("Start and memory", "Each in a process of its own, until the first picture is there.", _start),
     "peaks": _Group("What the hardware does", "The highest rates reached: operations, and bytes copied.", _peaks),

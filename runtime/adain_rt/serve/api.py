@@ -20,8 +20,8 @@ from adain_rt.transfer import COLORS
 
 __all__ = ["Api"]
 
-_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
-"""For what never changes under its address while the model is the same."""
+_KEPT = {"Cache-Control": "private, max-age=3600"}
+"""For what changes only with the model."""
 
 
 class Api:
@@ -77,7 +77,7 @@ class Api:
         """Return a small picture in a style."""
         entry = self._find(request)
         sample = await self._workers.run(request, functools.partial(self._painter.paint_sample, entry))
-        return Response(sample, media_type="image/jpeg", headers=_FOREVER)
+        return Response(sample, media_type="image/jpeg", headers=_KEPT)
 
     async def list_models(self, request: Request) -> Response:
         """Describe the model, and what a request may ask for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -19,13 +20,15 @@ from adain_rt.media.pictures import WRITABLE
 from adain_rt.serve.refusals import Refusal
 from adain_rt.transfer import COLORS
 
-__all__ = ["FORMATS", "Fields", "Order", "Upload", "read_fields", "read_order"]
+__all__ = ["FORMATS", "LARGEST_STYLE", "MOST_QUALITY", "Fields", "Order", "Upload", "read_fields", "read_order"]
 
 FORMATS = tuple(dict.fromkeys(name.lower() for name in WRITABLE.values()))
 """The formats of pictures that go out, by the names that a request gives them."""
 
 _MOST_PARTS = 64
-_LARGEST_STYLE = 4096
+_LONGEST_NAME = 100
+LARGEST_STYLE = 2048
+MOST_QUALITY = 100
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -100,11 +103,11 @@ async def read_fields(request: Request, body: AsyncGenerator[bytes, None]) -> Fi
             raise Refusal(400, f"the form cannot be read ({error.message.rstrip('.')})") from None
         fields: dict[str, list[Value]] = {}
         for name, value in form.multi_items():
-            given = Upload(value.file.read(), value.filename or name) if isinstance(value, UploadFile) else value
+            given = Upload(value.file.read(), _clean(value.filename, name)) if isinstance(value, UploadFile) else value
             fields.setdefault(name, []).append(given)
         return fields
     if kind == b"application/json":
-        return _read_json(b"".join([chunk async for chunk in body]))
+        return await asyncio.to_thread(_read_json, b"".join([chunk async for chunk in body]))
     raise Refusal(415, "the body is neither a form nor JSON", hint="send multipart/form-data or application/json")
 
 
@@ -210,10 +213,10 @@ _OPTIONS: dict[str, Callable[[str, Value], Any]] = {
     "color": _choice(COLORS),
     "size": _integer(0, 1 << 16),
     "max_size": _integer(0, 1 << 16),
-    "style_size": _integer(0, _LARGEST_STYLE),
+    "style_size": _integer(0, LARGEST_STYLE),
     "crop": _flag,
     "format": _choice(FORMATS),
-    "quality": _integer(1, 100),
+    "quality": _integer(1, MOST_QUALITY),
 }
 
 
@@ -241,5 +244,11 @@ def _read_value(name: str, value: Any) -> Value:
             data = base64.b64decode(value["base64"], validate=True)
         except binascii.Error:
             raise Refusal(400, f"the field {name} is not base64") from None
-        return Upload(data, str(value.get("name", name)))
+        return Upload(data, _clean(str(value.get("name", "")), name))
     raise Refusal(400, f"the field {name} is neither a text nor a number", hint='a file is {"base64": "..."}')
+
+
+def _clean(file_name: str | None, field: str) -> str:
+    """Return the name of a file in errors: in one line, not too long, and without the folders that some clients send."""
+    name = "".join(character for character in file_name or "" if character.isprintable())
+    return name.replace("\\", "/").rpartition("/")[2][:_LONGEST_NAME] or field

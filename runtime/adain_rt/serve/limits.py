@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from threading import Condition, Lock
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adain_rt.serve.refusals import Refusal
 
-__all__ = ["Bodies", "Limits"]
+__all__ = ["Bodies", "Delivery", "Limits", "Room"]
 
+_PART = 1 << 16
 _LATER = {"Retry-After": "1"}
 _CLOSE = {"Connection": "close"}
 """What is left of a body that is refused is not read: the connection ends with the answer."""
@@ -43,6 +46,62 @@ class Limits:
         return self.body_bytes * 16
 
 
+class Room:
+    """Pixels that may be in work at once, so that requests that fit into memory one by one do so together.
+
+    Who asks first gets room first: small pictures do not pass a large one for ever.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._all = self._free = pixels
+        self._door = Lock()
+        self._changed = Condition()
+
+    @contextmanager
+    def take(self, pixels: int) -> Iterator[None]:
+        """Wait until so many pixels are free, and hold them in the block; more than there are count as all."""
+        taken = min(pixels, self._all)
+        with self._door, self._changed:
+            self._changed.wait_for(lambda: self._free >= taken)
+            self._free -= taken
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += taken
+                self._changed.notify_all()
+
+
+class Delivery:
+    """Sends answers in small parts, and gives up on a client that does not read them in time.
+
+    A whole answer would wait in memory for as long as the client liked.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def send_in_parts(message: Message) -> None:
+            body = message.get("body", b"") if message["type"] == "http.response.body" else b""
+            for start in range(0, len(body) - _PART, _PART):
+                await self._send_in_time(send, {**message, "body": body[start : start + _PART], "more_body": True})
+            if len(body) > _PART:
+                message = {**message, "body": body[(len(body) - 1) // _PART * _PART :]}
+            await self._send_in_time(send, message)
+
+        await self._app(scope, receive, send_in_parts)
+
+    async def _send_in_time(self, send: Send, message: Message) -> None:
+        try:
+            await asyncio.wait_for(send(message), self._limits.seconds)
+        except asyncio.TimeoutError:
+            raise ClientDisconnect from None
+
+
 class Bodies:
     """Takes in bodies within the limits, and counts the bytes of those that are held.
 
@@ -52,6 +111,11 @@ class Bodies:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._held = 0
+
+    @property
+    def held(self) -> int:
+        """The bytes of all bodies that are held."""
+        return self._held
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[AsyncGenerator[bytes, None]]:
@@ -64,6 +128,7 @@ class Bodies:
         """
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self._limits.body_bytes:
+            await self._discard(request)
             raise self._too_large()
         sizes: list[int] = []
         try:
@@ -89,10 +154,27 @@ class Bodies:
             sizes.append(len(chunk))
             self._held += len(chunk)
             if sum(sizes) > self._limits.body_bytes:
+                await self._discard(request)
                 raise self._too_large()
             if self._held > self._limits.all_bytes:
                 raise Refusal(503, "the server holds too much at once", hint="try again", headers=_LATER | _CLOSE)
             yield chunk
+
+    async def _discard(self, request: Request) -> None:
+        """Read what is left of a body, and forget it: most clients read an answer only when they have sent all.
+
+        Not for a client that waits to be asked, nor for longer or for more than a few bodies may take.
+        """
+        if "expect" in request.headers:
+            return
+        left, loop = self._limits.all_bytes, asyncio.get_running_loop()
+        deadline = loop.time() + self._limits.seconds
+        with suppress(asyncio.TimeoutError):
+            while left > 0:
+                message = await asyncio.wait_for(request.receive(), deadline - loop.time())
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
     def _too_large(self) -> Refusal:
         most = f"{self._limits.body_bytes:,} bytes"

@@ -11,7 +11,7 @@ from adain_models.errors import AdainError
 from adain_rt.jobs.inputs import fit_content
 from adain_rt.media.pictures import as_mask, encode_picture, frame, read_picture
 from adain_rt.serve.forms import Order
-from adain_rt.serve.limits import Limits
+from adain_rt.serve.limits import Limits, Room
 from adain_rt.serve.pictures import check_result, encode, read_within
 from adain_rt.serve.refusals import naming
 from adain_rt.serve.styles import Entry, Styles
@@ -35,9 +35,10 @@ class Painter:
 
     """
 
-    def __init__(self, stylizer: Stylizer, limits: Limits) -> None:
+    def __init__(self, stylizer: Stylizer, limits: Limits, room: Room) -> None:
         self.stylizer = stylizer
-        self.styles = Styles(stylizer, limits.pixels)
+        self.styles = Styles(stylizer, limits.pixels, room)
+        self._room = room
         self._limits = limits
         self._samples: OrderedDict[str, bytes] = OrderedDict()
 
@@ -64,9 +65,21 @@ class Painter:
         transfer = Transfer(self.stylizer, order.alpha, order.color)
         try:
             mix = StyleMix(tuple(transfer.prepare(source) for source in sources), order.weights)
-            return encode(transfer.apply(content, mix, np.stack(regions) if regions else None), order)
+            with self._room.take(content.width * content.height):
+                painted = transfer.apply(content, mix, np.stack(regions) if regions else None)
+            return encode(painted, order)
         except AdainError as error:
             raise naming(error, order.content.name) from None
+
+    def warm_up(self) -> None:
+        """Load the graphs that most requests need, so that none waits for them.
+
+        Raises:
+            AdainError: the model cannot be run.
+
+        """
+        photo = read_picture(_SAMPLE).pixels
+        self.stylizer.stylize(photo, self.stylizer.encode(photo))
 
     def paint_sample(self, entry: Entry) -> bytes:
         """Return the package's sample photograph in a style, as a JPEG; it is painted once.
@@ -75,10 +88,11 @@ class Painter:
             AdainError: it cannot be stylised.
 
         """
-        if entry.id not in self._samples:
+        sample = self._samples.get(entry.id)
+        if sample is None:
             mix = StyleMix((entry.source,), (1.0,))
             painted = Transfer(self.stylizer).apply(read_picture(_SAMPLE), mix)
-            self._samples[entry.id] = encode_picture(painted, "JPEG", quality=85)
+            sample = self._samples[entry.id] = encode_picture(painted, "JPEG", quality=85)
             if len(self._samples) > _MOST_SAMPLES:
                 self._samples.popitem(last=False)
-        return self._samples[entry.id]
+        return sample

@@ -2,21 +2,126 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+
 import uvicorn
 
+from adain_models.errors import AdainError
+from adain_models.files import explain
 from adain_rt.serve.app import make_app
 from adain_rt.serve.limits import Limits
+from adain_rt.serve.logs import LOG, begin_logging
 from adain_rt.stylizer import Stylizer
 
 __all__ = ["serve"]
 
+_MOST_CONNECTIONS = 1024
+_LAST_REQUESTS = 0.5
+"""Seconds in which a client that is connected may still send a request once the server stops."""
 
-def serve(stylizer: Stylizer, limits: Limits, host: str, port: int) -> None:
-    """Answer requests until a signal comes (SIGINT or SIGTERM), and then those that have been accepted.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def serve(
+    stylizer: Stylizer,
+    limits: Limits,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    allow_hosts: Collection[str],
+    announce: Callable[[str], None],
+) -> None:
+    """Answer requests until SIGINT or SIGTERM comes, and then those that have been accepted.
+
+    Args:
+        stylizer: paints the pictures.
+        limits: of requests.
+        host: the address to listen on.
+        port: the port; 0 is any that is free.
+        token: that a request to the API must bear; ``None`` is none.
+        allow_hosts: names, beside its own, that a request may give a server on loopback.
+        announce: is called with the server's address once it listens.
 
     Raises:
-        AdainError: the model cannot be loaded.
+        AdainError: the model cannot be run, or the address cannot be listened on.
 
     """
-    config = uvicorn.Config(make_app(stylizer, limits), host=host, port=port)
-    uvicorn.Server(config).run()
+    with _listen(host, port) as listener:
+        address, bound = listener.getsockname()[:2]
+        is_local = address in _LOOPBACK
+        stopping = Event()
+        app = make_app(
+            stylizer,
+            limits,
+            token=token,
+            hosts={*_LOOPBACK, *map(str.lower, allow_hosts)} if is_local else None,
+            is_ready=lambda: not stopping.is_set(),
+        )
+        begin_logging()
+        if token is None and not is_local:
+            LOG.warning("there is no token: whoever reaches this address may paint")
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=round(2 * limits.seconds),
+        )
+        announce(f"http://[{address}]:{bound}/" if ":" in address else f"http://{address}:{bound}/")
+        _Server(config, stopping).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Stops without losing a request.
+
+    uvicorn closes each connection on which no request is under way, although one may be arriving. Here such connections
+    have a moment more, in which each answer says that it is the connection's last.
+    """
+
+    def __init__(self, config: uvicorn.Config, stopping: Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; a second signal stops at once."""
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and answer what has been asked on those that there are."""
+        self._stopping.set()
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0 if self.force_exit else _LAST_REQUESTS)
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Yield a socket that is bound, so that a port that is taken is refused before the model is loaded."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise AdainError(
+            f"{host}: is no address of this machine ({explain(error)})", hint="choose another `host`"
+        ) from None
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise AdainError(
+                f"{host}:{port}: cannot be listened on ({explain(error)})", hint="choose another `port` or `host`"
+            ) from None
+        yield listener

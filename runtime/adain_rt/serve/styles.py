@@ -11,6 +11,7 @@ from threading import Lock
 from adain_models.errors import AdainError
 from adain_rt.jobs.styles import frame_style, preset_path, presets
 from adain_rt.serve.forms import Upload, Value
+from adain_rt.serve.limits import Room
 from adain_rt.serve.pictures import read_within
 from adain_rt.serve.refusals import Refusal
 from adain_rt.style import Style
@@ -21,6 +22,9 @@ __all__ = ["ENCODED_SIZE", "Entry", "Styles"]
 
 ENCODED_SIZE = 512
 """Pixels of the shorter side at which a picture is measured, as on the command line."""
+
+_LISTED = (ENCODED_SIZE, False)
+"""The size and the crop of the styles that are found by their ids."""
 
 _MOST_BYTES = 256 << 20
 _SHA256_LENGTH = 64
@@ -62,12 +66,14 @@ class Styles:
     Args:
         stylizer: measures pictures, and has the presets.
         pixels: the most that a picture may have.
+        room: for the pictures that are being measured.
 
     """
 
-    def __init__(self, stylizer: Stylizer, pixels: int) -> None:
+    def __init__(self, stylizer: Stylizer, pixels: int, room: Room) -> None:
         self._stylizer = stylizer
         self._pixels = pixels
+        self._room = room
         self._presets = {
             name: Entry(name, "preset", StyleSource(name, code=Style.load(path)))
             for name, path in presets(stylizer).items()
@@ -90,7 +96,7 @@ class Styles:
             AdainError: the file cannot be read or encoded, or the style is another model's.
 
         """
-        entry = self._measure(upload, ENCODED_SIZE, crop=False)
+        entry = self._measure(upload, *_LISTED)
         with self._lock:
             self._listed.add(entry.id)
         return entry
@@ -107,10 +113,11 @@ class Styles:
             return self._presets[name.removeprefix("@")]
         if len(name) == _SHA256_LENGTH:
             with self._lock:
-                entry = self._measured.get((name.lower(), ENCODED_SIZE, False))
+                key = (name.lower(), *_LISTED)
+                entry = self._measured.get(key)
                 if entry is None:
                     raise Refusal(404, f"style {name}: is not here, or not any more", hint="send its picture again")
-                self._measured.move_to_end((name.lower(), ENCODED_SIZE, False))
+                self._measured.move_to_end(key)
             return entry
         try:
             preset_path(name.removeprefix("@"), self._stylizer)
@@ -144,7 +151,9 @@ class Styles:
                 self._measured[key] = entry
                 self._bytes += _count_bytes(entry)
             while self._bytes > _MOST_BYTES:
-                _, dropped = self._measured.popitem(last=False)
+                dropped_key, dropped = self._measured.popitem(last=False)
+                if dropped_key[1:] == _LISTED:
+                    self._listed.discard(dropped.id)
                 self._bytes -= _count_bytes(dropped)
         return entry
 
@@ -157,8 +166,15 @@ class Styles:
             except AdainError as error:
                 raise AdainError(f"{upload.name}: {error.message}", hint=error.hint) from None
             return StyleSource(label, code=code)
-        source = frame_style(read_within(upload, self._pixels), upload.name, size, crop)
-        return replace(source, code=source.encode(self._stylizer))
+        picture = read_within(upload, self._pixels)
+        source = frame_style(picture, upload.name, size, crop)
+        assert source.pixels is not None  # noqa: S101 - it is a picture's
+        pixels = source.pixels.size // 3
+        if pixels > self._pixels:
+            most = f"{self._pixels:,} pixels"
+            raise Refusal(422, f"style {upload.name}: would have more than {most}", hint="use a smaller `style_size`")
+        with self._room.take(pixels):
+            return replace(source, code=source.encode(self._stylizer))
 
 
 def _is_saved_style(data: bytes) -> bool:

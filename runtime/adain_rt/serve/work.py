@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -18,18 +19,13 @@ _T = TypeVar("_T")
 
 
 class Workers:
-    """Does the work of requests in a few threads, first come, first served.
-
-    Attributes:
-        waiting: how many requests wait for a thread.
-
-    """
+    """Does the work of requests in a few threads, first come, first served."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="adain-rt-worker")
-        self._begun = 0
         self._held = 0
+        self._lock = Lock()
 
     @property
     def waiting(self) -> int:
@@ -48,14 +44,15 @@ class Workers:
         """
         if self.waiting >= self._limits.queue:
             raise Refusal(429, "too many requests wait", hint="try again in a second", headers={"Retry-After": "1"})
-        loop = asyncio.get_running_loop()
-        self._held += 1
+        with self._lock:
+            self._held += 1
         job = self._pool.submit(function)
-        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
+        job.add_done_callback(self._release)
         done = asyncio.wrap_future(job)
         gone = asyncio.ensure_future(_wait_for_hang_up(request))
         try:
-            await asyncio.wait({done, gone}, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {done, gone}
+            await asyncio.wait(either, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
             if done.done():
                 return done.result()
             if gone.done():
@@ -74,8 +71,10 @@ class Workers:
         """End the threads once they have done what has begun."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _release(self) -> None:
-        self._held -= 1
+    def _release(self, job: Future[Any]) -> None:
+        del job
+        with self._lock:
+            self._held -= 1
 
 
 async def _wait_for_hang_up(request: Request) -> None:

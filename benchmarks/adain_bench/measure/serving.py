@@ -1,0 +1,261 @@
+"""What ``adain-rt serve`` adds to the plain call: requests by several clients at once, each answer compared.
+
+The server is a process of its own on this machine; the clients are threads here, each with one connection, and take a
+little of the processor from it. The plain calls and the clients take turns, so that drift meets all.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import itertools
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from adain_bench.measure.cases import case_name
+from adain_bench.measure.inputs import picture
+from adain_bench.measure.timing import Plan
+from adain_bench.record.run import Result
+from adain_bench.record.statistics import Times
+from adain_models.errors import AdainError
+from adain_rt.jobs import styles
+from adain_rt.media.pictures import Picture, encode_picture, read_picture
+from adain_rt.stylizer import Stylizer
+from adain_rt.transfer import StyleMix, StyleSource, Transfer
+
+__all__ = ["PLAIN_CASES", "time_serving"]
+
+PLAIN_CASES = 3
+"""How many cases are measured beside the clients."""
+
+_PICTURES = 8
+"""Different pictures, so that an answer to another request is noticed."""
+
+_BOUNDARY = "adain-rt-bench"
+_START_SECONDS = 120
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
+
+
+def time_serving(
+    stylizer: Stylizer,
+    arguments: Sequence[str],
+    size: int,
+    clients: Sequence[int],
+    plan: Plan,
+    done: Callable[[], object],
+) -> list[Result]:
+    """Return the times of plain calls, and of requests by each number of clients.
+
+    Args:
+        stylizer: makes the plain calls, as the server makes its own.
+        arguments: of ``adain-rt serve``.
+        size: of square pictures, in pixels.
+        clients: how many clients there are at once.
+        plan: how long each case is timed.
+        done: called after each case's turn.
+
+    Raises:
+        AdainError: the server does not start, or the model has no presets.
+
+    """
+    load = _Load.make(stylizer, size)
+    with _serving(arguments) as server:
+        cases = [
+            _Case({"by": "plain call"}, 1, load.paint_pixels),
+            _Case({"by": "plain call", "streams": 2}, 2, load.paint_pixels),
+            _Case({"by": "plain call from file to file"}, 1, load.paint_file),
+            *(_Case({"by": "server", "clients": count}, count, _Clients(server, load).ask) for count in clients),
+        ]
+        for case in cases:
+            case.warm_up(plan)
+        memory = [server.count_bytes()]
+        for _ in range(plan.repeats):
+            for case in cases:
+                case.take_turn()
+                done()
+            memory.append(server.count_bytes())
+    best = max(case.pictures_per_second for case in cases if case.params["by"] == "plain call")
+    facts = {"server_bytes_before": memory[0], "server_bytes_after": memory[-1]}
+    return [case.result({"size": size}, best, facts) for case in cases]
+
+
+@dataclass
+class _Case:
+    """A way to paint, and what was measured of it.
+
+    Attributes:
+        params: what tells it from the others.
+        lanes: how many threads paint at once.
+        paint: paints the picture of a number.
+
+    """
+
+    params: dict[str, str | int | float]
+    lanes: int
+    paint: Callable[[int], None]
+    calls: int = 0
+    seconds: list[tuple[float, ...]] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def warm_up(self, plan: Plan) -> None:
+        """Paint a little, and decide how many pictures a turn has."""
+        _, wall = self._run(_PICTURES)
+        self.calls = max(4, round(plan.seconds / plan.repeats / wall * _PICTURES / self.lanes))
+
+    def take_turn(self) -> None:
+        """Let each thread paint its pictures."""
+        seconds, wall = self._run(self.calls)
+        self.seconds.append(seconds)
+        self.rates.append(len(seconds) / wall)
+
+    @property
+    def pictures_per_second(self) -> float:
+        """The median of the turns."""
+        return median(self.rates)
+
+    def result(self, params: dict[str, int], best: float, facts: dict[str, int]) -> Result:
+        """Return what was measured."""
+        rate = self.pictures_per_second
+        info: dict[str, float] = {"pictures_per_s": rate, "share_of_throughput": rate / best}
+        if self.params["by"] == "server":
+            info |= facts
+        whole = {**self.params, **params}
+        return Result("serve", case_name(whole), whole, Times(tuple(self.seconds)), extra_info=info)
+
+    def _run(self, calls: int) -> tuple[tuple[float, ...], float]:
+        """Return how long each call took, and all together."""
+        begin = threading.Barrier(self.lanes + 1)
+
+        def paint_several(lane: int) -> list[float]:
+            seconds = []
+            begin.wait()
+            for number in range(lane, lane + calls):
+                started = time.perf_counter()
+                self.paint(number % _PICTURES)
+                seconds.append(time.perf_counter() - started)
+            return seconds
+
+        with ThreadPoolExecutor(self.lanes) as pool:
+            running = [pool.submit(paint_several, lane) for lane in range(self.lanes)]
+            begin.wait()
+            started = time.perf_counter()
+            found = [each.result() for each in running]
+            return tuple(itertools.chain.from_iterable(found)), time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class _Load:
+    """The pictures, and what becomes of them."""
+
+    transfer: Transfer
+    mix: StyleMix
+    preset: str
+    files: list[bytes]
+    pictures: list[Picture]
+    answers: list[bytes]
+
+    @classmethod
+    def make(cls, stylizer: Stylizer, size: int) -> _Load:
+        known = styles.presets(stylizer)
+        if not known:
+            raise AdainError(f"model {stylizer.model} has no presets, and the load is painted in one")
+        preset = next(iter(known))
+        source = StyleSource(preset, code=styles.load(f"@{preset}", stylizer, 0, crop=False).code)
+        transfer, mix = Transfer(stylizer), StyleMix((source,), (1.0,))
+        drawn = [Picture(picture(size, seed), alpha=None, format="JPEG") for seed in range(_PICTURES)]
+        files = [encode_picture(each, "JPEG") for each in drawn]
+        pictures = [read_picture(io.BytesIO(file)) for file in files]
+        answers = [encode_picture(transfer.apply(each, mix), "JPEG") for each in pictures]
+        return cls(transfer, mix, preset, files, pictures, answers)
+
+    def paint_pixels(self, number: int) -> None:
+        """Make the plain call."""
+        self.transfer.stylizer.stylize(self.pictures[number].pixels, self.mix.sources[0].code)  # type: ignore[arg-type]
+
+    def paint_file(self, number: int) -> None:
+        """Do what the server does for a request, without it."""
+        content = read_picture(io.BytesIO(self.files[number]))
+        encode_picture(self.transfer.apply(content, self.mix), "JPEG")
+
+    def make_request(self, number: int) -> bytes:
+        """Return the body of a request for a picture, a form."""
+        parts = [
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="style"\r\n\r\n{self.preset}\r\n'.encode(),
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="a.jpg"\r\n\r\n'.encode(),
+            self.files[number],
+            f"\r\n--{_BOUNDARY}--\r\n".encode(),
+        ]
+        return b"".join(parts)
+
+
+class _Clients:
+    """Clients of a server; each thread has a connection of its own."""
+
+    def __init__(self, server: _Process, load: _Load) -> None:
+        self._server = server
+        self._bodies = [load.make_request(number) for number in range(_PICTURES)]
+        self._answers = load.answers
+        self._local = threading.local()
+
+    def ask(self, number: int) -> None:
+        """Have a picture painted, and compare it with the plain call's.
+
+        Raises:
+            AdainError: the answer is an error, or another picture.
+
+        """
+        if not hasattr(self._local, "connection"):
+            self._local.connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=600)
+        headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+        self._local.connection.request("POST", "/v1/stylize", self._bodies[number], headers)
+        response = self._local.connection.getresponse()
+        body = response.read()
+        if response.status != http.HTTPStatus.OK:
+            raise AdainError(f"the server answered {response.status} ({body[:200].decode('utf-8', 'replace')})")
+        if body != self._answers[number]:
+            raise AdainError("the server painted another picture than the plain call")
+
+
+@dataclass(frozen=True)
+class _Process:
+    """The server's process."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def count_bytes(self) -> int:
+        """Return the memory that it holds."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text("ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))  # given in kB
+
+
+@contextmanager
+def _serving(arguments: Sequence[str]) -> Iterator[_Process]:
+    """Run a server for the block, on any free port.
+
+    Raises:
+        AdainError: it does not start, or does not end as it should.
+
+    """
+    program = "from adain_rt.cli import main; main()"
+    command = [sys.executable, "-c", program, "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603
+        try:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            match = _ADDRESS.search(process.stdout.readline())
+            if match is None:
+                raise AdainError("the server does not start", hint="see what `adain-rt serve` says")
+            yield _Process(process, int(match[1]))
+        finally:
+            process.terminate()
+        if process.wait(_START_SECONDS):
+            raise AdainError(f"the server ended with status {process.returncode}")
