@@ -105,6 +105,7 @@ async def read_fields(request: Request, body: AsyncGenerator[bytes, None]) -> Fi
         for name, value in form.multi_items():
             given = Upload(value.file.read(), _clean(value.filename, name)) if isinstance(value, UploadFile) else value
             fields.setdefault(name, []).append(given)
+        await form.close()
         return fields
     if kind == b"application/json":
         return await asyncio.to_thread(_read_json, b"".join([chunk async for chunk in body]))
