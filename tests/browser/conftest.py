@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,18 +59,28 @@ def _needs() -> None:
 @pytest.fixture(scope="session")
 def address(_needs, stylizer: Stylizer) -> Iterator[str]:
     """A server's address."""
+    with serve(stylizer) as at:
+        yield at
+
+
+@contextmanager
+def serve(stylizer: Stylizer, token: str | None = None) -> Iterator[str]:
+    """Run a server in a thread; yield its address."""
     import uvicorn
 
     from adain_rt.serve.app import make_app
     from adain_rt.serve.limits import Limits
 
-    server = uvicorn.Server(uvicorn.Config(make_app(stylizer, Limits()), log_level="warning"))
+    app = make_app(stylizer, Limits(), token=token)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -90,12 +101,12 @@ def open_page(chromium: Browser, address: str) -> Iterator[OpenPage]:
     """Open the page as somebody with a screen of this size; fail if the console then shows an error."""
     readers = []
 
-    def open_as(size: tuple[int, int] = WIDE, path: str = "", **settings: Any) -> Reader:
+    def open_as(size: tuple[int, int] = WIDE, at: str = address, **settings: Any) -> Reader:
         width, height = size
         context = chromium.new_context(viewport={"width": width, "height": height}, locale="en-GB", **settings)
         context.add_init_script(RECORD_ORDERS)
         readers.append(Reader(context.new_page()))
-        readers[-1].page.goto(address + path)
+        readers[-1].page.goto(at)
         return readers[-1]
 
     yield open_as

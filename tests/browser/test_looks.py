@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.browser.conftest import NARROW, WIDE, OpenPage, Reader
+from tests.browser.conftest import NARROW, WIDE, OpenPage, Reader, serve
 
 from adain_rt.contract import Pixels
+from adain_rt.stylizer import Stylizer
 
 pytestmark = pytest.mark.browser
 
@@ -104,6 +105,19 @@ def test_the_browser_runs_no_foreign_code(reader: Reader) -> None:
     }"""
     assert reader.page.evaluate(injected) is False
     assert "Content Security Policy" in reader.errors.pop()
+
+
+def test_a_server_with_a_token_is_used_once_it_is_typed(open_page: OpenPage, stylizer: Stylizer) -> None:
+    with serve(stylizer, token="a secret") as address:
+        reader = open_page(at=address)
+        for attempt in ("a guess", "a secret"):
+            reader.find("#token-dialog[open]").wait_for()
+            reader.find("#token").fill(attempt)
+            reader.find("#token").press("Enter")
+        reader.style("starry-night").wait_for()
+        reader.find("#try").click()
+        reader.wait()
+    reader.errors.clear()  # Chromium reports each answer that is an error
 
 
 def test_the_camera_is_painted_live_and_a_picture_of_it_taken(reader: Reader) -> None:
