@@ -183,4 +183,3 @@ def as_file(pixels: Pixels, name: str) -> Any:
     kind = {".png": "PNG", ".jpg": "JPEG", ".webp": "WebP"}[Path(name).suffix]
     Image.fromarray(pixels).save(buffer, kind)
     return {"name": name, "mimeType": f"image/{kind.lower()}", "buffer": buffer.getvalue()}
-

@@ -108,7 +108,7 @@ def test_the_browser_runs_no_foreign_code(reader: Reader) -> None:
 
 
 def test_a_server_with_a_token_is_used_once_it_is_typed(open_page: OpenPage, stylizer: Stylizer) -> None:
-    with serve(stylizer, token="a secret") as address:
+    with serve(stylizer, token="a secret") as address:  # noqa: S106
         reader = open_page(at=address)
         for attempt in ("a guess", "a secret"):
             reader.find("#token-dialog[open]").wait_for()

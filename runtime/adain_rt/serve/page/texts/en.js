@@ -64,7 +64,6 @@ export default {
   download: "Download",
 
   statusPreview: "Preview. Painting the full picture…",
-  statusPainting: "Painting…",
   statusDone: "{width} × {height} pixels, painted in {seconds} s",
   statusBusy: "The server is busy. Trying again…",
   cameraRate: "{rate} pictures a second",
@@ -79,7 +78,6 @@ export default {
   noServer: "The server does not answer.",
   noServerHint: "See whether adain-rt serve is still running.",
   failed: "The server answered with an error ({status}).",
-  noStyles: "The list of styles could not be read.",
 
   tokenTitle: "This server asks for a token",
   tokenText: "Whoever started the server has it.",

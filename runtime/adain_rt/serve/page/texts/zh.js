@@ -64,7 +64,6 @@ export default {
   download: "下载",
 
   statusPreview: "预览中，正在绘制完整图片…",
-  statusPainting: "正在绘制…",
   statusDone: "{width} × {height} 像素，用时 {seconds} 秒",
   statusBusy: "服务器繁忙，正在重试…",
   cameraRate: "每秒 {rate} 张",
@@ -79,7 +78,6 @@ export default {
   noServer: "服务器没有响应。",
   noServerHint: "请检查 adain-rt serve 是否仍在运行。",
   failed: "服务器返回错误（{status}）。",
-  noStyles: "无法读取风格列表。",
 
   tokenTitle: "此服务器需要令牌",
   tokenText: "请向启动服务器的人索取。",
