@@ -1,5 +1,6 @@
 /** A region that is painted on the picture with a brush. */
 
+import { roundShares } from "./mixer.js";
 import { encode, fitSize } from "./photo.js";
 
 const LONGEST = 1024; // pixels of the canvas: a brush has no finer edge
@@ -118,13 +119,8 @@ export class Brush {
    */
   makeMasks(shares, inside, { width, height }) {
     const region = (color) => this.tint(color, width, height);
-    let sum = 0;
-    const masks = shares.map((share) => {
-      const before = Math.round(sum * 255);
-      sum += share;
-      const grey = Math.round(sum * 255) - before; // so that the greys add up to white
-      return layer(width, height, `rgb(${grey} ${grey} ${grey})`, region("#000"));
-    });
+    const greys = roundShares(shares, 255);
+    const masks = greys.map((grey) => layer(width, height, `rgb(${grey} ${grey} ${grey})`, region("#000")));
     if (inside) masks.push(layer(width, height, "#000", region("#fff")));
     return Promise.all(masks.map((mask) => encode(mask, true)));
   }

@@ -5,7 +5,7 @@ import { Brush } from "./brush.js";
 import { Camera } from "./camera.js";
 import { takeFiles } from "./files.js";
 import { Gallery, PHOTO } from "./gallery.js";
-import { Mixer, shareOut } from "./mixer.js";
+import { Mixer, roundShares, shareOut } from "./mixer.js";
 import { Painter } from "./painter.js";
 import { fitSize, readPhoto, shrinkFile } from "./photo.js";
 import { Stage } from "./stage.js";
@@ -203,7 +203,7 @@ function showMixture() {
   if (!used.length) return;
   const { title, artist } = nameStyle(used[0]);
   find("caption").replaceChildren(Object.assign(document.createElement("b"), { textContent: title }), artist && ` · ${artist}`);
-  const parts = shareOut(used.length, mixer.place).map((part) => Math.round(part * 100));
+  const parts = roundShares(shareOut(used.length, mixer.place), 100);
   find("shares").replaceChildren(...used.map((style, index) => {
     const item = document.createElement("li");
     item.append(Object.assign(document.createElement("b"), { textContent: say("percent", { percent: parts[index] }) }), nameStyle(style).title);

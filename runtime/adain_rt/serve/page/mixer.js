@@ -13,6 +13,16 @@ export function shareOut(count, { x, y }) {
   return shares;
 }
 
+/** Return shares as whole numbers that add up to a total. */
+export function roundShares(shares, total) {
+  let sum = 0;
+  return shares.map((share) => {
+    const before = Math.round(sum * total);
+    sum += share;
+    return Math.round(sum * total) - before;
+  });
+}
+
 /** Return which style is in each corner: upper left, upper right, lower left, lower right. */
 function cornersOf(count) {
   return [[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 2, 2], [0, 1, 2, 3]][count - 1];

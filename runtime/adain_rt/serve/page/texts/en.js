@@ -14,6 +14,7 @@ export default {
   choose: "Choose a photo",
   tryIt: "Try it with this one",
   privacy: "Your pictures go to the server at {host}, and to nobody else.",
+  credit: "The photo above: danielbuechele on Flickr, CC BY 2.0.",
 
   compare: "Before and after",
   before: "Before",

@@ -14,6 +14,7 @@ export default {
   choose: "选择照片",
   tryIt: "用这张试试",
   privacy: "图片只发送到服务器 {host}，不会传给其他人。",
+  credit: "上图照片：Flickr 用户 danielbuechele，CC BY 2.0。",
 
   compare: "前后对比",
   before: "原图",
