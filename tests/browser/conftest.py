@@ -176,6 +176,16 @@ class Reader:
         forms: list[dict[str, list[str]]] = self.page.evaluate("window.orders")
         return forms
 
+    def be_refused_thrice(self) -> None:
+        """Let the server say that it is busy, to the next three requests for a picture."""
+        answers = iter([503, 429, 503])
+
+        def answer(route: Any) -> None:
+            status = next(answers, None)
+            route.fulfill(status=status, json={"error": "busy", "hint": None}) if status else route.continue_()
+
+        self.page.route("**/v1/stylize", answer)
+
 
 def as_file(pixels: Pixels, name: str) -> Any:
     """Return a picture as a file to choose."""

@@ -118,25 +118,3 @@ def test_a_server_with_a_token_is_used_once_it_is_typed(open_page: OpenPage, sty
         reader.find("#try").click()
         reader.wait()
     reader.errors.clear()  # Chromium reports each answer that is an error
-
-
-def test_the_camera_is_painted_live_and_a_picture_of_it_taken(reader: Reader) -> None:
-    reader.style("udnie").click()
-    reader.find("#live").click()
-    reader.find("#camera-view[src]").wait_for()
-    first = reader.find("#camera-view").get_attribute("src")
-    reader.find(f'#camera-view:not([src="{first}"])').wait_for()
-    reader.find("#rate").filter(has_text="pictures a second").wait_for()
-    reader.find("#snap").click()
-    reader.wait()
-    assert reader.find("#live").get_attribute("aria-pressed") == "false"
-    name, painted = reader.download()
-    assert name == "camera_stylized_udnie.jpg"
-    assert painted.shape == (720, 1280, 3)
-
-
-def test_without_a_camera_the_way_out_is_said(reader: Reader) -> None:
-    reader.page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('denied')); }")
-    reader.find("#live").click()
-    reader.find("#error").filter(has_text="The camera cannot be used.").wait_for()
-    assert reader.find("#empty").is_visible()

@@ -106,17 +106,13 @@ def test_an_error_of_the_server_is_shown_with_its_hint(reader: Reader, china: Pi
     reader.find("#error").wait_for()
     assert "photo.png: is too large use a smaller picture" in " ".join(reader.find("#error").inner_text().split())
     assert "working" not in (reader.find("#stage").get_attribute("class") or "")
+    reader.page.unroute("**/v1/stylize")
+    assert reader.download()[1].shape == china.shape  # which asks again
     reader.errors.clear()  # Chromium reports each answer that is an error
 
 
 def test_a_busy_server_is_asked_again(reader: Reader, china: Pixels) -> None:
-    answers = iter([503, 429, 503])
-
-    def refuse_thrice(route) -> None:
-        status = next(answers, None)
-        route.fulfill(status=status, json={"error": "busy", "hint": None}) if status else route.continue_()
-
-    reader.page.route("**/v1/stylize", refuse_thrice)
+    reader.be_refused_thrice()
     reader.find("#photo-file").set_input_files(as_file(china, "photo.png"))
     reader.wait()
     assert reader.find("#error").is_hidden()

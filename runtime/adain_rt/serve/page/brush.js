@@ -117,33 +117,30 @@ export class Brush {
    * Return masks of a size, as PNG files: one for each share outside the region, and one for the inside if it is asked
    * for. A share is the grey of its mask: where masks overlap, their styles mix.
    */
-  makeMasks(shares, inside, { width, height }) {
-    const region = (color) => this.tint(color, width, height);
-    const greys = roundShares(shares, 255);
-    const masks = greys.map((grey) => layer(width, height, `rgb(${grey} ${grey} ${grey})`, region("#000")));
-    if (inside) masks.push(layer(width, height, "#000", region("#fff")));
-    return Promise.all(masks.map((mask) => encode(mask, true)));
+  async makeMasks(shares, inside, size) {
+    const greys = roundShares(shares, 255).map((grey) => [`rgb(${grey} ${grey} ${grey})`, "#000"]);
+    const masks = [];
+    for (const [outside, region] of inside ? [...greys, ["#000", "#fff"]] : greys) {
+      masks.push(await this.makeMask(outside, region, size)); // one after another: a mask as large as a photo takes memory
+    }
+    return masks;
   }
 
-  tint(color, width, height) {
-    const canvas = newCanvas(width, height);
-    const pen = canvas.getContext("2d");
-    pen.imageSmoothingQuality = "high";
-    pen.drawImage(this.canvas, 0, 0, width, height);
-    pen.globalCompositeOperation = "source-in";
-    pen.fillStyle = color;
+  makeMask(outside, region, { width, height }) {
+    const tinted = newCanvas(this.canvas.width, this.canvas.height);
+    const tint = tinted.getContext("2d");
+    tint.drawImage(this.canvas, 0, 0);
+    tint.globalCompositeOperation = "source-in";
+    tint.fillStyle = region;
+    tint.fillRect(0, 0, tinted.width, tinted.height);
+    const mask = newCanvas(width, height);
+    const pen = mask.getContext("2d");
+    pen.fillStyle = outside;
     pen.fillRect(0, 0, width, height);
-    return canvas;
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(tinted, 0, 0, width, height);
+    return encode(mask, true);
   }
-}
-
-function layer(width, height, ground, region) {
-  const canvas = newCanvas(width, height);
-  const pen = canvas.getContext("2d");
-  pen.fillStyle = ground;
-  pen.fillRect(0, 0, width, height);
-  pen.drawImage(region, 0, 0);
-  return canvas;
 }
 
 function newCanvas(width, height) {

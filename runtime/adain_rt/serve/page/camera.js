@@ -5,6 +5,7 @@ import { encode, grabFrame } from "./photo.js";
 import { say } from "./texts.js";
 
 const LONGEST = 448; // pixels of a live picture's longer side
+const BUSY = 500; // milliseconds before a busy server gets the next frame
 const WINDOW = 12; // pictures that the rate is measured over
 
 export class Camera {
@@ -50,7 +51,14 @@ export class Camera {
     const { stream } = this;
     const times = [];
     while (this.stream === stream) {
-      const painted = await paint(await encode(grabFrame(this.video, LONGEST)));
+      let painted;
+      try {
+        painted = await paint(await encode(grabFrame(this.video, LONGEST)));
+      } catch (error) {
+        if (!error.retry) throw error;
+        await new Promise((resolve) => setTimeout(resolve, BUSY));
+        continue;
+      }
       if (this.stream !== stream) return;
       times.push(performance.now());
       if (times.length > WINDOW) times.shift();

@@ -144,11 +144,10 @@ function stem(name) {
 /** Return the full picture of what is set, even if that changes while it is painted; null if it cannot be painted. */
 async function finish() {
   for (;;) {
-    const { full } = painter;
     try {
       return await painter.finish();
-    } catch {
-      if (painter.full === full) return null;
+    } catch (error) {
+      if (error.name !== "AbortError") return null;
     }
   }
 }
@@ -253,6 +252,7 @@ function showTools() {
 async function toggleCamera() {
   if (camera.isOn) {
     stopCamera();
+    change();
     return;
   }
   stage.clearError();
@@ -278,7 +278,6 @@ function stopCamera() {
   find("live").ariaPressed = false;
   allow(photo !== null);
   stage.show(photo ? "frame" : "empty");
-  change();
 }
 
 function paintFrame(content) {

@@ -44,7 +44,7 @@ export class Painter {
     this.preview();
   }
 
-  /** Return the full picture of what is set now; start it at once if that has not been done. */
+  /** Return the full picture of what is set now; start it at once if that has not been done, or has failed. */
   finish() {
     clearTimeout(this.timer);
     this.full.start();
@@ -97,7 +97,10 @@ export class Painter {
       await this.does.show(blob, true, took / 1000);
       return blob;
     } catch (error) {
-      if (!signal.aborted) this.fail(error);
+      if (!signal.aborted) {
+        this.begin(); // to be tried again when it is asked for
+        this.fail(error);
+      }
       throw error;
     }
   }
