@@ -16,8 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -29,6 +30,7 @@ from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 from adain_rt.jobs import styles
 from adain_rt.media.pictures import Picture, encode_picture, read_picture
+from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, StyleSource, Transfer
 
@@ -70,10 +72,10 @@ def time_serving(
     load = _Load.make(stylizer, size)
     with _serving(arguments) as server:
         cases = [
-            _Case({"by": "plain call"}, 1, load.paint_pixels),
-            _Case({"by": "plain call", "streams": 2}, 2, load.paint_pixels),
-            _Case({"by": "plain call from file to file"}, 1, load.paint_file),
-            *(_Case({"by": "server", "clients": count}, count, _Clients(server, load).ask) for count in clients),
+            _Case({"by": "plain call"}, 1, lambda: nullcontext(load.paint_pixels)),
+            _Case({"by": "plain call", "streams": 2}, 2, lambda: nullcontext(load.paint_pixels)),
+            _Case({"by": "plain call from file to file"}, 1, lambda: nullcontext(load.paint_file)),
+            *(_Case({"by": "server", "clients": count}, count, partial(_connect, server, load)) for count in clients),
         ]
         for case in cases:
             case.warm_up(plan)
@@ -95,13 +97,13 @@ class _Case:
     Attributes:
         params: what tells it from the others.
         lanes: how many threads paint at once.
-        paint: paints the picture of a number.
+        open: gives each of them what paints the picture of a number.
 
     """
 
     params: dict[str, str | int | float]
     lanes: int
-    paint: Callable[[int], None]
+    open: Callable[[], AbstractContextManager[Callable[[int], object]]]
     calls: int = 0
     seconds: list[tuple[float, ...]] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
@@ -133,15 +135,16 @@ class _Case:
 
     def _run(self, calls: int) -> tuple[tuple[float, ...], float]:
         """Return how long each call took, and all together."""
-        begin = threading.Barrier(self.lanes + 1)
+        begin = threading.Barrier(self.lanes + 1, timeout=_START_SECONDS)
 
         def paint_several(lane: int) -> list[float]:
             seconds = []
-            begin.wait()
-            for number in range(lane, lane + calls):
-                started = time.perf_counter()
-                self.paint(number % _PICTURES)
-                seconds.append(time.perf_counter() - started)
+            with self.open() as paint:
+                begin.wait()
+                for number in range(lane, lane + calls):
+                    started = time.perf_counter()
+                    paint(number % _PICTURES)
+                    seconds.append(time.perf_counter() - started)
             return seconds
 
         with ThreadPoolExecutor(self.lanes) as pool:
@@ -157,72 +160,69 @@ class _Load:
     """The pictures, and what becomes of them."""
 
     transfer: Transfer
-    mix: StyleMix
-    preset: str
+    code: Style
     files: list[bytes]
     pictures: list[Picture]
     answers: list[bytes]
+    requests: list[bytes]
 
     @classmethod
     def make(cls, stylizer: Stylizer, size: int) -> _Load:
         known = styles.presets(stylizer)
         if not known:
             raise AdainError(f"model {stylizer.model} has no presets, and the load is painted in one")
-        preset = next(iter(known))
-        source = StyleSource(preset, code=styles.load(f"@{preset}", stylizer, 0, crop=False).code)
-        transfer, mix = Transfer(stylizer), StyleMix((source,), (1.0,))
+        preset, path = next(iter(known.items()))
         drawn = [Picture(picture(size, seed), alpha=None, format="JPEG") for seed in range(_PICTURES)]
         files = [encode_picture(each, "JPEG") for each in drawn]
         pictures = [read_picture(io.BytesIO(file)) for file in files]
-        answers = [encode_picture(transfer.apply(each, mix), "JPEG") for each in pictures]
-        return cls(transfer, mix, preset, files, pictures, answers)
+        load = cls(Transfer(stylizer), Style.load(path), files, pictures, [], [])
+        load.answers.extend(load.paint_file(number) for number in range(_PICTURES))
+        load.requests.extend(_make_request(preset, file) for file in files)
+        return load
 
     def paint_pixels(self, number: int) -> None:
         """Make the plain call."""
-        self.transfer.stylizer.stylize(self.pictures[number].pixels, self.mix.sources[0].code)  # type: ignore[arg-type]
+        self.transfer.stylizer.stylize(self.pictures[number].pixels, self.code)
 
-    def paint_file(self, number: int) -> None:
-        """Do what the server does for a request, without it."""
+    def paint_file(self, number: int) -> bytes:
+        """Return what the server makes for a request, without it."""
         content = read_picture(io.BytesIO(self.files[number]))
-        encode_picture(self.transfer.apply(content, self.mix), "JPEG")
-
-    def make_request(self, number: int) -> bytes:
-        """Return the body of a request for a picture, a form."""
-        parts = [
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="style"\r\n\r\n{self.preset}\r\n'.encode(),
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="a.jpg"\r\n\r\n'.encode(),
-            self.files[number],
-            f"\r\n--{_BOUNDARY}--\r\n".encode(),
-        ]
-        return b"".join(parts)
+        mix = StyleMix((StyleSource("style", self.code),), (1.0,))
+        return encode_picture(self.transfer.apply(content, mix), "JPEG")
 
 
-class _Clients:
-    """Clients of a server; each thread has a connection of its own."""
+def _make_request(preset: str, file: bytes) -> bytes:
+    """Return the body of a request for a picture, a form."""
+    parts = [
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="style"\r\n\r\n{preset}\r\n'.encode(),
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="a.jpg"\r\n\r\n'.encode(),
+        file,
+        f"\r\n--{_BOUNDARY}--\r\n".encode(),
+    ]
+    return b"".join(parts)
 
-    def __init__(self, server: _Process, load: _Load) -> None:
-        self._server = server
-        self._bodies = [load.make_request(number) for number in range(_PICTURES)]
-        self._answers = load.answers
-        self._local = threading.local()
 
-    def ask(self, number: int) -> None:
-        """Have a picture painted, and compare it with the plain call's.
+@contextmanager
+def _connect(server: _Process, load: _Load) -> Iterator[Callable[[int], object]]:
+    """Yield what has a server paint a picture, over one connection, and compares it with the plain call's.
 
-        Raises:
-            AdainError: the answer is an error, or another picture.
+    It raises an AdainError where the answer is an error, or another picture.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=_START_SECONDS)
+    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
-        """
-        if not hasattr(self._local, "connection"):
-            self._local.connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=600)
-        headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-        self._local.connection.request("POST", "/v1/stylize", self._bodies[number], headers)
-        response = self._local.connection.getresponse()
+    def ask(number: int) -> None:
+        connection.request("POST", "/v1/stylize", load.requests[number], headers)
+        response = connection.getresponse()
         body = response.read()
         if response.status != http.HTTPStatus.OK:
             raise AdainError(f"the server answered {response.status} ({body[:200].decode('utf-8', 'replace')})")
-        if body != self._answers[number]:
+        if body != load.answers[number]:
             raise AdainError("the server painted another picture than the plain call")
+
+    with closing(connection):
+        connection.connect()
+        yield ask
 
 
 @dataclass(frozen=True)

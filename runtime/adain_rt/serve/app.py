@@ -59,17 +59,18 @@ def make_app(
     painter = Painter(stylizer, limits, room)
     painter.warm_up()
     metrics = Metrics(stylizer, workers, bodies)
+    routes = [
+        *Api(painter, workers, bodies, limits).routes,
+        *InferenceProtocol(stylizer, workers, bodies, room, limits, is_ready).routes,
+        *Description(limits).routes,
+        Route("/metrics", metrics.show),
+    ]
+    addresses = {route.endpoint: route.path for route in reversed(routes)}
     return Starlette(
-        routes=[
-            *Api(painter, workers, bodies, limits).routes,
-            *InferenceProtocol(stylizer, workers, bodies, room, limits, is_ready).routes,
-            *Description(limits).routes,
-            Route("/metrics", metrics.show),
-            Mount("/", StaticFiles(directory=_PAGE, html=True)),
-        ],
+        routes=[*routes, Mount("/", StaticFiles(directory=_PAGE, html=True))],
         middleware=[
             Middleware(SafeHeaders),
-            Middleware(Watch, metrics=metrics, is_ready=is_ready),
+            Middleware(Watch, metrics=metrics, addresses=addresses, is_ready=is_ready),
             Middleware(Delivery, limits=limits),
             Middleware(Guard, token=token, hosts=hosts),
         ],

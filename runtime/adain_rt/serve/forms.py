@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -99,8 +100,8 @@ async def read_fields(request: Request, body: AsyncGenerator[bytes, None]) -> Fi
         )
         try:
             form = await parser.parse()
-        except MultiPartException as error:
-            raise Refusal(400, f"the form cannot be read ({error.message.rstrip('.')})") from None
+        except (MultiPartException, FormParserError) as error:
+            raise Refusal(400, f"the form cannot be read ({str(error).rstrip('.')})") from None
         fields: dict[str, list[Value]] = {}
         for name, value in form.multi_items():
             given = Upload(value.file.read(), _clean(value.filename, name)) if isinstance(value, UploadFile) else value
@@ -250,6 +251,6 @@ def _read_value(name: str, value: Any) -> Value:
 
 
 def _clean(file_name: str | None, field: str) -> str:
-    """Return the name of a file in errors: in one line, not too long, and without the folders that some clients send."""
+    """Return the name of a file in errors: on one line, not too long, without the folders that some clients send."""
     name = "".join(character for character in file_name or "" if character.isprintable())
     return name.replace("\\", "/").rpartition("/")[2][:_LONGEST_NAME] or field

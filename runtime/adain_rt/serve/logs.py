@@ -28,11 +28,10 @@ class _AsJson(logging.Formatter):
 
 
 def begin_logging() -> None:
-    """Write what the server and uvicorn say to stderr."""
+    """Write what the server and its libraries say to stderr, and nothing in another form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_AsJson())
-    for name, level in ((LOG.name, logging.INFO), ("uvicorn.error", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False
+    logging.getLogger().handlers = [handler]
+    logging.getLogger("adain_rt").handlers = []  # those of the command line
+    LOG.setLevel(logging.INFO)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each form that is not one

@@ -72,12 +72,14 @@ def serve(
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            http="h11",  # and not whatever else is installed
+            loop="asyncio",
             ws="none",
             limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=round(2 * limits.seconds),
         )
-        announce(f"http://[{address}]:{bound}/" if ":" in address else f"http://{address}:{bound}/")
-        _Server(config, stopping).run([listener])
+        url = f"http://[{address}]:{bound}/" if ":" in address else f"http://{address}:{bound}/"
+        _Server(config, stopping, lambda: announce(url)).run([listener])
 
 
 class _Server(uvicorn.Server):
@@ -87,9 +89,15 @@ class _Server(uvicorn.Server):
     have a moment more, in which each answer says that it is the connection's last.
     """
 
-    def __init__(self, config: uvicorn.Config, stopping: Event) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: Event, announce: Callable[[], None]) -> None:
         super().__init__(config)
         self._stopping = stopping
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second signal stops at once."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -26,11 +27,22 @@ _GONE = 499
 
 
 class Watch:
-    """Counts and logs requests, and answers those on which the code fails; nothing of it reaches another request."""
+    """Counts and logs requests, and answers those on which the code fails; nothing of it reaches another request.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, is_ready: Callable[[], bool]) -> None:
+    Args:
+        app: what answers.
+        metrics: counts.
+        addresses: of each endpoint, with names in place of what a client may choose.
+        is_ready: whether the server goes on; once it does not, each answer is the last on its connection.
+
+    """
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, addresses: Mapping[Any, str], is_ready: Callable[[], bool]
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._addresses = addresses
         self._is_ready = is_ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +76,7 @@ class Watch:
                 if not status:
                     await answer(_fault(request_id))(scope, receive, send_with_id)
         seconds = time.perf_counter() - began
-        route = getattr(scope.get("route"), "path", "") or "page"
+        route = self._addresses.get(scope.get("endpoint"), "page")
         self._metrics.count(scope["method"] if scope["method"] in _METHODS else "other", route, status, seconds)
         client = scope["client"][0] if scope.get("client") else None
         facts |= {"route": route, "status": status, "seconds": round(seconds, 4), "client": client}

@@ -65,7 +65,7 @@ class Workers:
             )
         finally:
             gone.cancel()
-            done.cancel()
+            job.cancel()  # at once; through the future of asyncio it would be a moment later
 
     def close(self) -> None:
         """End the threads once they have done what has begun."""

@@ -1,0 +1,85 @@
+"""A server that is told to stop answers what it has accepted; one that is killed leaves nothing behind."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+
+import httpx
+import pytest
+from tests.runtime.serve.servers import Server, serving, wait_until
+
+
+def load(server: Server, photo: bytes, results: Counter[str], keep: bool) -> None:
+    """Ask until the server takes no more connections. What becomes of each request goes to ``results``."""
+    request = httpx.Request("POST", server.url, files={"content": photo}, data={"style": "udnie"})
+    body, headers = request.read(), {"Content-Type": request.headers["content-type"]}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    while True:
+        try:
+            if connection.sock is None:
+                connection.connect()
+        except OSError:
+            return  # nobody has accepted anything
+        try:
+            connection.request("POST", "/v1/stylize", body, headers)
+            answer = connection.getresponse()
+            ok = answer.status == 200 and len(answer.read()) > 1000
+            results["answered" if ok else f"status {answer.status}"] += 1
+        except (OSError, http.client.HTTPException) as error:
+            results[type(error).__name__] += 1
+            return
+        if not keep:
+            connection.close()
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["kept connections", "a connection each"])
+def test_sigterm_under_load_loses_no_request(keep, tmp_path, photo):
+    results: Counter[str] = Counter()
+    with serving(tmp_path / "log") as server:
+        clients = [threading.Thread(target=load, args=(server, photo, results, keep)) for _ in range(8)]
+        for client in clients:
+            client.start()
+        wait_until(lambda: results["answered"] > 40)
+        server.process.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.join(30)
+        assert server.process.wait(30) == 0
+    assert set(results) == {"answered"}, results
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_server_that_stops_is_not_ready_and_ends_what_has_begun(tmp_path, photo):
+    with serving(tmp_path / "log") as server, server.client() as client:
+        assert client.get("/v2/health/ready").status_code == 200
+        request = httpx.Request("POST", server.url, files={"content": photo}, data={"style": "udnie"})
+        head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        with socket.create_connection(("127.0.0.1", server.port), 10) as slow:
+            slow.sendall(f"POST /v1/stylize HTTP/1.1\r\n{head}\r\n".encode() + request.read()[:500])
+            time.sleep(0.1)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            late = client.get("/v2/health/ready")
+            assert (late.status_code, late.headers["connection"]) == (503, "close")
+            slow.sendall(request.read()[500:])
+            assert slow.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(30) == 0
+
+
+def test_a_killed_server_can_be_started_again_on_its_port(tmp_path, photo):
+    with serving(tmp_path / "log") as server:
+        results: Counter[str] = Counter()
+        clients = [threading.Thread(target=load, args=(server, photo, results, True)) for _ in range(4)]
+        for client in clients:
+            client.start()
+        wait_until(lambda: results["answered"] > 10)
+        server.process.kill()
+        for client in clients:
+            client.join(30)
+    with serving(tmp_path / "log", port=server.port) as again, again.client() as client:
+        answer = client.post("/v1/stylize", files={"content": photo}, data={"style": "udnie"})
+        assert answer.status_code == 200
