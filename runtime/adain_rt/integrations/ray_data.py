@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,8 +32,11 @@ _LARGEST_BLOCK = 32
 _BLOCKS_EACH = 16
 """How many blocks each worker gets at least, so that all end at about the same time."""
 
-_RETRIES = 1
-"""How often a block is tried again whose worker was lost, before its tasks are tried one by one."""
+_RETRIES = 10
+"""How often a block is tried again whose worker was lost, before its tasks are tried one by one.
+
+It takes Ray half a minute to know that a machine is gone. Until then each try of a task that was sent there fails.
+"""
 
 _OBJECT_STORE = 128 << 20
 """Bytes of shared memory for Ray on this machine, which holds paths and no pixels."""
@@ -180,17 +184,17 @@ def _stylize(tasks: Sequence[Task], painter: Painter, workers: Workers) -> Itera
 def _run(tasks: Sequence[Task], block: int, painter: Painter, workers: Workers, room: int) -> Iterator[dict[str, Any]]:
     """Yield the rows of results that workers return for blocks of so many tasks."""
     rows = [asdict(task) for task in tasks]
-    blocks = [pa.Table.from_pylist(rows[start : start + block]) for start in range(0, len(rows), block)]
+    blocks = math.ceil(len(rows) / block)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # the tasks of a block that is lost are missed, and found, by whoever gave them
     pool = ray.data.ActorPoolStrategy(
         min_size=1,
         max_size=workers.count,
-        initial_size=min(room, len(blocks)),
+        initial_size=min(room, blocks),
         max_tasks_in_flight_per_actor=1 if block == 1 else None,  # none waits behind one on which its worker dies
     )
-    dataset = ray.data.from_arrow(blocks).map_batches(
+    dataset = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
         StylizeBatch,
         fn_constructor_args=(painter,),
         batch_format="pyarrow",
