@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -32,11 +34,14 @@ _LARGEST_BLOCK = 32
 _BLOCKS_EACH = 16
 """How many blocks each worker gets at least, so that all end at about the same time."""
 
-_RETRIES = 10
-"""How often a block is tried again whose worker was lost, before its tasks are tried one by one.
+_TRIES = 11
+"""How often a block is tried whose worker is lost, before its tasks are tried one by one.
 
-It takes Ray half a minute to know that a machine is gone. Until then each try of a task that was sent there fails.
+It takes Ray half a minute to know that a machine is gone. Until then each try of a block that was sent there fails.
 """
+
+_TRIES_ALONE = 3
+"""How often a task is tried then."""
 
 _OBJECT_STORE = 128 << 20
 """Bytes of shared memory for Ray on this machine, which holds paths and no pixels."""
@@ -140,6 +145,7 @@ def _connect(address: str | None) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     alone: dict[str, Any] = {"num_cpus": available_cores(), "object_store_memory": _OBJECT_STORE}
     try:
         ray.init(
@@ -152,6 +158,8 @@ def _connect(address: str | None) -> Iterator[None]:
     except Exception as error:  # Ray has no type for this
         where = f"the Ray cluster at {address} cannot be reached" if address else "Ray cannot start"
         raise AdainError(f"{where} ({_first_line(error)})", hint="check the `address`" if address else None) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own there
     try:
         yield
     finally:
@@ -170,21 +178,26 @@ def _stylize(tasks: Sequence[Task], painter: Painter, workers: Workers) -> Itera
     """
     left = {(task.content, task.style): task for task in tasks}
     room = workers.fit()
-    for block in (max(1, min(_LARGEST_BLOCK, len(tasks) // (room * _BLOCKS_EACH))), 1):
-        for row in _run(list(left.values()), block, painter, workers, room) if left else ():
+    block = max(1, min(_LARGEST_BLOCK, len(tasks) // (room * _BLOCKS_EACH)))
+    for size, tries in ((block, _TRIES), (1, _TRIES_ALONE)):
+        for row in _run(list(left.values()), size, tries, painter, workers, room) if left else ():
             result = Result(**row)
             if left.pop((result.content, result.style), None) is not None:
                 yield result
     for task in left.values():
-        yield Result.failure(
-            task, AdainError(f"{task.content}: each worker that painted it ended, as it does without enough memory")
+        error = AdainError(
+            f"{task.content}: the worker ended each time it came to this picture, as it does where memory is short",
+            hint="bound its size with `max_size`, or use fewer `workers`",
         )
+        yield Result.failure(task, error)
 
 
-def _run(tasks: Sequence[Task], block: int, painter: Painter, workers: Workers, room: int) -> Iterator[dict[str, Any]]:
-    """Yield the rows of results that workers return for blocks of so many tasks."""
+def _run(
+    tasks: Sequence[Task], size: int, tries: int, painter: Painter, workers: Workers, room: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of results that workers return for blocks of so many tasks, each tried so often."""
     rows = [asdict(task) for task in tasks]
-    blocks = math.ceil(len(rows) / block)
+    blocks = math.ceil(len(rows) / size)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # the tasks of a block that is lost are missed, and found, by whoever gave them
@@ -192,7 +205,7 @@ def _run(tasks: Sequence[Task], block: int, painter: Painter, workers: Workers, 
         min_size=1,
         max_size=workers.count,
         initial_size=min(room, blocks),
-        max_tasks_in_flight_per_actor=1 if block == 1 else None,  # none waits behind one on which its worker dies
+        max_tasks_in_flight_per_actor=1 if size == 1 else None,  # none waits behind one on which its worker dies
     )
     dataset = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
         StylizeBatch,
@@ -201,7 +214,7 @@ def _run(tasks: Sequence[Task], block: int, painter: Painter, workers: Workers, 
         compute=pool,
         num_cpus=workers.cpus,
         num_gpus=workers.gpus or None,
-        ray_remote_args_fn=lambda: {"max_task_retries": _RETRIES},
+        ray_remote_args_fn=lambda: {"max_task_retries": tries - 1},
     )
     try:
         yield from dataset.iter_rows()

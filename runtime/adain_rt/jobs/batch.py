@@ -16,6 +16,7 @@ from adain_rt.jobs.stills import Stills, name_source
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles
 from adain_rt.media.pictures import WRITABLE
 from adain_rt.stylizer import Stylizer
+from adain_rt.transfer import StyleMix
 
 __all__ = ["Batch"]
 
@@ -85,7 +86,7 @@ class Batch:
         painter = Painter(stylizer, replace(self._job, contents=(), output=None, resume=False))
         for mixture in self._mixtures:
             try:
-                painter.mixes[mixture] = painter.job.load(mixture, painter.transfer)
+                painter.mixes[mixture] = _drop_pixels(painter.job.load(mixture, painter.transfer))
             except AdainError as error:
                 if not painter.job.styles[0].is_directory:
                     raise
@@ -104,6 +105,12 @@ class Batch:
                     yield Result.failure(task, AdainError(f"{task.output}: {alike}"))
                     continue
             yield result
+
+
+def _drop_pixels(mix: StyleMix) -> StyleMix:
+    """Return styles without the pictures that they were encoded from, which no worker needs."""
+    sources = (source if source.code is None else replace(source, pixels=None) for source in mix.sources)
+    return replace(mix, sources=tuple(sources))
 
 
 def _list_remote(uris: Sequence[str], output: str, recursive: bool) -> dict[str, str]:
@@ -153,10 +160,12 @@ def _check_free(
     """
     there = _find_existing(tasks, output)
     if resume:  # a folder that was painted into itself holds results among its contents
-        results = {task.output for task in tasks if task.output in there and task.output in contents}
+        results = {task.output for task in tasks if task.output in there}
+        contents = [content for content in contents if content not in results]
         tasks = [task for task in tasks if task.content not in results]
+    inputs = set(contents)
     for task in tasks:
-        if task.output in contents:
+        if task.output in inputs:
             raise AdainError(f"{task.output}: is an input, and would be overwritten", hint="choose another `output`")
         if task.output in there and not overwrite and not resume:
             raise AdainError(
