@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
@@ -218,8 +219,11 @@ def _run(
     )
     try:
         yield from dataset.iter_rows()
-    except ray.exceptions.RayError as error:
+    except Exception as error:  # Ray's errors have no type in common
         raise AdainError(f"the workers failed ({_first_line(error)})") from error
+    finally:
+        del dataset
+        gc.collect()  # an actor whose machine was lost waits for room to start again as long as it has an owner
 
 
 @contextmanager

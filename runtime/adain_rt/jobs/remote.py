@@ -164,9 +164,10 @@ def _open_root(root: str) -> tuple[Any, str]:
     from pyarrow.fs import FileSystem
 
     try:
-        return tuple(FileSystem.from_uri(root))  # type: ignore[return-value]
+        system, start = FileSystem.from_uri(root)
     except ArrowInvalid:  # Arrow has none of that scheme
-        return tuple(FileSystem.from_uri(f"fsspec+{root}"))  # type: ignore[return-value]
+        system, start = FileSystem.from_uri(f"fsspec+{root}")
+    return system, start
 
 
 def _is_object_store(name: str) -> bool:
