@@ -25,6 +25,7 @@ __all__ = ["cli", "main"]
 _COMMANDS = {
     "stylize": ("adain_rt.cli.stylize", "Paint photos in the style of pictures."),
     "style": ("adain_rt.cli.style", "Save, list and show styles."),
+    "batch": ("adain_rt.cli.batch", "Paint folders of photos on all cores, or on a Ray cluster."),
     "grid": ("adain_rt.cli.grid", "Lay out many stylised pictures on one sheet."),
     "serve": ("adain_rt.cli.serve", "Serve the page and the API over HTTP."),
     "weights": ("adain_rt.cli.weights", "List, fetch and import the weights of models."),

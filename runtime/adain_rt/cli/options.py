@@ -20,14 +20,17 @@ __all__ = [
     "color",
     "crop",
     "engines",
+    "masks",
     "max_size",
     "model",
     "output_file",
     "overwrite",
     "recursive",
+    "resume",
     "share",
     "size",
     "style_size",
+    "styles",
     "stylizer",
     "threads",
     "trust_engines",
@@ -83,8 +86,11 @@ _cuda_graph: _Decorator = click.option(
 )
 
 
-def stylizer(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a Stylizer to a command, which gets the Stylizer as ``stylizer``."""
+def stylizer(function: Callable[..., Any], threads: _Decorator = threads) -> Callable[..., Any]:
+    """Add the options of a Stylizer to a command, which gets the Stylizer as ``stylizer``.
+
+    The option ``--threads`` is ``threads``, where a command means something else by it.
+    """
 
     @model
     @_backend
@@ -126,6 +132,24 @@ def share(ctx: click.Context, param: click.Parameter, value: float) -> float:
     return value
 
 
+styles: _Decorator = click.option(
+    "--style",
+    "styles",
+    multiple=True,
+    required=True,
+    metavar="S[:W]",
+    help="Style: a picture, a directory of pictures, a saved style, or a preset (@name). Repeat it to mix styles, with "
+    "weights W.",
+)
+masks: _Decorator = click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="M",
+    help="Picture that is white where a style applies, as large as the content. Give one for each --style, in the same "
+    "order.",
+)
 alpha: _Decorator = click.option(
     "--alpha",
     type=float,
@@ -187,3 +211,8 @@ output_file: _Decorator = click.option(
     help="Output file.",
 )
 overwrite: _Decorator = click.option("--overwrite", is_flag=True, help="Replace existing files.")
+resume: _Decorator = click.option(
+    "--resume",
+    is_flag=True,
+    help="Skip what is done: results whose file exists, whatever it holds. Use it after a batch was interrupted.",
+)

@@ -23,24 +23,8 @@ __all__ = ["command"]
 
 @click.command("stylize")
 @click.argument("contents", nargs=-1, required=True, metavar="CONTENT...")
-@click.option(
-    "--style",
-    "styles",
-    multiple=True,
-    required=True,
-    metavar="S[:W]",
-    help="Style: a picture, a directory of pictures, a saved style, or a preset (@name). Repeat it to mix styles, with "
-    "weights W.",
-)
-@click.option(
-    "--mask",
-    "masks",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="M",
-    help="Picture that is white where a style applies, as large as the content. Give one for each --style, in the same "
-    "order.",
-)
+@options.styles
+@options.masks
 @options.recursive
 @options.alpha
 @options.color
@@ -53,11 +37,7 @@ __all__ = ["command"]
     "-o", "--output", metavar="OUT", help="Output file or directory, or - for stdout.  [default: current directory]"
 )
 @options.overwrite
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Skip what is done: results whose file exists, whatever it holds. Use it after a batch was interrupted.",
-)
+@options.resume
 @click.option("--json", "as_json", is_flag=True, help="Print a report as JSON.")
 def command(
     contents: Sequence[str],

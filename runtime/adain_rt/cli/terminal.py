@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -63,6 +63,10 @@ class Notices(logging.Handler):
         complain(message)
 
 
-def progress(label: str, length: int | None, iterable: Iterable[_T] | None = None) -> Any:
-    """Return click's progress bar on stderr, hidden if stderr is not a terminal; without a length it only moves."""
-    return click.progressbar(iterable, length, label, file=sys.stderr, hidden=not sys.stderr.isatty())
+def progress(label: str, length: int | None, iterable: Iterable[_T] | None = None, stream: TextIO | None = None) -> Any:
+    """Return click's progress bar on stderr, hidden if stderr is not a terminal; without a length it only moves.
+
+    Where stderr leads elsewhere for a while, ``stream`` is what it was.
+    """
+    stream = stream or sys.stderr
+    return click.progressbar(iterable, length, label, file=stream, hidden=not stream.isatty())

@@ -9,7 +9,7 @@ import re
 import stat
 import sys
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from adain_models.errors import AdainError
@@ -18,7 +18,16 @@ from adain_rt.jobs.inputs import STDIN
 from adain_rt.jobs.styles import Mixture
 from adain_rt.media.pictures import READABLE, WRITABLE, Picture, check_writable, encode_picture, write_picture
 
-__all__ = ["STDOUT", "check_free", "check_writable_to", "identify", "name_output", "plan_outputs", "write_result"]
+__all__ = [
+    "STDOUT",
+    "check_free",
+    "check_writable_to",
+    "identify",
+    "make_name",
+    "name_output",
+    "plan_outputs",
+    "write_result",
+]
 
 STDOUT = STDIN
 
@@ -57,7 +66,7 @@ def plan_outputs(
     if _is_directory(output):
         longest = _find_longest_name(Path(output))
         paths = {
-            (content, mixture): Path(output, folders.get(content, ""), _make_name(content, mixture.label, longest))
+            (content, mixture): Path(output, folders.get(content, ""), make_name(content, mixture.label, longest))
             for content, mixture in pairs
         }
     elif len(pairs) > 1:
@@ -194,7 +203,7 @@ def _find_longest_name(directory: Path) -> int:
     return _LONGEST_NAME
 
 
-def _make_name(content: Path, label: str, longest: int) -> str:
+def make_name(content: PurePath, label: str, longest: int = _LONGEST_NAME) -> str:
     """Return the name of a result, of at most ``longest`` bytes.
 
     A name that must be cut ends with a hash of the whole, so that no two become one.
@@ -210,7 +219,7 @@ def _make_name(content: Path, label: str, longest: int) -> str:
     return f"{stem}_stylized_{_cut(label, room - _count_bytes(stem))}{end}"
 
 
-def _choose_suffix(content: Path) -> str:
+def _choose_suffix(content: PurePath) -> str:
     """Return a content's own suffix if it can be written, or one of its format, or PNG's."""
     suffix = content.suffix.lower()
     if suffix in WRITABLE:

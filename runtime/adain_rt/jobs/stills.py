@@ -18,7 +18,7 @@ from adain_rt.media.pictures import Picture, frame, read_mask
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, Transfer
 
-__all__ = ["Done", "Failed", "Outcome", "Remark", "Skipped", "Stills"]
+__all__ = ["Done", "Failed", "Outcome", "Remark", "Skipped", "Stills", "name_source"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Stills:
         resume: whether a result is skipped if its file exists. The file is not compared with anything: results are
             written whole or not at all. A content that is another's result is left out.
         targets: the file of each result, by content and styles.
+        finished: those of the targets that are skipped.
+        waiting: the others.
 
     Raises:
         AdainError: the styles, masks and outputs do not go together, or a result would overwrite a file.
@@ -102,6 +104,8 @@ class Stills:
     overwrite: bool = False
     resume: bool = False
     targets: dict[tuple[Path, Mixture], Path] = field(init=False)
+    finished: dict[tuple[Path, Mixture], Path] = field(init=False)
+    waiting: dict[tuple[Path, Mixture], Path] = field(init=False)
 
     def __post_init__(self) -> None:
         mixtures = join_styles(self.styles, len(self.masks))
@@ -113,12 +117,12 @@ class Stills:
                     "existing files cannot be both skipped and replaced", hint="leave out `resume` or `overwrite`"
                 )
             self._leave_out_results()
-        self._finished = {pair: path for pair, path in self.targets.items() if self.resume and path.is_file()}
-        self._waiting = {pair: path for pair, path in self.targets.items() if pair not in self._finished}
+        self.finished = {pair: path for pair, path in self.targets.items() if self.resume and path.is_file()}
+        self.waiting = {pair: path for pair, path in self.targets.items() if pair not in self.finished}
         files = [file for argument in self.styles for file in argument.files]
         inputs = [*self.contents, *self.masks, *files]
-        check_free(self._finished.values(), inputs, overwrite=True)
-        check_free(self._waiting.values(), inputs, self.overwrite)
+        check_free(self.finished.values(), inputs, overwrite=True)
+        check_free(self.waiting.values(), inputs, self.overwrite)
 
     def run(self, stylizer: Stylizer) -> Iterator[Outcome]:
         """Do the job, and yield what happens.
@@ -130,44 +134,67 @@ class Stills:
 
         """
         transfer = Transfer(stylizer, self.strength, self.color)
-        for (content, mixture), path in self._finished.items():
+        for (content, mixture), path in self.finished.items():
             yield Skipped(content, mixture.label, path)
         mixes: dict[Mixture, StyleMix] = {}
-        for mixture in dict.fromkeys(mixture for _, mixture in self._waiting):
+        for mixture in dict.fromkeys(mixture for _, mixture in self.waiting):
             try:
-                mixes[mixture] = self._load(mixture, transfer)
+                mixes[mixture] = self.load(mixture, transfer)
             except AdainError as error:
                 if not self.styles[0].is_directory:
                     raise
-                lost = sum(each == mixture for _, each in self._waiting)
-                yield Failed(str(mixture), _name_source(error, str(mixture)), lost)
+                lost = sum(each == mixture for _, each in self.waiting)
+                yield Failed(str(mixture), name_source(error, str(mixture)), lost)
         written: dict[Hashable, Path] = {}
         for content in self.contents:
-            todo = {mixture: mix for mixture, mix in mixes.items() if (content, mixture) in self._waiting}
-            if todo:
-                yield from self._paint(content, todo, transfer, written)
+            targets = {each: self.waiting[content, each] for each in mixes if (content, each) in self.waiting}
+            if targets:
+                yield from self.paint(content, targets, mixes, transfer, written)
 
-    def _paint(
-        self, content: Path, mixes: Mapping[Mixture, StyleMix], transfer: Transfer, written: dict[Hashable, Path]
+    def load(self, mixture: Mixture, transfer: Transfer) -> StyleMix:
+        """Return styles, ready for every content.
+
+        Raises:
+            AdainError: a style cannot be read or encoded.
+
+        """
+        sources = [load(name, transfer.stylizer, self.style_size, self.crop) for name in mixture.names]
+        return StyleMix(tuple(transfer.prepare(source) for source in sources), mixture.weights)
+
+    def paint(
+        self,
+        content: Path,
+        targets: Mapping[Mixture, Path],
+        mixes: Mapping[Mixture, StyleMix],
+        transfer: Transfer,
+        written: dict[Hashable, Path],
     ) -> Iterator[Outcome]:
-        """Stylise a content in styles; add the results to ``written``, which says whose each file is."""
+        """Stylise one content, write the results, and yield what happens to each, in the order of the targets.
+
+        Args:
+            content: the picture.
+            targets: the file of each result.
+            mixes: the styles, as ``load`` returns them.
+            transfer: has the strength and the colours.
+            written: says whose each file is; the results are added.
+
+        """
         try:
             picture, regions, name = self._read(content)
         except AdainError as error:
-            yield Failed(str(content), _name_source(error, str(content)), len(mixes))
+            yield Failed(str(content), name_source(error, str(content)), len(targets))
             return
         yield from (Remark(f"{content}: {remark}") for remark in picture.remarks)
-        for mixture, mix in mixes.items():
-            target = self._waiting[content, mixture]
+        for mixture, target in targets.items():
             started = time.perf_counter()
             try:
-                stylized = transfer.apply(picture, mix, regions)
+                stylized = transfer.apply(picture, mixes[mixture], regions)
                 seconds = time.perf_counter() - started
                 self._check_still_free(target, written)
                 write_result(target, stylized)
             except AdainError as error:
                 output = "stdout" if target == STDOUT else str(target)
-                yield Failed(str(content), _name_source(error, name, output), 1)
+                yield Failed(str(content), name_source(error, name, output), 1)
             else:
                 written[identify(target)] = content
                 yield Done(content, mixture.label, target, stylized.width, stylized.height, seconds)
@@ -185,11 +212,6 @@ class Stills:
             raise AdainError(f"{target}: is the result of {owner} already under a like name; rename one of the two")
         check_free([target], [], self.overwrite)
 
-    def _load(self, mixture: Mixture, transfer: Transfer) -> StyleMix:
-        """Return styles, ready for every content."""
-        sources = [load(name, transfer.stylizer, self.style_size, self.crop) for name in mixture.names]
-        return StyleMix(tuple(transfer.prepare(source) for source in sources), mixture.weights)
-
     def _read(self, content: Path) -> tuple[Picture, Pixels | None, str]:
         """Return a content and its masks, uint8 (R, H, W), cropped and resized alike, and its name in errors."""
         picture = read_content(content)
@@ -206,7 +228,7 @@ class Stills:
         return fitted, np.stack(masks) if masks else None, name_fitted(content, picture, fitted)
 
 
-def _name_source(error: AdainError, source: str, target: str | None = None) -> AdainError:
+def name_source(error: AdainError, source: str, target: str | None = None) -> AdainError:
     """Return an error that names what failed."""
     if source in str(error) or (target is not None and target in str(error)):
         return error
