@@ -18,7 +18,7 @@ from adain_rt.media.pictures import Picture, frame, read_mask
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, Transfer
 
-__all__ = ["Done", "Failed", "Outcome", "Remark", "Skipped", "Stills"]
+__all__ = ["Done", "Failed", "Outcome", "Remark", "Skipped", "Stills", "name_source"]
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Stills:
                 if not self.styles[0].is_directory:
                     raise
                 lost = sum(each == mixture for _, each in self._waiting)
-                yield Failed(str(mixture), _name_source(error, str(mixture)), lost)
+                yield Failed(str(mixture), name_source(error, str(mixture)), lost)
         written: dict[Hashable, Path] = {}
         for content in self.contents:
             todo = {mixture: mix for mixture, mix in mixes.items() if (content, mixture) in self._waiting}
@@ -154,7 +154,7 @@ class Stills:
         try:
             picture, regions, name = self._read(content)
         except AdainError as error:
-            yield Failed(str(content), _name_source(error, str(content)), len(mixes))
+            yield Failed(str(content), name_source(error, str(content)), len(mixes))
             return
         yield from (Remark(f"{content}: {remark}") for remark in picture.remarks)
         for mixture, mix in mixes.items():
@@ -167,7 +167,7 @@ class Stills:
                 write_result(target, stylized)
             except AdainError as error:
                 output = "stdout" if target == STDOUT else str(target)
-                yield Failed(str(content), _name_source(error, name, output), 1)
+                yield Failed(str(content), name_source(error, name, output), 1)
             else:
                 written[identify(target)] = content
                 yield Done(content, mixture.label, target, stylized.width, stylized.height, seconds)
@@ -206,8 +206,8 @@ class Stills:
         return fitted, np.stack(masks) if masks else None, name_fitted(content, picture, fitted)
 
 
-def _name_source(error: AdainError, source: str, target: str | None = None) -> AdainError:
-    """Return an error that names what failed."""
+def name_source(error: AdainError, source: str, target: str | None = None) -> AdainError:
+    """Return an error that names what failed: its source, unless it names that or the target already."""
     if source in str(error) or (target is not None and target in str(error)):
         return error
     return AdainError(f"{source}: {error.message}", hint=error.hint)

@@ -11,7 +11,17 @@ from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures.formats import MAX_PIXELS
 
-__all__ = ["SIDEWAYS", "Box", "center_square", "frame", "locate_stored_box", "resize_to", "turn_upright"]
+__all__ = [
+    "SIDEWAYS",
+    "Box",
+    "center_square",
+    "find_scale",
+    "frame",
+    "locate_stored_box",
+    "resize_to",
+    "scale_size",
+    "turn_upright",
+]
 
 Box = tuple[int, int, int, int]
 """A rectangle in pixels: left, top, right and bottom. Right and bottom are just outside, as Pillow has them."""
@@ -89,15 +99,27 @@ def frame(pixels: Pixels, size: int, crop: bool, max_size: int = 0) -> Pixels:
     """
     if crop:
         pixels = center_square(pixels)
-    shorter, longer = sorted(pixels.shape[:2])
+    height, width = pixels.shape[:2]
+    scale = find_scale(width, height, size, max_size)
+    return pixels if scale is None else _resize_by(scale, pixels)
+
+
+def find_scale(width: int, height: int, size: int, max_size: int = 0) -> float | None:
+    """Return by how much ``frame`` resizes so many pixels; ``None`` if it leaves them as they are."""
+    shorter, longer = sorted((width, height))
     scale = size / shorter if size else 1.0
     if max_size and scale * longer > max_size:
-        return _resize_by(max_size / longer, pixels)
-    return _resize_by(scale, pixels) if size else pixels
+        return max_size / longer
+    return scale if size else None
 
 
-def _resize_by(scale: float, pixels: Pixels) -> Pixels:
-    height, width = pixels.shape[:2]
+def scale_size(width: int, height: int, scale: float) -> tuple[int, int]:
+    """Return width and height, resized.
+
+    Raises:
+        AdainError: the result would have more than MAX_PIXELS.
+
+    """
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if math.prod(size) > MAX_PIXELS:
         raise AdainError(
@@ -105,7 +127,12 @@ def _resize_by(scale: float, pixels: Pixels) -> Pixels:
             f"and {MAX_PIXELS:,} pixels are the most",
             hint="crop it or use a smaller `size`",
         )
-    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    return size
+
+
+def _resize_by(scale: float, pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    return np.array(Image.fromarray(pixels).resize(scale_size(width, height, scale), Image.Resampling.LANCZOS))
 
 
 def center_square(pixels: Pixels) -> Pixels:
