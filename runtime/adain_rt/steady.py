@@ -1,4 +1,4 @@
-"""What makes the frames of a clip flicker, and what holds them steady: shots, statistics over time, and optical flow.
+"""What holds the frames of a clip steady: statistics over time, optical flow, and one precision.
 
 Every state here is of one shot: a cut begins anew, so that nothing of one shot shows in the next.
 """
@@ -15,33 +15,37 @@ from PIL import Image
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.style import Style
+from adain_rt.stylizer import Stylizer
 
-__all__ = ["STEADY", "CutFinder", "FlowBlend", "SmoothCode", "check_steady"]
+__all__ = ["STEADY", "CutFinder", "FlowBlend", "OnePrecision", "SmoothCode", "check_steady"]
 
 STEADY = ("off", "statistics", "flow")
 
 _THUMBNAIL = (64, 36)
 _CUT = 25.0
-"""Levels of grey, as the mean over a thumbnail, by which frames on both sides of a cut differ at least."""
+"""Levels of grey by which the thumbnails on both sides of a cut differ, as their mean."""
 
 _CODE_SECONDS = 0.4
 """The time constant of the content's statistics."""
 
-_BLEND_SECONDS = 0.058
-"""The time constant of the blend with the frame before: at 25 frames a second it has a share of one half."""
+_BLEND_SECONDS = 0.078
+"""The time constant of the blend: at 25 frames a second the picture before has a share of 0.6."""
 
-_FLOW_SIDE = 320
-"""Pixels of the longer side at which motion is looked for: far larger than what moves unseen, and fast."""
+_FLOW_SIDE = 480
+"""Pixels of the longer side at which motion is looked for."""
 
 _CLOSE = 12.0
-"""Levels by which a pixel may differ from the one that the flow says it was, before it counts as another thing's."""
+"""Levels of grey by which a pixel differs from what the flow says it was, before it counts as another thing's."""
+
+_FINE_SECONDS = 1.0
+"""How long the finer precision is kept after the last frame that needs it."""
 
 
 def check_steady(mode: str) -> None:
     """Refuse a mode that there is not, or whose package is missing.
 
     Raises:
-        AdainError: it is no mode, or OpenCV is not installed.
+        AdainError: the mode is unknown, or OpenCV is not installed.
 
     """
     if mode not in STEADY:
@@ -69,8 +73,41 @@ class CutFinder:
         return before is None or float(np.abs(seen - before).mean()) > _CUT
 
 
+class OnePrecision:
+    """Keeps frames from changing between precisions, where ``auto`` looks at each picture by itself.
+
+    A smooth frame is painted in fp32, and so is what follows within a second. A shot may begin in either.
+
+    Args:
+        stylizer: what paints the frames.
+
+    """
+
+    def __init__(self, stylizer: Stylizer) -> None:
+        self._stylizer = stylizer
+        self._fine: Stylizer | None = None
+        self._left = 0.0
+
+    def choose(self, frame: Pixels, seconds: float, cut: bool) -> Stylizer:
+        """Return the Stylizer for a frame.
+
+        Args:
+            frame: uint8 (H, W, 3).
+            seconds: since the frame before.
+            cut: whether a shot begins.
+
+        """
+        precision = self._stylizer.precision_for(frame)
+        if precision != self._stylizer.precision:
+            self._left = _FINE_SECONDS
+            self._fine = self._fine or self._stylizer.in_precision(precision)
+        else:
+            self._left = 0.0 if cut else self._left - seconds
+        return self._fine if self._fine is not None and self._left > 0 else self._stylizer
+
+
 class SmoothCode:
-    """The content's statistics, smoothed over time: an exponential mean whose weight depends on seconds alone."""
+    """The content's statistics as an exponential mean over time, whose weights depend on seconds alone."""
 
     def __init__(self) -> None:
         self._code: Style | None = None
@@ -95,18 +132,17 @@ class SmoothCode:
 class FlowBlend:
     """Blends each picture with the one before, moved along the optical flow of the frames, where the flow holds.
 
-    After Ruder, Dosovitskiy and Brox 2016, "Artistic Style Transfer for Videos", who ask the same of an optimisation:
-    that a picture equals the one before along the flow, except where something was hidden. The flow is DIS (Kroeger et
-    al. 2016), of small grey frames.
+    Ruder, Dosovitskiy and Brox 2016 ("Artistic Style Transfer for Videos") ask of an optimisation that a picture equals
+    the one before along the flow, except where something was hidden. Here pictures are blended, and the flow holds
+    where it leads to the same grey. It is DIS (Kroeger et al. 2016), of small grey frames.
     """
 
     def __init__(self) -> None:
         import cv2
 
         self._cv2 = cv2
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._before: tuple[Any, Pixels] | None = None
-        self._grid: NDArray[np.float32] | None = None
 
     def blend(self, frame: Pixels, painted: Pixels, seconds: float, cut: bool) -> Pixels:
         """Return a picture, uint8 (H, W, 3), held steady.
@@ -118,27 +154,38 @@ class FlowBlend:
             cut: whether a shot begins.
 
         """
-        cv2 = self._cv2
+        grey = self._shrink(frame)
+        if self._before is not None and not cut and self._before[1].shape == painted.shape:
+            painted = self._blend(grey, painted, math.exp(-seconds / _BLEND_SECONDS))
+        self._before = grey, painted
+        return painted
+
+    def _shrink(self, frame: Pixels) -> Any:
+        """Return a frame small and grey, with sides that DIS takes."""
         height, width = frame.shape[:2]
         scale = min(1.0, _FLOW_SIDE / max(height, width))
-        small = (max(16, round(width * scale)), max(16, round(height * scale)))
-        grey = cv2.cvtColor(cv2.resize(frame, small, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        if self._before is None or cut:
-            self._before = grey, painted
-            return painted
-        grey_before, painted_before = self._before
-        back = self._flow.calc(grey, grey_before, None)
-        if self._grid is None or self._grid.shape[:2] != (height, width):
-            self._grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
-            self._small_grid = np.stack(np.meshgrid(np.arange(small[0]), np.arange(small[1])), axis=-1).astype(np.float32)
-        moved_grey = cv2.remap(grey_before, self._small_grid + back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-        difference = cv2.blur(cv2.absdiff(grey, moved_grey).astype(np.float32), (3, 3))
-        share = np.exp(-((difference / _CLOSE) ** 2)) * math.exp(-seconds / _BLEND_SECONDS)
-        share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
-        flow = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR) * np.float32(
-            [width / small[0], height / small[1]]
+        size = max(16, round(width * scale)), max(16, round(height * scale))
+        return self._cv2.cvtColor(
+            self._cv2.resize(frame, size, interpolation=self._cv2.INTER_AREA), self._cv2.COLOR_RGB2GRAY
         )
-        moved = cv2.remap(painted_before, self._grid + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        steady = cv2.blendLinear(painted, moved, 1 - share, share)
-        self._before = grey, steady
-        return steady
+
+    def _blend(self, grey: Any, painted: Pixels, most: float) -> Pixels:
+        """Return a picture with the share of the one before that the flow allows, ``most`` where it holds."""
+        cv2, (grey_before, painted_before) = self._cv2, self._before
+        height, width = painted.shape[:2]
+        flow = self._finder.calc(grey, grey_before, None)  # from here to where each pixel was
+        difference = cv2.absdiff(grey, self._move(grey_before, flow, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT))
+        difference = cv2.blur(difference.astype(np.float32), (3, 3)) / _CLOSE
+        share = cv2.resize(np.exp(-(difference**2)) * most, (width, height))
+        flow = cv2.resize(flow, (width, height)) * np.float32([width / grey.shape[1], height / grey.shape[0]])
+        # Cubic: what is moved again from frame to frame would blur.
+        moved = self._move(painted_before, flow, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        blended: Pixels = cv2.blendLinear(painted, moved, 1 - share, share)
+        return blended
+
+    def _move(self, picture: Any, flow: Any, interpolation: int, border: int) -> Any:
+        """Return a picture taken from where the flow leads."""
+        height, width = flow.shape[:2]
+        x = flow[..., 0] + np.arange(width, dtype=np.float32)
+        y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+        return self._cv2.remap(picture, x, y, interpolation, borderMode=border)

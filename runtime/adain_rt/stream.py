@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from adain_rt import color
 from adain_rt.contract import Pixels
 from adain_rt.pixels import mask_visible
-from adain_rt.steady import CutFinder, FlowBlend, SmoothCode, check_steady
+from adain_rt.steady import CutFinder, FlowBlend, OnePrecision, SmoothCode, check_steady
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
@@ -28,7 +28,7 @@ class Stream:
 
     It carries a state from frame to frame, which begins anew at each cut: the last frame and the last picture, small
     copies of them to find motion and cuts, the statistics of the content over time, and the precision. So a Stream is
-    for one clip, and not for several threads at once. Make another for another clip; they can share a Stylizer.
+    for one clip, and for one thread at a time. Make another for another clip; they can share a Stylizer.
 
     Args:
         stylizer: runs the network.
@@ -57,8 +57,9 @@ class Stream:
     ) -> None:
         check_steady(steady)
         self.style = style
-        self._stylizer, self._strength, self._keep_chroma = stylizer, strength, keep_chroma
+        self._strength, self._keep_chroma = strength, keep_chroma
         self._cuts = CutFinder()
+        self._precision = OnePrecision(stylizer)
         self._code = SmoothCode() if steady == "statistics" else None
         self._blend = FlowBlend() if steady == "flow" else None
         self._now: list[Style] = []
@@ -92,11 +93,12 @@ class Stream:
             given = self.style(frame) if callable(self.style) else self.style
             self._now = [given] if isinstance(given, Style) else list(given)
         masks = mask_visible(masks, alpha)
+        stylizer = self._precision.choose(frame, seconds, cut)
         code = None
         if self._code is not None and masks is None:
-            code = self._code.update(self._stylizer.encode(frame), seconds, cut)
+            code = self._code.update(stylizer.encode(frame), seconds, cut)
         style = self._now[0] if masks is None and len(self._now) == 1 else self._now
-        painted = self._stylizer.stylize(frame, style, strength=self._strength, masks=masks, content_code=code)
+        painted = stylizer.stylize(frame, style, strength=self._strength, masks=masks, content_code=code)
         if self._blend is not None:
             painted = self._blend.blend(frame, painted, seconds, cut)
         return color.keep_chroma(frame, painted) if self._keep_chroma else painted

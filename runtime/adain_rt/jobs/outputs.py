@@ -19,7 +19,17 @@ from adain_rt.jobs.inputs import STDIN
 from adain_rt.jobs.styles import Mixture
 from adain_rt.media.pictures import READABLE, WRITABLE, Picture, check_writable, encode_picture, write_picture
 
-__all__ = ["STDOUT", "OutputKind", "check_free", "check_writable_to", "identify", "is_stream", "name_output", "plan_outputs", "write_result"]
+__all__ = [
+    "STDOUT",
+    "OutputKind",
+    "check_free",
+    "check_writable_to",
+    "identify",
+    "is_stream",
+    "name_output",
+    "plan_outputs",
+    "write_result",
+]
 
 STDOUT = STDIN
 
@@ -81,7 +91,9 @@ def plan_outputs(
         longest = _find_longest_name(Path(output))
         paths = {
             (content, mixture): Path(
-                output, folders.get(content, ""), _make_name(content, mixture.label, kind.choose_suffix(content), longest)
+                output,
+                folders.get(content, ""),
+                _make_name(content, mixture.label, kind.choose_suffix(content), longest),
             )
             for content, mixture in pairs
         }

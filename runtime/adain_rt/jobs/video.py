@@ -242,7 +242,9 @@ def _paint_frames(
     """Yield frames with their pictures in place of their pixels."""
     before = 0
     for frame, masks in decoded:
-        yield replace(frame, pixels=stream.paint(frame.pixels, float((frame.pts - before) * time_base), masks, frame.alpha))
+        yield replace(
+            frame, pixels=stream.paint(frame.pixels, float((frame.pts - before) * time_base), masks, frame.alpha)
+        )
         before = frame.pts
 
 

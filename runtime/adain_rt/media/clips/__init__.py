@@ -2,7 +2,16 @@
 
 from adain_rt.media.clips.decoding import ClipReader
 from adain_rt.media.clips.encoding import ClipWriter
-from adain_rt.media.clips.formats import CODECS, CONTAINERS, PIPED, Codec, Container, choose_codec, find_container, is_sequence
+from adain_rt.media.clips.formats import (
+    CODECS,
+    CONTAINERS,
+    PIPED,
+    Codec,
+    Container,
+    choose_codec,
+    find_container,
+    is_sequence,
+)
 from adain_rt.media.clips.frame import ClipFacts, Color, Frame
 from adain_rt.media.clips.sequences import SequenceWriter, find_numbered
 

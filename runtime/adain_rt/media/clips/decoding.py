@@ -93,7 +93,9 @@ class ClipReader:
             self._decoded = self._decode()
             self._first = next(self._decoded, None)
             if self._first is None:
-                raise AdainError(f"{self.name}: has no frame that can be decoded" + (f" at {start:g} s" if start else ""))
+                raise AdainError(
+                    f"{self.name}: has no frame that can be decoded" + (f" at {start:g} s" if start else "")
+                )
             self._turn = Turn.read(self._first)
             self.facts = self._measure(size, max_size)
         except BaseException:
@@ -233,7 +235,10 @@ class ClipReader:
         width, height = self._stored
         has_alpha = any(component.is_alpha for component in raw.format.components) or raw.format.has_palette
         converted = raw.reformat(
-            width, height, "rgba" if has_alpha else "rgb24", interpolation=Interpolation.LANCZOS if self._resized else None
+            width,
+            height,
+            "rgba" if has_alpha else "rgb24",
+            interpolation=Interpolation.LANCZOS if self._resized else None,
         )
         return self._turn.apply(converted.to_ndarray())
 
@@ -246,7 +251,9 @@ class ClipReader:
         width, height = self._stored[::-1] if turn.transpose else self._stored
         aspect = Fraction(video.sample_aspect_ratio or 1) or Fraction(1)
         rate = video.average_rate or video.guessed_rate or _RATE
-        length = float(video.duration * self._time_base) if video.duration else (self.container.duration or 0) / av.time_base
+        length = (
+            float(video.duration * self._time_base) if video.duration else (self.container.duration or 0) / av.time_base
+        )
         asked = [each for each in (length - float(self._begin), self._end) if each is not None]
         seconds = float(max(0, min(asked))) if length else None
         whole = self._end is None and not self._begin
@@ -259,7 +266,14 @@ class ClipReader:
         if hdr:
             self.remarks.append("is HDR; it is brought into the range of ordinary screens")
         return ClipFacts(
-            width, height, self._time_base, Fraction(rate), 1 / aspect if turn.transpose else aspect, color, seconds, frames
+            width,
+            height,
+            self._time_base,
+            Fraction(rate),
+            1 / aspect if turn.transpose else aspect,
+            color,
+            seconds,
+            frames,
         )
 
 

@@ -71,7 +71,9 @@ class ClipWriter:
         if codec.quality is not None:
             options[codec.quality] = str(codec.crf if crf is None else crf)
         try:
-            self._out = av.open("pipe:1" if path is None else str(path), "w", container.muxer, options=container.options)
+            self._out = av.open(
+                "pipe:1" if path is None else str(path), "w", container.muxer, options=container.options
+            )
         except av.FFmpegError as error:
             raise AdainError(f"{name}: cannot be written ({error.strerror})") from None
         try:
@@ -187,7 +189,9 @@ class ClipWriter:
         if not wanted.startswith("yuv"):
             return raw.reformat(format=wanted)
         color = self._color
-        picture = raw.reformat(format=wanted, dst_colorspace=_SWSCALE.get(color.matrix, color.matrix), dst_color_range=_LIMITED)
+        picture = raw.reformat(
+            format=wanted, dst_colorspace=_SWSCALE.get(color.matrix, color.matrix), dst_color_range=_LIMITED
+        )
         picture.colorspace, picture.color_primaries, picture.color_trc = color.matrix, color.primaries, color.transfer
         return picture
 

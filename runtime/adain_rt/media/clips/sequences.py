@@ -69,4 +69,6 @@ def _number(pattern: Path, number: int) -> Path:
     try:
         return pattern.with_name(pattern.name % number)
     except (TypeError, ValueError):
-        raise AdainError(f"{pattern}: is no pattern of numbered pictures", hint="use one such as frames/%05d.png") from None
+        raise AdainError(
+            f"{pattern}: is no pattern of numbered pictures", hint="use one such as frames/%05d.png"
+        ) from None
