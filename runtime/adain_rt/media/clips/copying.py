@@ -7,12 +7,15 @@ from typing import Any
 
 from adain_models.errors import AdainError
 from adain_rt.media.clips.decoding import ClipReader
-from adain_rt.media.clips.formats import CONTAINERS, Container
+from adain_rt.media.clips.formats import Container
 
 __all__ = ["Copier"]
 
 _OF_THE_FILE = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "creation_time"}
 """Metadata that describes the file that was read, and not what is in it."""
+
+_SILENT_TITLE = b"\0\0"
+"""What MP4 has between subtitles. It is made again where it is needed."""
 
 
 class Copier:
@@ -41,7 +44,7 @@ class Copier:
             AdainError: the container does not hold the clip's sound.
 
         """
-        lost = []
+        lost, chapters = [], self._reader.chapters()
         for stream in self._reader.others:
             codec = _name_codec(stream)
             if self._holds(stream, codec):
@@ -55,20 +58,19 @@ class Copier:
                     f"{self._name}: {self._container.muxer} does not hold sound in {codec}",
                     hint="use another `output`, such as one that ends with .mkv",
                 )
-            else:
+            elif stream.type != "data" or not chapters:  # MP4 has the titles of chapters as such a stream
                 lost.append(f"{stream.type} ({codec})")
         if lost:
             self.remarks.append(f"does not hold {', '.join(lost)}, which the clip has")
         if not self._container.animation:
             self._out.metadata.update(_leave_out(self._reader.container.metadata))
-            if chapters := self._reader.chapters():
-                self._out.set_chapters(chapters)
+            self._out.set_chapters(chapters)
 
     def copy(self, packets: Iterable[Any]) -> None:
         """Write packets of the clip's other streams."""
         for packet in packets:
-            stream = self._streams.get(packet.stream_index)
-            if stream is not None:
+            stream = self._streams.get(packet.stream.index)
+            if stream is not None and bytes(packet) != _SILENT_TITLE:
                 packet.stream = stream
                 self._out.mux(packet)
 
@@ -78,12 +80,6 @@ class Copier:
         if stream.type == "attachment":
             return self._container.muxer == "matroska"
         return codec in self._out.supported_codecs
-
-
-def choose_suffix(reader: ClipReader, suffix: str) -> str:
-    """Return the suffix for a result that has no name yet: the clip's own, MP4's, or Matroska's if MP4 lacks its sound."""
-    del reader
-    return suffix if suffix in CONTAINERS else ".mp4"
 
 
 def _name_codec(stream: Any) -> str:

@@ -106,13 +106,14 @@ class ClipReader:
         """Yield the frames, once, in the order in which they are shown."""
         tick = round(1 / (self.facts.rate * self._time_base)) or 1
         tones: Filters | None = None
-        last = -tick
+        last: int | None = None
         for raw in self._progressive():
             if raw.pts is None:
-                pts = last + tick
+                pts = 0 if last is None else last + tick
             else:
                 pts = round((raw.pts * Fraction(raw.time_base) - self._begin) / self._time_base)
-            last = pts = max(pts, last + 1)  # encoders take no two frames of one time, which only damaged files have
+            # Encoders take no two frames of one time, which only damaged files have.
+            last = pts = pts if last is None else max(pts, last + 1)
             length = round(raw.duration * Fraction(raw.time_base) / self._time_base)
             if is_hdr(raw):
                 tones = tones or map_tones(raw, self._time_base, *self._stored)
@@ -157,6 +158,7 @@ class ClipReader:
         first = Fraction(self.container.start_time or 0, av.time_base)
         self._begin = (first if start or first > _LATE else 0) + Fraction(start).limit_denominator(av.time_base)
         self._end = None if duration is None else Fraction(duration)
+        self._cut = start > 0
         if start:
             with suppress(av.FFmpegError):  # what cannot be sought is read from its beginning
                 self.container.seek(int(self._begin * av.time_base))
@@ -168,7 +170,7 @@ class ClipReader:
                 seconds = self._locate(packet)
                 if self._end is not None and seconds is not None and seconds > self._end + _INTERLEAVED:
                     return
-                if packet.stream_index == self.video.index:
+                if packet.stream.index == self.video.index:
                     yield from self._decode_packet(packet)
                 else:
                     self._keep(packet, seconds)
@@ -189,7 +191,8 @@ class ClipReader:
                 yield frame
 
     def _is_asked_for(self, seconds: Fraction) -> bool:
-        return seconds >= 0 and (self._end is None or seconds < self._end)
+        """Whether something of this time is read. Sound may begin before 0, with what its decoder needs first."""
+        return (seconds >= 0 or not self._cut) and (self._end is None or seconds < self._end)
 
     def _locate(self, packet: Any) -> Fraction | None:
         """Return the second at which a packet begins, and note how far the file was read."""

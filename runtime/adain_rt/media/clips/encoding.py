@@ -32,6 +32,8 @@ _LIMITED = 1
 _SWSCALE = {6: 5}
 """The matrices that FFmpeg's scaler knows by another number: both are BT.601's."""
 
+_MP4 = {"mp4", "mov"}
+
 _TAGGED = {"libx265": "hvc1", "hevc_nvenc": "hvc1"}
 """The codes of codecs in MP4 by which Apple's players know them."""
 
@@ -64,7 +66,11 @@ class ClipWriter:
         self._name, self._codec, self._color = name, codec, reader.facts.color
         self._frame_base = reader.facts.time_base
         self._time_base = _HUNDREDTHS if codec.encoder == "gif" else self._frame_base
-        self._last = -1
+        self._first: int | None = None
+        self._last: int | None = None
+        self._until = 0
+        self._held: Any = None
+        self._began: int | None = None
         self._palette: Filters | None = None
         self.remarks: list[str] = []
         options = dict(codec.options)
@@ -155,7 +161,7 @@ class ClipWriter:
         if codec.pixel_format.startswith("yuv"):
             context.colorspace, context.color_range = facts.color.matrix, _LIMITED
             context.color_primaries, context.color_trc = facts.color.primaries, facts.color.transfer
-        if codec.encoder in _TAGGED and self._out.format.name in {"mp4", "mov"}:
+        if codec.encoder in _TAGGED and self._out.format.name in _MP4:
             context.codec_tag = _TAGGED[codec.encoder]
         stream.metadata.update(reader.video.metadata)
         return stream
@@ -175,9 +181,11 @@ class ClipWriter:
         picture = self._convert(raw)
         # Two frames of one time cannot be encoded; GIF counts in hundredths.
         pts = round(frame.pts * self._frame_base / self._time_base)
-        self._last = picture.pts = max(pts, self._last + 1)
+        self._last = picture.pts = pts if self._last is None else max(pts, self._last + 1)
         picture.time_base = self._time_base
         picture.duration = round(frame.duration * self._frame_base / self._time_base)
+        self._first = picture.pts if self._first is None else self._first
+        self._until = picture.pts + picture.duration - self._first
         return picture
 
     def _convert(self, raw: Any) -> Any:
@@ -196,8 +204,28 @@ class ClipWriter:
         return picture
 
     def _mux(self, picture: Any) -> None:
+        """Encode a picture and write the packets that are ready but the last one; ``None`` is the end."""
         for packet in self._stream.encode(picture):
-            self._out.mux(packet)
+            self._write_held()
+            self._held = packet
+            if self._began is None:
+                self._began = packet.dts
+        if picture is None:
+            self._lengthen_held()
+            self._write_held()
+
+    def _write_held(self) -> None:
+        if self._held is not None:
+            self._out.mux(self._held)
+
+    def _lengthen_held(self) -> None:
+        """Make the packet that is decoded last as long as the whole needs it to be.
+
+        MP4 has the length of a clip from the lengths of its packets in the order of decoding. With frames of uneven
+        length, the last of them is not the frame that is shown last.
+        """
+        if self._held is not None and self._out.format.name in _MP4:
+            self._held.duration = max(1, self._until - (self._held.dts - self._began))
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
