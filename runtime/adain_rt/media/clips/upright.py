@@ -36,7 +36,8 @@ class Turn:
 
         The matrix has the rows (a, b, u), (c, d, v) and (x, y, w). A point (p, q) is shown at (ap + cq, bp + dq).
         """
-        data = frame.side_data.get("DISPLAYMATRIX")
+        # PyAV crashes when it frees the side data of pictures with colour profiles, so they are asked for last.
+        data = frame.side_data.get("DISPLAYMATRIX") if frame.rotation else None
         if data is None:
             return Turn()
         a, b, _, c, d, *_ = _MATRIX.unpack(bytes(data))

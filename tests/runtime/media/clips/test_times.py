@@ -97,7 +97,8 @@ def test_a_part_begins_at_zero(tmp_path, copy):
     copied = copy(clip, tmp_path / "copy.mp4", start=0.7, duration=0.5)
     after = look_into(tmp_path / "copy.mp4")
     assert after.times == pytest.approx([0.02 + index / 25 for index in range(12)], abs=0.001)
-    assert abs(copied.pixels[0].astype(int) - frames[18]).mean() < 4
+    apart = [abs(copied.pixels[0].astype(int) - frame).mean() for frame in frames]
+    assert apart.index(min(apart)) == 18
     sound = after.packets["audio aac"]
     assert (float(sound[0][0]), float(sound[-1][0])) == pytest.approx((0, 0.5), abs=0.03)
 
