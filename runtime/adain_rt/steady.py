@@ -156,7 +156,7 @@ class FlowBlend:
         """
         grey = self._shrink(frame)
         if self._before is not None and not cut and self._before[1].shape == painted.shape:
-            painted = self._blend(grey, painted, math.exp(-seconds / _BLEND_SECONDS))
+            painted = self._blend(grey, painted, *self._before, math.exp(-seconds / _BLEND_SECONDS))
         self._before = grey, painted
         return painted
 
@@ -169,15 +169,15 @@ class FlowBlend:
             self._cv2.resize(frame, size, interpolation=self._cv2.INTER_AREA), self._cv2.COLOR_RGB2GRAY
         )
 
-    def _blend(self, grey: Any, painted: Pixels, most: float) -> Pixels:
+    def _blend(self, grey: Any, painted: Pixels, grey_before: Any, painted_before: Pixels, most: float) -> Pixels:
         """Return a picture with the share of the one before that the flow allows, ``most`` where it holds."""
-        cv2, (grey_before, painted_before) = self._cv2, self._before
+        cv2 = self._cv2
         height, width = painted.shape[:2]
         flow = self._finder.calc(grey, grey_before, None)  # from here to where each pixel was
         difference = cv2.absdiff(grey, self._move(grey_before, flow, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT))
         difference = cv2.blur(difference.astype(np.float32), (3, 3)) / _CLOSE
         share = cv2.resize(np.exp(-(difference**2)) * most, (width, height))
-        flow = cv2.resize(flow, (width, height)) * np.float32([width / grey.shape[1], height / grey.shape[0]])
+        flow = cv2.resize(flow, (width, height)) * np.array([width / grey.shape[1], height / grey.shape[0]], np.float32)
         # Cubic: what is moved again from frame to frame would blur.
         moved = self._move(painted_before, flow, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         blended: Pixels = cv2.blendLinear(painted, moved, 1 - share, share)

@@ -254,7 +254,8 @@ def _report(outcomes: Sequence[Outcome], stylizer: Stylizer, as_json: bool) -> N
     elif sys.stdout.isatty():
         for each in done:
             click.echo(
-                f"{each.output}  {each.width}x{each.height}  {each.frames} frames  {each.frames / each.seconds:.1f} frames/s"
+                f"{each.output}  {each.width}x{each.height}  {each.frames} frames  "
+                f"{each.frames / each.seconds:.1f} frames/s"
             )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,7 +16,7 @@ from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.jobs.inputs import STDIN
 from adain_rt.jobs.outputs import OutputKind
-from adain_rt.media.clips import CONTAINERS, ClipReader, Frame, find_container, is_sequence
+from adain_rt.media.clips import CONTAINERS, ClipReader, Frame, Reading, find_container, is_sequence
 from adain_rt.media.pictures import READABLE, check_writable, read_mask
 from adain_rt.media.pictures import frame as frame_picture
 
@@ -75,17 +74,17 @@ class Masks:
     Args:
         paths: pictures or clips, one for each style.
         clip: the clip that is painted; each mask is as large.
-        options: how the clip is read, as for ``ClipReader``.
+        reading: how the clip is read.
 
     Raises:
         AdainError: a mask cannot be read, or is not as large as the clip.
 
     """
 
-    def __init__(self, paths: Sequence[Path], clip: ClipReader, options: Mapping[str, Any]) -> None:
+    def __init__(self, paths: Sequence[Path], clip: ClipReader, reading: Reading) -> None:
         self._clip = clip
         with ExitStack() as stack:
-            self._tracks = [self._open(path, options, stack) for path in paths]
+            self._tracks = [self._open(path, reading, stack) for path in paths]
             self._stack = stack.pop_all()
 
     def at(self, frame: Frame) -> Pixels | None:
@@ -105,13 +104,13 @@ class Masks:
         """Close the clips."""
         self._stack.close()
 
-    def _open(self, path: Path, options: Mapping[str, Any], stack: ExitStack) -> Callable[[Fraction], Pixels]:
+    def _open(self, path: Path, reading: Reading, stack: ExitStack) -> Callable[[Fraction], Pixels]:
         """Return a function from a second to the mask of that time."""
         if path.suffix.lower() in READABLE.keys() - CONTAINERS.keys():
-            still = frame_picture(read_mask(path), options["size"], crop=False, max_size=options["max_size"])
+            still = frame_picture(read_mask(path), reading.size, crop=False, max_size=reading.max_size)
             self._check_size(path, *still.shape[::-1])
             return lambda _: still
-        reader = stack.enter_context(ClipReader(path, **options))
+        reader = stack.enter_context(ClipReader(path, reading))
         self._check_size(path, reader.facts.width, reader.facts.height)
         return _follow(reader)
 

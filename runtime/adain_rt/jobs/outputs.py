@@ -51,7 +51,7 @@ class OutputKind:
     """
 
     choose_suffix: Callable[[Path], str]
-    check_writable: Callable[[Path], None]
+    check_writable: Callable[[Path], object]
     plural: str
 
 

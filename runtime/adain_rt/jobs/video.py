@@ -24,6 +24,7 @@ from adain_rt.media.clips import (
     ClipReader,
     ClipWriter,
     Frame,
+    Reading,
     SequenceWriter,
     choose_codec,
     find_container,
@@ -187,12 +188,12 @@ class Video:
     ) -> Iterator[Outcome]:
         """Paint a clip: decode, paint and encode, each step in a thread of its own."""
         started = time.perf_counter()
-        options = {"start": self.start, "duration": self.duration, "rate": self.rate}
-        options |= {"size": self.size, "max_size": self.max_size}
+        reading = Reading(self.start, self.duration, self.rate, self.size, self.max_size)
         with ExitStack() as stack:
-            reader = stack.enter_context(ClipReader(None if clip == STDIN else clip, **options))
-            masks = stack.enter_context(Masks(self.masks, reader, options))
-            writer = stack.enter_context(self._open_writer(target, reader, stack))
+            reader = stack.enter_context(ClipReader(None if clip == STDIN else clip, reading))
+            masks = stack.enter_context(Masks(self.masks, reader, reading))
+            writer = self._open_writer(target, reader, stack)
+            stack.callback(writer.close)
             yield Began(target, reader.facts.frames)
             stream = Stream(
                 transfer.stylizer,

@@ -1,6 +1,6 @@
 """Clips in and out: what FFmpeg reads, as upright frames, and back with the clip's sound. Needs the extra ``video``."""
 
-from adain_rt.media.clips.decoding import ClipReader
+from adain_rt.media.clips.decoding import ClipReader, Reading
 from adain_rt.media.clips.encoding import ClipWriter
 from adain_rt.media.clips.formats import (
     CODECS,
@@ -26,6 +26,7 @@ __all__ = [
     "Color",
     "Container",
     "Frame",
+    "Reading",
     "SequenceWriter",
     "choose_codec",
     "find_container",

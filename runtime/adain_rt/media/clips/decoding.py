@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -23,13 +24,14 @@ from adain_rt.media.clips.frame import ClipFacts, Color, Frame
 from adain_rt.media.clips.upright import Turn
 from adain_rt.media.pictures.geometry import find_scale, scale_size
 
-__all__ = ["ClipReader"]
+__all__ = ["ClipReader", "Reading"]
 
 _UNSPECIFIED = 2
 _BT709, _BT601 = 1, 6
 _HD_ROWS = 720
 """From this height on, a clip that does not say so is taken to have the colours of HD, as players take it."""
 
+_RGB = 3
 _RATE = Fraction(25)
 
 _LATE = 1
@@ -45,16 +47,32 @@ _EXACT_HEADERS = {"matroska", "mov"}
 """The containers whose header gives the length; others' is an estimate."""
 
 
-class ClipReader:
-    """Reads one clip. It is a context manager, which closes the file.
+@dataclass(frozen=True)
+class Reading:
+    """What is read of a clip, and how.
 
-    Args:
-        path: a file, an image sequence such as ``frames/%05d.png``, or ``None`` for standard input.
+    Attributes:
         start: the second to begin at. What begins before is left out, and time is counted from here.
         duration: how many seconds to read; ``None`` is all.
         rate: frames a second of an image sequence.
         size: pixels of the shorter side; 0 keeps the size.
         max_size: the most pixels of the longer side, as for pictures; 0 sets no limit.
+
+    """
+
+    start: float = 0.0
+    duration: float | None = None
+    rate: Fraction = _RATE
+    size: int = 0
+    max_size: int = 0
+
+
+class ClipReader:
+    """Reads one clip. It is a context manager, which closes the file.
+
+    Args:
+        path: a file, an image sequence such as ``frames/%05d.png``, or ``None`` for standard input.
+        reading: what is read of it, and how.
 
     Attributes:
         facts: what the clip says of itself.
@@ -68,18 +86,10 @@ class ClipReader:
 
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        *,
-        start: float = 0.0,
-        duration: float | None = None,
-        rate: Fraction = _RATE,
-        size: int = 0,
-        max_size: int = 0,
-    ) -> None:
+    def __init__(self, path: Path | None, reading: Reading | None = None) -> None:
+        reading = reading or Reading()
         self.name = "stdin" if path is None else str(path)
-        self.container = _open(path, self.name, rate)
+        self.container = _open(path, self.name, reading.rate)
         try:
             self.video = _find_video(self.container, self.name)
             self.others = [each for each in self.container.streams if each is not self.video]
@@ -89,15 +99,11 @@ class ClipReader:
             self._packets: deque[Any] = deque()
             self._undecoded = 0
             self._reached = 0.0
-            self._seek(start, duration)
+            self._seek(reading.start, reading.duration)
             self._decoded = self._decode()
-            self._first = next(self._decoded, None)
-            if self._first is None:
-                raise AdainError(
-                    f"{self.name}: has no frame that can be decoded" + (f" at {start:g} s" if start else "")
-                )
+            self._first = self._decode_first(reading.start)
             self._turn = Turn.read(self._first)
-            self.facts = self._measure(size, max_size)
+            self.facts = self._measure(reading.size, reading.max_size)
         except BaseException:
             self.container.close()
             raise
@@ -117,10 +123,9 @@ class ClipReader:
             length = round(raw.duration * Fraction(raw.time_base) / self._time_base)
             if is_hdr(raw):
                 tones = tones or map_tones(raw, self._time_base, *self._stored)
-                raw = next(tones.run(raw))
-            pixels = self._to_rgb(raw)
-            alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] > 3 else None
-            yield Frame(np.ascontiguousarray(pixels[..., :3]), pts, length, alpha)
+            pixels = self._to_rgb(next(tones.run(raw)) if tones else raw)
+            alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] > _RGB else None
+            yield Frame(np.ascontiguousarray(pixels[..., :_RGB]), pts, length, alpha)
         if self.damage is None and self._undecoded:
             self.damage = f"is damaged; packets that cannot be decoded: {self._undecoded}"
 
@@ -163,6 +168,14 @@ class ClipReader:
             with suppress(av.FFmpegError):  # what cannot be sought is read from its beginning
                 self.container.seek(int(self._begin * av.time_base))
 
+    def _decode_first(self, start: float) -> Any:
+        """Return the first frame."""
+        first = next(self._decoded, None)
+        if first is None:
+            where = f" at {start:g} s" if start else ""
+            raise AdainError(f"{self.name}: has no frame that can be decoded{where}")
+        return first
+
     def _decode(self) -> Iterator[Any]:
         """Yield the frames as PyAV decodes them; keep the packets of other streams."""
         try:
@@ -201,7 +214,7 @@ class ClipReader:
             return None
         base = Fraction(packet.time_base)
         self._reached = max(self._reached, float((at + (packet.duration or 0)) * base))
-        return at * base - self._begin
+        return Fraction(at * base - self._begin)
 
     def _keep(self, packet: Any, seconds: Fraction | None) -> None:
         """Keep a packet of another stream, with its time counted from the beginning."""

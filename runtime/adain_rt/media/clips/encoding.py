@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import av
@@ -42,7 +41,7 @@ _HUNDREDTHS = Fraction(1, 100)
 
 
 class ClipWriter:
-    """Writes one clip. It is a context manager; without ``finish`` the file is not whole.
+    """Writes one clip. Without ``finish`` the file is not whole; ``close`` comes last in any case.
 
     Args:
         path: the file, or ``None`` for standard output.
@@ -135,16 +134,6 @@ class ClipWriter:
         """Close the file, which is not whole unless it was finished."""
         with suppress(av.FFmpegError, OSError, ValueError):
             self._out.close()
-
-    def __enter__(self) -> ClipWriter:  # noqa: PYI034 - Self needs Python 3.11
-        """Return the writer itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def _add_video(self, reader: ClipReader, options: dict[str, str]) -> Any:
         """Add the stream of the frames, with the times, the shape and the colours of the reader's."""

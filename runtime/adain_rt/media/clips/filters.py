@@ -69,7 +69,7 @@ def is_hdr(frame: Any) -> bool:
 
 
 def map_tones(first: Any, time_base: Fraction, width: int, height: int) -> Filters:
-    """Return filters that bring HDR into the range and the primaries of BT.709, and resize to ``width`` x ``height``."""
+    """Return filters that bring HDR into the range and the primaries of BT.709, and resize it."""
     scale = f"{width}:{height}:out_primaries=bt709:out_transfer=bt709:intent=perceptual"
     return Filters(first, time_base, ("scale", scale), ("format", "rgb24"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from adain_models.errors import AdainError
@@ -49,14 +48,8 @@ class SequenceWriter:
     def finish(self) -> None:
         """Do nothing: every picture is whole."""
 
-    def __enter__(self) -> SequenceWriter:  # noqa: PYI034 - Self needs Python 3.11
-        """Return the writer itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Do nothing."""
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
 
 
 def find_numbered(pattern: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from adain_rt.contract import Pixels
-from adain_rt.media.clips import ClipFacts, ClipReader, ClipWriter, Frame, choose_codec, find_container
+from adain_rt.media.clips import ClipFacts, ClipReader, ClipWriter, Frame, Reading, choose_codec, find_container
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,10 @@ def copy() -> Callable[..., Copied]:
 
     def copy(source: Path, target: Path, codec: str | None = None, crf: int | None = None, **reading: Any) -> Copied:
         container = find_container(target)
-        with ClipReader(source, **reading) as reader:
+        encoder = choose_codec(target, container, codec)
+        with ClipReader(source, Reading(**reading)) as reader:
             frames = []
-            with ClipWriter(
-                target, str(target), container, choose_codec(target, container, codec), reader, crf
-            ) as writer:
+            with closing(ClipWriter(target, str(target), container, encoder, reader, crf)) as writer:
                 for frame in reader.frames():
                     writer.copy(reader.take_packets())
                     writer.write(frame)

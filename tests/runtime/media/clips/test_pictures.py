@@ -9,7 +9,7 @@ import pytest
 from tests.runtime.media.clips.made import look_into, make_clip, moving, read_frames
 
 from adain_models.errors import AdainError
-from adain_rt.media.clips import CODECS, CONTAINERS, ClipReader
+from adain_rt.media.clips import CODECS, CONTAINERS, ClipReader, Reading
 
 LOSSLESS = {"codec": "ffv1", "options": {}}
 BT709, BT601, BT2020 = 1, 5, 9
@@ -134,7 +134,7 @@ def test_a_sequence_of_pictures_is_a_clip(tmp_path, start):
     frames = moving(10)
     for index, frame in enumerate(frames):
         Image.fromarray(frame).save(tmp_path / f"f{index + 7:03d}.png")
-    with ClipReader(tmp_path / "f%03d.png", rate=Fraction(10), start=start) as reader:
+    with ClipReader(tmp_path / "f%03d.png", Reading(start, rate=Fraction(10))) as reader:
         read = list(reader.frames())
     skipped = round(start * 10)
     assert [frame.pts * reader.facts.time_base for frame in read] == [Fraction(i, 10) for i in range(10 - skipped)]
@@ -152,7 +152,7 @@ def test_a_file_without_moving_pictures_is_refused(tmp_path):
 def test_nothing_after_the_end_is_an_error(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4")
     with pytest.raises(AdainError, match="has no frame that can be decoded at 90 s"):
-        ClipReader(clip, start=90)
+        ClipReader(clip, Reading(start=90))
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
