@@ -21,6 +21,7 @@ _COMMANDS = {
     "report": "record:report",
     "start": "measure:start",
     "throughput": "measure:throughput",
+    "video": "video:command",
 }
 """From a command's name to its module in this package, and its name there."""
 
