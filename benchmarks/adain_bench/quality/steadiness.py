@@ -24,6 +24,7 @@ _RATE = 25.0
 _NOISE = 2.0  # levels, as a camera's in daylight
 _PAN = np.array([1.7, 0.6])  # pixels a frame: no whole ones, so that every frame is sampled anew
 _ZOOM = 1.002  # a frame
+_LENS = 1.0  # pixels: no lens draws every pixel by itself
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def _pan(picture: Pixels, count: int, size: int) -> Moving:
     import cv2
 
     width = size * 16 // 9
+    picture = cv2.GaussianBlur(picture, (0, 0), _LENS)
     generator = np.random.default_rng(0)
     rows, columns = np.indices((size, width), np.float32)
     here = np.stack([columns, rows], axis=-1)

@@ -34,6 +34,8 @@ _HD_ROWS = 720
 _RGB = 3
 _RATE = Fraction(25)
 
+_CAMERAS = "/dev/video"
+
 _LATE = 1
 """Seconds. A clip that begins later than this was cut from a broadcast, whose clock does not matter."""
 
@@ -71,7 +73,8 @@ class ClipReader:
     """Reads one clip. It is a context manager, which closes the file.
 
     Args:
-        path: a file, an image sequence such as ``frames/%05d.png``, or ``None`` for standard input.
+        path: a file, an image sequence such as ``frames/%05d.png``, a camera of Linux such as ``/dev/video0``, the
+            address of a stream, or ``None`` for standard input.
         reading: what is read of it, and how.
 
     Attributes:
@@ -86,7 +89,7 @@ class ClipReader:
 
     """
 
-    def __init__(self, path: Path | None, reading: Reading | None = None) -> None:
+    def __init__(self, path: Path | str | None, reading: Reading | None = None) -> None:
         reading = reading or Reading()
         self.name = "stdin" if path is None else str(path)
         self.container = _open(path, self.name, reading.rate)
@@ -293,7 +296,7 @@ class ClipReader:
         )
 
 
-def _open(path: Path | None, name: str, rate: Fraction) -> Any:
+def _open(path: Path | str | None, name: str, rate: Fraction) -> Any:
     """Return PyAV's container of a path.
 
     Raises:
@@ -301,9 +304,11 @@ def _open(path: Path | None, name: str, rate: Fraction) -> Any:
 
     """
     try:
-        if path is not None and is_sequence(path):
+        if name.startswith(_CAMERAS):
+            return av.open(name, format="v4l2")
+        if path is not None and is_sequence(Path(path)):
             return av.open(str(path), format="image2", options={"framerate": str(rate), "start_number_range": "100000"})
-        if path is not None and path.is_dir():
+        if path is not None and Path(path).is_dir():
             raise AdainError(f"{name}: is a folder", hint="name a clip, or an image sequence such as frames/%05d.png")
         return av.open("pipe:0" if path is None else str(path))
     except FileNotFoundError:
