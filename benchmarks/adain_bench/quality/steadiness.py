@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adain_bench.quality.warping import Motion, find_motion, measure_warping
 from adain_rt.contract import Pixels
@@ -114,5 +115,5 @@ def _pan(picture: Pixels, count: int, size: int) -> Moving:
         # A point at p in the frame before is at p * zoom - pan / scale in this one.
         flow = (here * _ZOOM - _PAN / scale - here).astype(np.float32)
         there = here + flow
-        inside = ((there >= 0) & (there <= [width - 1, size - 1])).all(-1)
+        inside: NDArray[np.bool_] = ((there >= 0) & (there <= np.array([width - 1, size - 1]))).all(axis=-1)
         yield frame, Motion(flow, inside) if index else None
