@@ -16,14 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adain_models.errors import AdainError
+    from adain_rt.stream import Stream
     from adain_rt.style import Style
     from adain_rt.stylizer import Stylizer
 
     __version__: str
 
-__all__ = ["AdainError", "Style", "Stylizer", "__version__"]
+__all__ = ["AdainError", "Stream", "Style", "Stylizer", "__version__"]
 
-_HOMES = {"AdainError": "adain_models.errors", "Style": "adain_rt.style", "Stylizer": "adain_rt.stylizer"}
+_HOMES = {
+    "AdainError": "adain_models.errors",
+    "Stream": "adain_rt.stream",
+    "Style": "adain_rt.style",
+    "Stylizer": "adain_rt.stylizer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -97,14 +97,17 @@ class AutoBackend:
             if self._closed:
                 raise AdainError("the Stylizer is closed", hint="make a new one")
             while True:
-                spoils = self._asked_precision == AUTO and self.precision == "int8"
-                finer = spoils and pictures is not None and is_smooth(pictures)
                 try:
-                    return self._open(graph, "fp32" if finer else self.precision)
+                    return self._open(graph, self.precision_for(pictures))
                 except UnusableBackend as error:
                     if self._asked_backend != AUTO:
                         raise
                     self._fall_back(error)
+
+    def precision_for(self, pictures: Pixels | None) -> str:
+        """Return the precision that ``open`` takes for pictures, uint8 (N, H, W, 3)."""
+        spoils = self._asked_precision == AUTO and self.precision == "int8"
+        return "fp32" if spoils and pictures is not None and is_smooth(pictures) else self.precision
 
     def close(self) -> None:
         """Close the backend. ``open`` raises from then on."""

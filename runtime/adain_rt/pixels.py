@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from adain_models.errors import AdainError
 from adain_rt.contract import MIN_SIDE, MULTIPLE, Pixels
 
-__all__ = ["as_masks", "as_pictures", "compose", "count_padded", "is_smooth", "pad"]
+__all__ = ["as_masks", "as_pictures", "compose", "count_padded", "is_smooth", "mask_visible", "pad"]
 
 _CHANNELS = 3
 _OPAQUE = 255
@@ -105,6 +105,20 @@ def _way_to_masks(masks: NDArray[Any]) -> str | None:
     if masks.dtype != np.uint8:
         return "if its values are from 0 to 255, use numpy.asarray(masks, 'uint8')"
     return "a single mask is masks[None]" if masks.ndim == 2 else None  # noqa: PLR2004
+
+
+def mask_visible(masks: Pixels | None, alpha: Pixels | None) -> Pixels | None:
+    """Return masks without what is wholly transparent, so that colours nobody sees enter no statistics.
+
+    Args:
+        masks: uint8 (R, H, W); ``None`` is one region, the whole picture.
+        alpha: uint8 (H, W), 255 where opaque; ``None`` if nothing is transparent.
+
+    """
+    if alpha is None or alpha.all():
+        return masks
+    visible = np.where(alpha, np.uint8(_OPAQUE), np.uint8(0))
+    return visible[None] if masks is None else np.minimum(masks, visible)
 
 
 def count_padded(pictures: Pixels) -> int:

@@ -97,6 +97,24 @@ class Stylizer:
         """The precision; it may change with the backend."""
         return self._backend.precision
 
+    def precision_for(self, picture: Pixels) -> str:
+        """Return the precision that a picture is computed in: under ``auto`` it may depend on the picture.
+
+        Args:
+            picture: uint8 (H, W, 3), as for ``encode``.
+
+        """
+        return self._backend.precision_for(as_pictures(picture, (3,))[None])
+
+    def in_precision(self, precision: str) -> Stylizer:
+        """Return a Stylizer of the same model on the same backend, which computes every picture in one precision.
+
+        Raises:
+            AdainError: the model or the backend does not have the precision.
+
+        """
+        return Stylizer(str(self._model.place), self._asked[0], precision, self.settings)
+
     @property
     def weights_sha256(self) -> str:
         """The SHA-256 of the model's weights file, which the codes of its styles carry.

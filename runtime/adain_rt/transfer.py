@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from adain_models.errors import AdainError
 from adain_rt import color
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures import Picture
-from adain_rt.pixels import as_masks
+from adain_rt.pixels import as_masks, mask_visible
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
@@ -88,7 +86,7 @@ class Transfer:
     def apply(self, content: Picture, mix: StyleMix, masks: Pixels | None = None) -> Picture:
         """Return the content stylised.
 
-        Wholly transparent pixels belong to no region, so that colours nobody sees enter no statistics.
+        Wholly transparent pixels belong to no region.
 
         Args:
             content: the picture.
@@ -100,20 +98,31 @@ class Transfer:
                 recolour.
 
         """
-        codes = [self._code(source, content.pixels) for source in mix.sources]
-        if masks is None:
-            styles = [Style.mix(codes, mix.weights)]
-        else:
-            styles, masks = codes, as_masks(masks, len(codes), *content.pixels.shape[:2])
-        if content.alpha is not None and not content.alpha.all():
-            visible = np.where(content.alpha, np.uint8(255), np.uint8(0))
-            masks = visible[None] if masks is None else np.minimum(masks, visible)
+        styles = self.find_styles(content.pixels, mix, masks is not None)
+        if masks is not None:
+            masks = as_masks(masks, len(styles), *content.pixels.shape[:2])
+        masks = mask_visible(masks, content.alpha)
         pixels = self.stylizer.stylize(
             content.pixels, styles[0] if masks is None else styles, strength=self.strength, masks=masks
         )
         return content.with_pixels(color.keep_chroma(content.pixels, pixels) if self.color == "luma" else pixels)
 
-    def _code(self, source: StyleSource, content: Pixels) -> Style:
+    def find_styles(self, content: Pixels, mix: StyleMix, apart: bool) -> list[Style]:
+        """Return the styles for a content: their mixture, or all of them.
+
+        Args:
+            content: uint8 (H, W, 3), whose colours ``coral`` gives to the styles.
+            mix: the styles.
+            apart: whether each has a mask, so that they are not mixed.
+
+        Raises:
+            AdainError: a style cannot be encoded, or has no picture to recolour.
+
+        """
+        codes = [self._encode(source, content) for source in mix.sources]
+        return codes if apart else [Style.mix(codes, mix.weights)]
+
+    def _encode(self, source: StyleSource, content: Pixels) -> Style:
         """Return the code of a style for a content."""
         if self.color == "coral":
             return self.stylizer.encode(color.coral(_picture_to_recolor(source), content))

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.docs.pages import ROOT, Block, blocks, pages
+from tests.runtime.media.clips.made import make_clip
 
 RUNNABLE = ("sh", "python")
 PAGES = [page for page in pages() if page.name != "README.zh-CN.md"]  # it has the README's blocks
@@ -51,6 +52,7 @@ def desk(tmp_path, monkeypatch, china, flower) -> Path:
     sky[:48] = 255
     Image.fromarray(sky).save(tmp_path / "sky.png")
     Image.fromarray(255 - sky).save(tmp_path / "ground.png")
+    make_clip(tmp_path / "clip.mp4", sound="mono")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -24,6 +24,8 @@ __all__ = ["cli", "main"]
 
 _COMMANDS = {
     "stylize": ("adain_rt.cli.stylize", "Paint photos in the style of pictures."),
+    "video": ("adain_rt.cli.video", "Paint clips in the style of pictures, with their sound."),
+    "live": ("adain_rt.cli.live", "Paint what a camera, a stream or a file shows, while it runs."),
     "style": ("adain_rt.cli.style", "Save, list and show styles."),
     "batch": ("adain_rt.cli.batch", "Paint folders of photos on all cores, or on a Ray cluster."),
     "grid": ("adain_rt.cli.grid", "Lay out many stylised pictures on one sheet."),

@@ -10,7 +10,7 @@ from typing import Any
 from adain_models.errors import AdainError
 from adain_rt.jobs import remote
 from adain_rt.jobs.inputs import STDIN, expand
-from adain_rt.jobs.outputs import identify, make_name, name_output
+from adain_rt.jobs.outputs import choose_suffix, identify, make_name, name_output
 from adain_rt.jobs.painter import Painter, Result, Task
 from adain_rt.jobs.stills import Stills, name_source
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles
@@ -139,7 +139,9 @@ def _plan(folders: Mapping[str, str], mixtures: Sequence[Mixture], output: str) 
     for content, folder in folders.items():
         path = remote.path_of(content) if remote.is_remote(content) else Path(content)
         for mixture in mixtures:
-            target = "/".join([place, *([folder] if folder else []), make_name(path, mixture.label)])
+            target = "/".join(
+                [place, *([folder] if folder else []), make_name(path, mixture.label, choose_suffix(path))]
+            )
             task = tasks.setdefault(target, Task(content, mixture.label, target))
             if task.content != content or task.style != mixture.label:
                 raise AdainError(

@@ -8,7 +8,8 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -20,9 +21,12 @@ from adain_rt.media.pictures import READABLE, WRITABLE, Picture, check_writable,
 
 __all__ = [
     "STDOUT",
+    "OutputKind",
     "check_free",
     "check_writable_to",
+    "choose_suffix",
     "identify",
+    "is_stream",
     "make_name",
     "name_output",
     "plan_outputs",
@@ -37,13 +41,33 @@ _LONGEST_NAME = 255
 """The bytes of a file's name that nearly every file system allows."""
 
 
+@dataclass(frozen=True)
+class OutputKind:
+    """What results are.
+
+    Attributes:
+        choose_suffix: returns the suffix of the result of a content.
+        check_writable: refuses a path whose suffix names no format.
+        plural: their name in errors.
+
+    """
+
+    choose_suffix: Callable[[Path], str]
+    check_writable: Callable[[Path], object]
+    plural: str
+
+
 def name_output(output: str) -> Path:
     """Return the path of an output: ``STDOUT`` for every name that standard output has."""
     return STDOUT if output in _STDOUT_NAMES else Path(output)
 
 
 def plan_outputs(
-    contents: Collection[Path], mixtures: Sequence[Mixture], output: str | None, folders: Mapping[Path, Path]
+    contents: Collection[Path],
+    mixtures: Sequence[Mixture],
+    output: str | None,
+    folders: Mapping[Path, Path],
+    kind: OutputKind | None = None,
 ) -> dict[tuple[Path, Mixture], Path]:
     """Return the file for every content in every mixture.
 
@@ -55,27 +79,34 @@ def plan_outputs(
             content from stdin, and else the current directory.
         folders: for a content, the folder in the output directory that its results go to; without, they go to the
             directory itself.
+        kind: what the results are; ``None`` is pictures.
 
     Raises:
         AdainError: several results would be one file, or a file's suffix names no format.
 
     """
+    kind = kind or OutputKind(choose_suffix, check_writable, "pictures")
     pairs = [(content, mixture) for content in contents for mixture in mixtures]
     if output is None:
         output = str(STDOUT) if list(contents) == [STDIN] else "."
     if _is_directory(output):
         longest = _find_longest_name(Path(output))
         paths = {
-            (content, mixture): Path(output, folders.get(content, ""), make_name(content, mixture.label, longest))
+            (content, mixture): Path(
+                output,
+                folders.get(content, ""),
+                make_name(content, mixture.label, kind.choose_suffix(content), longest),
+            )
             for content, mixture in pairs
         }
     elif len(pairs) > 1:
-        raise AdainError(f"{output}: several pictures cannot be one file; end a directory's name with /")
+        raise AdainError(f"{output}: several {kind.plural} cannot be one file; end a directory's name with /")
     else:
         paths = {pair: name_output(output) for pair in pairs}
     _check_distinct(paths)
     for path in paths.values():
-        check_writable_to(path)
+        if not is_stream(path):
+            kind.check_writable(path)
     return paths
 
 
@@ -86,7 +117,7 @@ def check_writable_to(path: Path) -> None:
         AdainError: it is a file whose suffix names no format.
 
     """
-    if not _is_stream(path):
+    if not is_stream(path):
         check_writable(path)
 
 
@@ -99,7 +130,7 @@ def check_free(paths: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -
     """
     taken = {identify(path) for path in inputs}
     for path in paths:
-        if _is_stream(path):
+        if is_stream(path):
             continue
         if identify(path) in taken:
             raise AdainError(f"{path}: is an input, and would be overwritten", hint="choose another `output`")
@@ -134,7 +165,7 @@ def write_result(path: Path, picture: Picture) -> None:
         BrokenPipeError: nobody reads standard output any more.
 
     """
-    if not _is_stream(path):
+    if not is_stream(path):
         write_picture(path, picture)
         return
     name = "stdout" if path == STDOUT else str(path)
@@ -151,7 +182,7 @@ def write_result(path: Path, picture: Picture) -> None:
         raise AdainError(f"{name}: cannot be written ({explain(error)})") from error
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Whether a path is standard output, another open descriptor, a pipe, or a device that holds nothing."""
     if path == STDOUT or str(path) == "/dev/stderr" or _DESCRIPTOR.fullmatch(str(path)):
         return True
@@ -187,7 +218,7 @@ def _write_all(stream: BinaryIO, data: bytes) -> None:
 
 
 def _is_directory(output: str) -> bool:
-    if _is_stream(name_output(output)):
+    if is_stream(name_output(output)):
         return False
     return Path(output).is_dir() or output.endswith(("/", os.sep)) or not Path(output).suffix
 
@@ -203,13 +234,12 @@ def _find_longest_name(directory: Path) -> int:
     return _LONGEST_NAME
 
 
-def make_name(content: PurePath, label: str, longest: int = _LONGEST_NAME) -> str:
+def make_name(content: PurePath, label: str, suffix: str, longest: int = _LONGEST_NAME) -> str:
     """Return the name of a result, of at most ``longest`` bytes.
 
     A name that must be cut ends with a hash of the whole, so that no two become one.
     """
     stem = "stdin" if content == STDIN else content.stem
-    suffix = _choose_suffix(content)
     whole = f"{stem}_stylized_{label}"
     if _count_bytes(whole + suffix) <= longest:
         return whole + suffix
@@ -219,7 +249,7 @@ def make_name(content: PurePath, label: str, longest: int = _LONGEST_NAME) -> st
     return f"{stem}_stylized_{_cut(label, room - _count_bytes(stem))}{end}"
 
 
-def _choose_suffix(content: PurePath) -> str:
+def choose_suffix(content: PurePath) -> str:
     """Return a content's own suffix if it can be written, or one of its format, or PNG's."""
     suffix = content.suffix.lower()
     if suffix in WRITABLE:

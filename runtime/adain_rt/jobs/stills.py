@@ -229,7 +229,7 @@ class Stills:
 
 
 def name_source(error: AdainError, source: str, target: str | None = None) -> AdainError:
-    """Return an error that names what failed."""
+    """Return an error that names what failed: its source, unless it names that or the target already."""
     if source in str(error) or (target is not None and target in str(error)):
         return error
     return AdainError(f"{source}: {error.message}", hint=error.hint)

@@ -78,7 +78,7 @@ def test_a_mixture_of_many_styles_has_a_name_that_fits():
 
 @given(st.text(st.characters(exclude_characters="/\0"), min_size=1), st.text(min_size=1, max_size=300))
 def test_every_name_fits_and_is_made_of_whole_characters(stem, label):
-    name = outputs.make_name(Path(f"{stem}.png"), label, 255)
+    name = outputs.make_name(Path(f"{stem}.png"), label, ".png", 255)
     assert len(os.fsencode(name)) <= 255
 
 

@@ -93,7 +93,12 @@ def frame(pixels: Pixels, size: int, crop: bool, max_size: int = 0) -> Pixels:
 
 
 def plan_frame(height: int, width: int, size: int, crop: bool, max_size: int = 0) -> tuple[int, int]:
-    """Return the height and the width of what ``frame`` makes of so many pixels."""
+    """Return the height and the width of what ``frame`` makes of so many pixels.
+
+    Raises:
+        AdainError: they would be more than MAX_PIXELS.
+
+    """
     if crop:
         height = width = min(height, width)
     shorter, longer = sorted((height, width))
@@ -104,16 +109,17 @@ def plan_frame(height: int, width: int, size: int, crop: bool, max_size: int = 0
 
 
 def _scale(height: int, width: int, scale: float) -> tuple[int, int]:
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    scaled = max(1, round(height * scale)), max(1, round(width * scale))
+    if math.prod(scaled) > MAX_PIXELS:
+        raise AdainError(
+            f"the picture of {width} x {height} pixels would have {scaled[1]} x {scaled[0]} when it is resized, "
+            f"and {MAX_PIXELS:,} pixels are the most",
+            hint="crop it or use a smaller `size`",
+        )
+    return scaled
 
 
 def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    if height * width > MAX_PIXELS:
-        raise AdainError(
-            f"the picture of {pixels.shape[1]} x {pixels.shape[0]} pixels would have {width} x {height} when it is "
-            f"resized, and {MAX_PIXELS:,} pixels are the most",
-            hint="crop it or use a smaller `size`",
-        )
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 

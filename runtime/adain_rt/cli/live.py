@@ -1,0 +1,123 @@
+"""``adain-rt live``."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import click
+
+from adain_models.errors import AdainError
+from adain_rt.cli import options
+from adain_rt.cli.extras import needing
+from adain_rt.cli.terminal import complain
+from adain_rt.jobs.styles import load, parse
+from adain_rt.steady import STEADY
+from adain_rt.stylizer import Stylizer
+
+if TYPE_CHECKING:
+    from adain_rt.jobs.live import Live, Shown
+
+__all__ = ["command"]
+
+_RECENT = 25
+"""Pictures over which what is shown is a mean."""
+
+
+@click.command("live")
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--style",
+    "styles",
+    multiple=True,
+    required=True,
+    metavar="S",
+    help="Style: a picture, a directory of pictures, a saved style, or a preset (@name). Repeat it for styles to "
+    "change between.",
+)
+@options.alpha
+@options.size(default=360)
+@options.style_size
+@click.option(
+    "--steady",
+    type=click.Choice(STEADY),
+    default="flow",
+    show_default=True,
+    help="How frames are kept from flickering, as for `adain-rt video`.",
+)
+@click.option("--window", is_flag=True, help="Show the pictures in a window.")
+@click.option("--virtual-camera", is_flag=True, help="Show them as a camera that other programs can choose.")
+@options.stylizer
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write them to a file too."
+)
+@options.overwrite
+def command(
+    source: str,
+    styles: Sequence[str],
+    alpha: float,
+    size: int,
+    style_size: int,
+    steady: str,
+    window: bool,
+    virtual_camera: bool,
+    stylizer: Stylizer,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Paint what a camera, a stream or a file shows, while it runs.
+
+    \b
+    Examples:
+      adain-rt live /dev/video0 --style @starry-night --style @udnie --window
+      adain-rt live rtsp://camera/stream --style @great-wave -o wave.mkv
+      adain-rt live clip.mp4 --style painting.jpg --window
+
+    SOURCE is a camera of Linux, the address of a stream, or a file, which plays at its own speed. The newest frame is
+    painted, and those that came in between are left out. Keys on the terminal: n and p change to the next and the
+    previous style, 1 to 9 to a certain one, q ends.
+    """
+    with needing("live", "video"):
+        from adain_rt.jobs.live import Live
+        from adain_rt.media.screens import VirtualCamera, Window
+    screens = [kind() for kind, asked in ((Window, window), (VirtualCamera, virtual_camera)) if asked]
+    names = [name for style in styles for name in parse(style).names]
+    codes = [load(name, stylizer, style_size, crop=False).encode(stylizer) for name in names]
+    job = Live(source, codes, output, screens, strength=alpha, steady=steady, size=size, overwrite=overwrite)
+    signal.signal(signal.SIGINT, lambda *_: job.stop())  # what is written so far is finished
+    if sys.stdin.isatty():
+        Thread(target=_watch_keys, args=(job,), daemon=True).start()
+    recent: deque[float] = deque(maxlen=_RECENT)
+    shown = None
+    for shown in job.run(stylizer):
+        recent.append(shown.latency)
+        if sys.stderr.isatty():
+            click.echo(f"\r{_describe(shown, recent)}\x1b[K", nl=False, err=True)
+    if shown is None:
+        raise AdainError(f"{source}: ended before a picture was shown")
+    if sys.stderr.isatty():
+        click.echo(err=True)
+    complain(_describe(shown, recent))
+
+
+def _watch_keys(job: Live) -> None:
+    """Obey keys until the program ends."""
+    while True:
+        key = click.getchar()
+        if key == "q":
+            job.stop()
+        elif key in {"n", "p"}:
+            job.turn(1 if key == "n" else -1)
+        elif key.isdigit() and key != "0":
+            job.choose(int(key) - 1)
+
+
+def _describe(shown: Shown, latencies: Sequence[float]) -> str:
+    latency = 1000 * statistics.median(latencies)
+    return f"{shown.frames} pictures, {shown.dropped} frames left out, {latency:.0f} ms from a frame to its picture"

@@ -1,0 +1,66 @@
+"""Steps that run ahead of one another."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from adain_rt.jobs.overlap import run_ahead
+
+
+def test_items_come_in_their_order():
+    assert list(run_ahead(iter(range(100)), 3)) == list(range(100))
+
+
+def test_a_step_is_no_further_ahead_than_asked():
+    made = []
+
+    def make():
+        for index in range(20):
+            made.append(index)
+            yield index
+
+    for index in run_ahead(make(), 2):
+        time.sleep(0.002)
+        assert len(made) <= index + 1 + 2 + 1  # the one here, those waiting, and the one being handed over
+
+
+def test_an_error_comes_after_the_items_before_it():
+    def fail():
+        yield 1
+        raise ValueError("no more")
+
+    items = run_ahead(fail(), 4)
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="no more"):
+        next(items)
+
+
+def test_a_reader_that_stops_ends_the_thread_and_closes_the_items():
+    closed = threading.Event()
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    ahead = run_ahead(endless(), 2)
+    next(ahead)
+    ahead.close()
+    assert closed.is_set()
+    assert not any(thread.name == "adain-rt-ahead" for thread in threading.enumerate())
+
+
+def test_steps_overlap():
+    def slow(items):
+        for item in items:
+            time.sleep(0.01)
+            yield item
+
+    started = time.perf_counter()
+    assert len(list(slow(run_ahead(slow(run_ahead(slow(range(20)), 4)), 4)))) == 20
+    assert time.perf_counter() - started < 0.5  # one after the other they take 0.6

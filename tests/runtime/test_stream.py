@@ -1,0 +1,73 @@
+"""Frames in, pictures out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from adain_rt import Stream, Style
+from adain_rt.stylizer import Stylizer
+
+
+@pytest.fixture(scope="module")
+def style(stylizer: Stylizer, flower) -> Style:
+    return stylizer.encode(flower[100:228, 200:328])
+
+
+def pan(photo, count: int):
+    return [np.ascontiguousarray(photo[120:216, 2 * index : 2 * index + 128]) for index in range(count)]
+
+
+def test_without_steadiness_each_frame_is_painted_by_itself(stylizer, style, china):
+    frames = pan(china, 3)
+    pictures = list(Stream(stylizer, style, steady="off", strength=0.7).run(frames))
+    for frame, picture in zip(frames, pictures, strict=True):
+        assert (picture == stylizer.stylize(frame, style, strength=0.7)).all()
+
+
+@pytest.mark.parametrize("steady", ["off", "statistics", "flow"])
+def test_the_first_frame_of_a_shot_is_painted_by_itself(stylizer, style, china, flower, steady):
+    frames = [*pan(china, 2), *pan(flower, 2)]
+    pictures = list(Stream(stylizer, style, steady=steady).run(frames))
+    for index in (0, 2):
+        apart = np.abs(pictures[index].astype(int) - stylizer.stylize(frames[index], style))
+        assert apart.mean() < 1  # with statistics, the graph is another one
+
+
+def test_the_style_may_change_while_it_runs(stylizer, style, china):
+    frame = pan(china, 1)[0]
+    stream = Stream(stylizer, style, steady="off")
+    stream.paint(frame)
+    stream.style = stylizer.encode(china)
+    assert (stream.paint(frame) == stylizer.stylize(frame, stream.style)).all()
+
+
+def test_a_style_may_be_found_for_each_shot(stylizer, style, china, flower):
+    asked = []
+
+    def find(frame):
+        asked.append(frame)
+        return style
+
+    frames = [*pan(china, 3), *pan(flower, 2)]
+    list(Stream(stylizer, find, steady="off").run(frames))
+    assert [id(each) for each in asked] == [id(frames[0]), id(frames[3])]
+
+
+def test_masks_and_transparency_bound_the_style(stylizer, style, china):
+    frame = pan(china, 1)[0]
+    mask = np.zeros((1, 96, 128), np.uint8)
+    mask[0, :, 64:] = 255
+    alpha = np.full((96, 128), 255, np.uint8)
+    alpha[48:] = 0
+    picture = Stream(stylizer, [style], steady="flow").paint(frame, masks=mask, alpha=alpha)
+    assert (picture[:, :64] == frame[:, :64]).all()
+    assert (picture[48:] == frame[48:]).all()
+    assert (picture[:48, 64:] != frame[:48, 64:]).any()
+
+
+def test_frames_keep_their_colours(stylizer, style, china):
+    frame = pan(china, 1)[0]
+    picture = Stream(stylizer, style, keep_chroma=True).paint(frame)
+    chroma = (picture.astype(int) - picture.mean(-1, keepdims=True)) - (frame - frame.mean(-1, keepdims=True))
+    assert np.abs(chroma).mean() < 8
