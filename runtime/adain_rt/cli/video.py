@@ -151,7 +151,7 @@ def command(
       adain-rt video clip.mp4 --style @udnie --start 10 --duration 5 -o out.gif
       adain-rt video frames/%05d.png --rate 30 --style @great-wave -o out.mkv
 
-    CLIP is a file of any format that FFmpeg reads, an animated GIF or PNG, an image sequence, or - for stdin. A result
+    CLIP is a file of any format that FFmpeg reads, an animated picture, an image sequence, or - for stdin. A result
     has the frames, the times, the sound, the subtitles and the chapters of its clip. Its suffix names its format: .mp4,
     .m4v, .mov, .mkv, .webm, .gif, .webp or .apng. What goes to stdout is Matroska.
 

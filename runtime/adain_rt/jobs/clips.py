@@ -16,7 +16,15 @@ from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.jobs.inputs import STDIN
 from adain_rt.jobs.outputs import OutputKind
-from adain_rt.media.clips import CONTAINERS, ClipReader, Frame, Reading, find_container, is_sequence
+from adain_rt.media.clips import (
+    CONTAINERS,
+    Frame,
+    OpenClip,
+    Reading,
+    find_container,
+    is_sequence,
+    open_clip,
+)
 from adain_rt.media.pictures import READABLE, check_writable, read_mask
 from adain_rt.media.pictures import frame as frame_picture
 
@@ -81,7 +89,7 @@ class Masks:
 
     """
 
-    def __init__(self, paths: Sequence[Path], clip: ClipReader, reading: Reading) -> None:
+    def __init__(self, paths: Sequence[Path], clip: OpenClip, reading: Reading) -> None:
         self._clip = clip
         with ExitStack() as stack:
             self._tracks = [self._open(path, reading, stack) for path in paths]
@@ -110,7 +118,8 @@ class Masks:
             still = frame_picture(read_mask(path), reading.size, crop=False, max_size=reading.max_size)
             self._check_size(path, *still.shape[::-1])
             return lambda _: still
-        reader = stack.enter_context(ClipReader(path, reading))
+        reader = open_clip(path, reading)
+        stack.callback(reader.close)
         self._check_size(path, reader.facts.width, reader.facts.height)
         return _follow(reader)
 
@@ -123,7 +132,7 @@ class Masks:
             )
 
 
-def _follow(reader: ClipReader) -> Callable[[Fraction], Pixels]:
+def _follow(reader: OpenClip) -> Callable[[Fraction], Pixels]:
     """Return a function from a second, later at each call, to the mask that a clip shows then."""
     frames = reader.frames()
     shown, coming = next(frames), next(frames, None)

@@ -21,15 +21,16 @@ from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
 from adain_rt.media.clips import (
     CONTAINERS,
     PIPED,
-    ClipReader,
     ClipWriter,
     Frame,
+    OpenClip,
     Reading,
     SequenceWriter,
     choose_codec,
     find_container,
     find_numbered,
     is_sequence,
+    open_clip,
 )
 from adain_rt.steady import check_steady
 from adain_rt.stream import Stream
@@ -190,7 +191,8 @@ class Video:
         started = time.perf_counter()
         reading = Reading(self.start, self.duration, self.rate, self.size, self.max_size)
         with ExitStack() as stack:
-            reader = stack.enter_context(ClipReader(None if clip == STDIN else clip, reading))
+            reader = open_clip(None if clip == STDIN else clip, reading)
+            stack.callback(reader.close)
             masks = stack.enter_context(Masks(self.masks, reader, reading))
             writer = self._open_writer(target, reader, stack)
             stack.callback(writer.close)
@@ -219,7 +221,7 @@ class Video:
         facts, seconds = reader.facts, time.perf_counter() - started
         yield Done(clip, mixture.label, target, facts.width, facts.height, frames, seconds, reader.damage)
 
-    def _open_writer(self, target: Path, reader: ClipReader, stack: ExitStack) -> ClipWriter | SequenceWriter:
+    def _open_writer(self, target: Path, reader: OpenClip, stack: ExitStack) -> ClipWriter | SequenceWriter:
         """Return what writes a result; a file is written aside, and renamed when the stack is left without an error."""
         if is_sequence(target):
             return SequenceWriter(target, reader)

@@ -1,6 +1,7 @@
 """Clips in and out: what FFmpeg reads, as upright frames, and back with the clip's sound. Needs the extra ``video``."""
 
-from adain_rt.media.clips.decoding import ClipReader, Reading
+from adain_rt.media.clips.animations import AnimationReader
+from adain_rt.media.clips.decoding import ClipReader, OpenClip, open_clip
 from adain_rt.media.clips.encoding import ClipWriter
 from adain_rt.media.clips.formats import (
     CODECS,
@@ -12,13 +13,14 @@ from adain_rt.media.clips.formats import (
     find_container,
     is_sequence,
 )
-from adain_rt.media.clips.frame import ClipFacts, Color, Frame
+from adain_rt.media.clips.frame import ClipFacts, Color, Frame, Reading
 from adain_rt.media.clips.sequences import SequenceWriter, find_numbered
 
 __all__ = [
     "CODECS",
     "CONTAINERS",
     "PIPED",
+    "AnimationReader",
     "ClipFacts",
     "ClipReader",
     "ClipWriter",
@@ -26,10 +28,12 @@ __all__ = [
     "Color",
     "Container",
     "Frame",
+    "OpenClip",
     "Reading",
     "SequenceWriter",
     "choose_codec",
     "find_container",
     "find_numbered",
     "is_sequence",
+    "open_clip",
 ]

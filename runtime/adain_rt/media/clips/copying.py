@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from adain_models.errors import AdainError
-from adain_rt.media.clips.decoding import ClipReader
+from adain_rt.media.clips.decoding import OpenClip
 from adain_rt.media.clips.formats import Container
 
 __all__ = ["Copier"]
@@ -32,7 +32,7 @@ class Copier:
 
     """
 
-    def __init__(self, out: Any, reader: ClipReader, container: Container, name: str) -> None:
+    def __init__(self, out: Any, reader: OpenClip, container: Container, name: str) -> None:
         self._out, self._reader, self._container, self._name = out, reader, container, name
         self._streams: dict[int, Any] = {}
         self.remarks: list[str] = []
@@ -63,7 +63,7 @@ class Copier:
         if lost:
             self.remarks.append(f"does not hold {', '.join(lost)}, which the clip has")
         if not self._container.animation:
-            self._out.metadata.update(_leave_out(self._reader.container.metadata))
+            self._out.metadata.update(_leave_out(self._reader.metadata))
             self._out.set_chapters(chapters)
 
     def copy(self, packets: Iterable[Any]) -> None:

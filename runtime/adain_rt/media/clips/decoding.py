@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -18,13 +17,14 @@ from av.stream import Disposition
 from av.video.reformatter import Interpolation
 
 from adain_models.errors import AdainError
+from adain_rt.media.clips.animations import AnimationReader, is_webp
 from adain_rt.media.clips.filters import Filters, deinterlace, is_hdr, map_tones
 from adain_rt.media.clips.formats import is_sequence
-from adain_rt.media.clips.frame import ClipFacts, Color, Frame
+from adain_rt.media.clips.frame import RATE, ClipFacts, Color, Frame, Reading
 from adain_rt.media.clips.upright import Turn
 from adain_rt.media.pictures.geometry import plan_frame
 
-__all__ = ["ClipReader", "Reading"]
+__all__ = ["ClipReader", "OpenClip", "open_clip"]
 
 _UNSPECIFIED = 2
 _BT709, _BT601 = 1, 6
@@ -32,7 +32,6 @@ _HD_ROWS = 720
 """From this height on, a clip that does not say so is taken to have the colours of HD, as players take it."""
 
 _RGB = 3
-_RATE = Fraction(25)
 
 _CAMERAS = "/dev/video"
 
@@ -49,26 +48,6 @@ _EXACT_HEADERS = {"matroska", "mov"}
 """The containers whose header gives the length; others' is an estimate."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What is read of a clip, and how.
-
-    Attributes:
-        start: the second to begin at. What begins before is left out, and time is counted from here.
-        duration: how many seconds to read; ``None`` is all.
-        rate: frames a second of an image sequence.
-        size: pixels of the shorter side; 0 keeps the size.
-        max_size: the most pixels of the longer side, as for pictures; 0 sets no limit.
-
-    """
-
-    start: float = 0.0
-    duration: float | None = None
-    rate: Fraction = _RATE
-    size: int = 0
-    max_size: int = 0
-
-
 class ClipReader:
     """Reads one clip. It is a context manager, which closes the file.
 
@@ -79,7 +58,8 @@ class ClipReader:
 
     Attributes:
         facts: what the clip says of itself.
-        container: PyAV's container, whose metadata can be copied.
+        metadata: the title and the like, which can be copied.
+        video_metadata: the same of the stream that is decoded.
         others: the streams beside the one that is decoded, which can be copied.
         remarks: what a user should know of the clip, each as the end of a sentence that begins with its name.
         damage: what is wrong with the clip, known once its frames have been read; ``None`` if nothing is.
@@ -92,13 +72,15 @@ class ClipReader:
     def __init__(self, path: Path | str | None, reading: Reading | None = None) -> None:
         reading = reading or Reading()
         self.name = "stdin" if path is None else str(path)
-        self.container = _open(path, self.name, reading.rate)
+        self._container = _open(path, self.name, reading.rate)
         try:
-            self.video = _find_video(self.container, self.name)
-            self.others = [each for each in self.container.streams if each is not self.video]
+            self._video = _find_video(self._container, self.name)
+            self.others = [each for each in self._container.streams if each is not self._video]
+            self.metadata: dict[str, str] = dict(self._container.metadata)
+            self.video_metadata: dict[str, str] = dict(self._video.metadata)
             self.remarks: list[str] = []
             self.damage: str | None = None
-            self._time_base = Fraction(self.video.time_base)
+            self._time_base = Fraction(self._video.time_base)
             self._packets: deque[Any] = deque()
             self._undecoded = 0
             self._reached = 0.0
@@ -108,7 +90,7 @@ class ClipReader:
             self._turn = Turn.read(self._first)
             self.facts = self._measure(reading.size, reading.max_size)
         except BaseException:
-            self.container.close()
+            self._container.close()
             raise
 
     def frames(self) -> Iterator[Frame]:
@@ -139,7 +121,7 @@ class ClipReader:
     def chapters(self) -> list[Any]:
         """Return the chapters as PyAV has them, with their times counted from the beginning."""
         found = []
-        for chapter in self.container.chapters():
+        for chapter in self._container.chapters():
             base = Fraction(chapter["time_base"])
             start, end = (each * base - self._begin for each in (chapter["start"], chapter["end"]))
             if end > 0 and (self._end is None or start < self._end):
@@ -149,7 +131,7 @@ class ClipReader:
 
     def close(self) -> None:
         """Close the file."""
-        self.container.close()
+        self._container.close()
 
     def __enter__(self) -> ClipReader:  # noqa: PYI034 - Self needs Python 3.11
         """Return the reader itself."""
@@ -163,13 +145,13 @@ class ClipReader:
 
     def _seek(self, start: float, duration: float | None) -> None:
         """Settle which second is the beginning and which the end, and go to the beginning."""
-        first = Fraction(self.container.start_time or 0, av.time_base)
+        first = Fraction(self._container.start_time or 0, av.time_base)
         self._begin = (first if start or first > _LATE else 0) + Fraction(start).limit_denominator(av.time_base)
         self._end = None if duration is None else Fraction(duration)
         self._cut = start > 0
         if start:
             with suppress(av.FFmpegError):  # what cannot be sought is read from its beginning
-                self.container.seek(int(self._begin * av.time_base))
+                self._container.seek(int(self._begin * av.time_base))
 
     def _decode_first(self, start: float) -> Any:
         """Return the first frame."""
@@ -182,11 +164,11 @@ class ClipReader:
     def _decode(self) -> Iterator[Any]:
         """Yield the frames as PyAV decodes them; keep the packets of other streams."""
         try:
-            for packet in self.container.demux(self.video, *self.others):
+            for packet in self._container.demux(self._video, *self.others):
                 seconds = self._locate(packet)
                 if self._end is not None and seconds is not None and seconds > self._end + _INTERLEAVED:
                     return
-                if packet.stream.index == self.video.index:
+                if packet.stream.index == self._video.index:
                     yield from self._decode_packet(packet)
                 else:
                     self._keep(packet, seconds)
@@ -231,8 +213,8 @@ class ClipReader:
 
     def _check_length(self) -> None:
         """Note whether the file ended before the length that its header gives."""
-        exact = not _EXACT_HEADERS.isdisjoint(self.container.format.name.split(","))
-        length = (self.container.duration or 0) / av.time_base
+        exact = not _EXACT_HEADERS.isdisjoint(self._container.format.name.split(","))
+        length = (self._container.duration or 0) / av.time_base
         if exact and self._reached + _SHORT < length:
             self.damage = f"is cut off; it ends at {self._reached:.1f} s of {length:.1f} s"
 
@@ -263,15 +245,17 @@ class ClipReader:
 
     def _measure(self, size: int, max_size: int) -> ClipFacts:
         """Return the facts of the streams and the first frame."""
-        first, video, turn = self._first, self.video, self._turn
+        first, video, turn = self._first, self._video, self._turn
         height, width = plan_frame(first.height, first.width, size, crop=False, max_size=max_size)
         self._stored = width, height
         self._resized = self._stored != (first.width, first.height)
         width, height = self._stored[::-1] if turn.transpose else self._stored
         aspect = Fraction(video.sample_aspect_ratio or 1) or Fraction(1)
-        rate = video.average_rate or video.guessed_rate or _RATE
+        rate = video.average_rate or video.guessed_rate or RATE
         length = (
-            float(video.duration * self._time_base) if video.duration else (self.container.duration or 0) / av.time_base
+            float(video.duration * self._time_base)
+            if video.duration
+            else (self._container.duration or 0) / av.time_base
         )
         asked = [each for each in (length - float(self._begin), self._end) if each is not None]
         seconds = float(max(0, min(asked))) if length else None
@@ -294,6 +278,14 @@ class ClipReader:
             seconds,
             frames,
         )
+
+
+OpenClip = ClipReader | AnimationReader
+
+
+def open_clip(path: Path | None, reading: Reading) -> OpenClip:
+    """Return a reader for a clip; see ``ClipReader``."""
+    return AnimationReader(path, reading) if path is not None and is_webp(path) else ClipReader(path, reading)
 
 
 def _open(path: Path | str | None, name: str, rate: Fraction) -> Any:

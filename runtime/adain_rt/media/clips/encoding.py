@@ -15,7 +15,7 @@ from av.codec.context import Flags
 
 from adain_models.errors import AdainError
 from adain_rt.media.clips.copying import Copier
-from adain_rt.media.clips.decoding import ClipReader
+from adain_rt.media.clips.decoding import OpenClip
 from adain_rt.media.clips.filters import Filters, reduce_colors
 from adain_rt.media.clips.formats import Codec, Container
 from adain_rt.media.clips.frame import Frame
@@ -60,7 +60,13 @@ class ClipWriter:
     """
 
     def __init__(
-        self, path: Path | None, name: str, container: Container, codec: Codec, reader: ClipReader, crf: int | None
+        self,
+        path: Path | None,
+        name: str,
+        container: Container,
+        codec: Codec,
+        reader: OpenClip,
+        crf: int | None,
     ) -> None:
         self._name, self._codec, self._color = name, codec, reader.facts.color
         self._frame_base = reader.facts.time_base
@@ -135,7 +141,7 @@ class ClipWriter:
         with suppress(av.FFmpegError, OSError, ValueError):
             self._out.close()
 
-    def _add_video(self, reader: ClipReader, options: dict[str, str]) -> Any:
+    def _add_video(self, reader: OpenClip, options: dict[str, str]) -> Any:
         """Add the stream of the frames, with the times, the shape and the colours of the reader's."""
         facts, codec = reader.facts, self._codec
         stream = self._out.add_stream(codec.encoder, rate=facts.rate, options=options)
@@ -152,7 +158,7 @@ class ClipWriter:
             context.color_primaries, context.color_trc = facts.color.primaries, facts.color.transfer
         if codec.encoder in _TAGGED and self._out.format.name in _MP4:
             context.codec_tag = _TAGGED[codec.encoder]
-        stream.metadata.update(reader.video.metadata)
+        stream.metadata.update(reader.video_metadata)
         return stream
 
     def _pad_side(self, side: int) -> int:

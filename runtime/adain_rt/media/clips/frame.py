@@ -1,4 +1,4 @@
-"""One frame of a clip, and the facts of the clip that it is from."""
+"""One frame of a clip, the facts of the clip that it is from, and what is read of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from fractions import Fraction
 
 from adain_rt.contract import Pixels
 
-__all__ = ["ClipFacts", "Color", "Frame"]
+__all__ = ["RATE", "ClipFacts", "Color", "Frame", "Reading"]
+
+RATE = Fraction(25)
+"""Frames a second where nothing says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,3 +64,23 @@ class ClipFacts:
     color: Color
     seconds: float | None
     frames: int | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read of a clip, and how.
+
+    Attributes:
+        start: the second to begin at. What begins before is left out, and time is counted from here.
+        duration: how many seconds to read; ``None`` is all.
+        rate: frames a second of an image sequence.
+        size: pixels of the shorter side; 0 keeps the size.
+        max_size: the most pixels of the longer side, as for pictures; 0 sets no limit.
+
+    """
+
+    start: float = 0.0
+    duration: float | None = None
+    rate: Fraction = RATE
+    size: int = 0
+    max_size: int = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adain_models.errors import AdainError
-from adain_rt.media.clips.decoding import ClipReader
+from adain_rt.media.clips.decoding import OpenClip
 from adain_rt.media.clips.frame import Frame
 from adain_rt.media.pictures import Picture, write_picture
 
@@ -26,7 +26,7 @@ class SequenceWriter:
 
     """
 
-    def __init__(self, pattern: Path, reader: ClipReader) -> None:
+    def __init__(self, pattern: Path, reader: OpenClip) -> None:
         self._pattern = pattern
         self._count = 0
         kinds = sorted({stream.type for stream in reader.others})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adain_rt.contract import Pixels
-from adain_rt.media.clips import ClipFacts, ClipReader, ClipWriter, Frame, Reading, choose_codec, find_container
+from adain_rt.media.clips import ClipFacts, ClipWriter, Frame, Reading, choose_codec, find_container, open_clip
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def copy() -> Callable[..., Copied]:
     def copy(source: Path, target: Path, codec: str | None = None, crf: int | None = None, **reading: Any) -> Copied:
         container = find_container(target)
         encoder = choose_codec(target, container, codec)
-        with ClipReader(source, Reading(**reading)) as reader:
+        with open_clip(source, Reading(**reading)) as reader:
             frames = []
             with closing(ClipWriter(target, str(target), container, encoder, reader, crf)) as writer:
                 for frame in reader.frames():
