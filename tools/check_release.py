@@ -28,6 +28,10 @@ IN_WHEEL = (
     f"{BUNDLED}/weights.safetensors",
     f"{BUNDLED}/int8/weights.safetensors",
     f"{BUNDLED}/presets/starry-night.safetensors",
+    *(
+        f"adain_rt/serve/page/{name}"
+        for name in ("index.html", "page.css", "main.js", "texts/zh.js", "icon.svg", "sample.jpg")
+    ),
 )
 """What a wheel must hold."""
 
