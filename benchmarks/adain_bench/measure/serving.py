@@ -110,8 +110,9 @@ class _Case:
 
     def warm_up(self, plan: Plan) -> None:
         """Paint a little, and decide how many pictures a turn has."""
-        _, wall = self._run(_PICTURES)
-        self.calls = max(4, round(plan.seconds / plan.repeats / wall * _PICTURES / self.lanes))
+        calls = max(2, _PICTURES // self.lanes)
+        _, wall = self._run(calls)
+        self.calls = max(2, round(plan.seconds / plan.repeats / wall * calls))
 
     def take_turn(self) -> None:
         """Let each thread paint its pictures."""
