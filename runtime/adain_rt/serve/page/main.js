@@ -84,10 +84,13 @@ function tellPainting(what) {
 async function choosePhoto(file) {
   stopCamera();
   stage.clearError();
+  stage.setWorking(true);
+  stage.tell(say("statusReading", { name: file.name }));
   let read;
   try {
     read = await readPhoto(file);
   } catch (error) {
+    tellPainting(null);
     stage.showError(error);
     return;
   }
