@@ -9,7 +9,7 @@
 # make fuzz       look for files that end otherwise than in a picture or one line; ten minutes; FUZZ (minutes, readers) changes it
 # make release    build the sdist and the wheel, check them, paint with the wheel on every Python of this machine; into dist/
 # make engines    build the bundled model's TensorRT engines; MODEL, PRECISION, FLAVOR and BUILD (options) change what
-# make gpu-day    test and measure an NVIDIA GPU with what is installed, in six minutes; into gpu-day/
+# make gpu-day    test and measure an NVIDIA GPU with what is installed, in eight minutes; into gpu-day/
 # make bench      measure this machine: the paper's Table 1, latency, throughput, start; into bench/
 # make lock       pin anew what the containers install; make lint-containers  lint their Dockerfiles
 # make docs       build the documentation as a site; into build/site/

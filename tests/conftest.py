@@ -112,9 +112,12 @@ def lite() -> Network:
 @pytest.fixture(scope="session")
 def vgg19(china: Pixels) -> Network:
     """The paper's network, full size, with random weights that make pictures out of pictures."""
+    from adain_bench.contenders.random_weights import randomize
     from adain_models.networks.vgg19 import Vgg19
 
-    return _tuned(Vgg19(), china[:128, :128])
+    network = Vgg19()
+    randomize(network, china[:128, :128])
+    return network.eval()
 
 
 @pytest.fixture(scope="session")
@@ -150,28 +153,3 @@ def narrow_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teacher") / "narrow.safetensors"
     save_file(tensors, path)
     return path
-
-
-def _tuned(network: Network, picture: Pixels) -> Network:
-    """Give a network random weights, scaled layer by layer so that neither activations nor pictures are flat.
-
-    PyTorch's own initial weights fade out over nineteen layers: everything would agree, all of it grey.
-    """
-    import torch
-    from torch import nn
-
-    generator = torch.Generator().manual_seed(0)
-    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    last = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1]
-    with torch.no_grad():
-        for layer in [*network.encoder, *network.decoder]:
-            if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1):
-                layer.weight.normal_(generator=generator)
-                layer.bias.zero_()
-                out = layer(x)
-                mean, std = out.mean((0, 2, 3)), out.std((0, 2, 3)) + 1e-3
-                center, spread = (0.5, 0.25) if layer is last else (0.2, 1.0)
-                layer.weight.mul_((spread / std)[:, None, None, None])
-                layer.bias.copy_(center - mean * spread / std)
-            x = layer(x)
-    return network.eval()

@@ -134,3 +134,27 @@ def test_a_region_of_few_positions_stays_within_its_style(positions):
     )
     assert made.isfinite().all()
     assert made.abs().max() < 10
+
+
+def test_the_code_of_regions_is_the_statistics_that_their_features_have():
+    features, inside = random(1, 3, 6, 6), torch.zeros(6, 6, dtype=torch.bool)
+    inside[:, :2] = True
+    weights, strength = torch.stack([inside, ~inside])[None].to(DOUBLE), torch.tensor([0.6], dtype=DOUBLE)
+    styles = random(1, 2, 3, seed=1), random(1, 2, 3, seed=2).abs()
+    made = adain.blend(features, adain.regional_adain(features, *styles, weights), strength)
+    mean, std = adain.regional_code(adain.region_statistics(features, weights), styles, weights, strength)
+    for where in (inside, ~inside):
+        for channel in range(3):
+            found = statistics_of(made[0, channel][where].numpy())
+            codes = (code[0, channel][where].numpy() for code in (mean, std))
+            np.testing.assert_allclose(list(codes), [[each] * where.sum() for each in found], rtol=1e-3)
+
+
+def test_under_no_mask_the_code_is_the_mean_of_the_regions():
+    weights = torch.zeros(1, 2, 4, 4, dtype=DOUBLE)
+    weights[:, 0, :, 0], weights[:, 1, :, 1] = 1, 1
+    content, styles = (tuple(random(1, 2, 3, seed=seed + part).abs() for part in (0, 1)) for seed in (1, 3))
+    mean, std = adain.regional_code(content, styles, weights, torch.ones(1, dtype=DOUBLE))
+    for code, wanted in zip((mean, std), styles, strict=True):
+        torch.testing.assert_close(code[0, :, 0, 3], wanted[0].mean(0))
+        torch.testing.assert_close(code[0, :, 0, 0], wanted[0, 0], rtol=1e-4, atol=1e-4)

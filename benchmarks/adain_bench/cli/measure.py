@@ -278,7 +278,7 @@ def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
 
 @click.command("gpu")
 @click.option(
-    "--minutes", type=click.FloatRange(0.1, 60), callback=options.finite, default=6, show_default=True, metavar="M",
+    "--minutes", type=click.FloatRange(0.1, 60), callback=options.finite, default=8, show_default=True, metavar="M",
     help="End after M minutes, whatever has been done.",
 )  # fmt: skip
 @click.option("--rehearse", is_flag=True, help="Run short, small steps, on a CPU too, to check that each works.")
@@ -287,8 +287,8 @@ def everything(output: Path | None, as_json: bool, **asked: Any) -> None:
 def gpu(minutes: float, rehearse: bool, output: Path | None, as_json: bool) -> None:
     """Test and measure a GPU within minutes.
 
-    The steps are the GPU's tests, exactness, latency with its floor, throughput, Table 1 and PyTorch. Each is a process
-    with a time limit; if one fails, the report has a line for it. The tests need a checkout of the repository.
+    The steps are exactness, latency with its floor, throughput, Table 1, the tests for GPUs, and PyTorch. Each is a
+    process with a time limit; if one fails, the report has a line for it. The tests need a checkout of the repository.
     """
     backends_here = ["onnxruntime"] if rehearse else gpu_day.backends_on_gpu()
     with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:

@@ -66,10 +66,6 @@ def _transposed_convolution(node: Node) -> int:
     return node.output.elements * (2 * inputs * taps + bias)
 
 
-def _matrix_product(node: Node) -> int:
-    return node.output.elements * 2 * node.read(0).shape[-1]
-
-
 def _maximum_of_window(node: Node) -> int:
     return node.output.elements * (math.prod(node.ints("kernel_shape")) - 1)
 
@@ -107,7 +103,6 @@ def _clip(node: Node) -> int:
 RULES: dict[str, Callable[[Node], int]] = {
     "Conv": _convolution,
     "ConvTranspose": _transposed_convolution,
-    "MatMul": _matrix_product,
     "MaxPool": _maximum_of_window,
     "AveragePool": _mean_of_window,
     "ReduceSum": _sum,

@@ -78,14 +78,14 @@ def steps(backends: Sequence[str], folder: Path, *, rehearse: bool) -> Iterator[
     junit = f"--junitxml={folder / 'tests.xml'}"
     pytest = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", str(_TESTS))
     patience = 5 if rehearse else 1  # a processor may be a slow one, and busy
-    rest = 10 if rehearse else 90  # of what takes minutes on a processor, the beginning
+    rest = 10 if rehearse else 110  # of what takes minutes on a processor, the beginning
     narrow = ("8",) if rehearse else ()
     yield Step("network", 50 * patience, (sys.executable, "-m", "adain_bench.measure.paper", str(folder), *narrow))
-    yield Step("tests", 150 * patience, (*pytest, "-k", "not compiled", junit))
     yield Step("exactness", 30 * patience, (*_COMMAND, "exactness", *models, *chosen, "--size", size))
     yield Step("latency", 60 * patience, (*_COMMAND, "latency", *models, *chosen, "--size", size, "--floor", *timing))
-    yield Step("throughput", 30 * patience, (*_COMMAND, "throughput", *chosen, "--size", size, *timing))
+    yield Step("throughput", 60 * patience, (*_COMMAND, "throughput", *chosen, "--size", size, *timing))
     yield Step("paper", rest, (*_COMMAND, "paper", *timing))
+    yield Step("tests", 150 * patience, (*pytest, "-k", "not compiled", junit))
     yield Step("peers", rest, (*_COMMAND, "latency", "--peers", *chosen, "--size", size, *timing))
 
 

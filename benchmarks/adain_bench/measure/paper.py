@@ -18,13 +18,14 @@ import numpy as np
 import torch
 
 from adain_bench.contenders.baselines import Baseline, StyleEncoder
-from adain_bench.contenders.baselines.common import Vgg, initialize
+from adain_bench.contenders.baselines.common import Vgg
 from adain_bench.contenders.baselines.feed_forward import dumoulin, ulyanov
 from adain_bench.contenders.baselines.gatys import CONTENT_LAYER, STYLE_LAYERS, Gatys
 from adain_bench.contenders.baselines.style_swap import LAYER, StyleSwap
 from adain_bench.contenders.contender import Contender
 from adain_bench.contenders.ours import ours
 from adain_bench.contenders.peers import peers, use_fastest
+from adain_bench.contenders.random_weights import randomize
 from adain_bench.measure.cases import ENCODINGS, Case, case_name, cases
 from adain_bench.measure.inputs import picture
 from adain_bench.record.run import Result
@@ -41,6 +42,7 @@ __all__ = ["paper_cases", "paper_results", "vgg19_model"]
 
 _EAGER = {"backend": "pytorch-eager", "precision": "fp32"}
 _RANDOM = {"weights": "random"}
+_MEASURED = 128  # the side of the picture on which random weights are scaled
 _GATYS = "Gatys et al."
 
 
@@ -59,7 +61,7 @@ def vgg19_model(folder: Path, width: int = 64) -> tuple[str, str]:
         list(export_model(fetched, "vgg19", made))
         return str(made), "public"
     network = Vgg19(width)
-    initialize(network)
+    randomize(network, picture(_MEASURED, seed=0))
     checkpoint.save(network, made / store.WEIGHTS_NAME)
     list(export_model(made, "vgg19", made))
     return str(made), "random"

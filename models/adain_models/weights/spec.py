@@ -50,7 +50,7 @@ MODELS = {
             name="lite",
             architecture="lite",
             summary="small residual network, made for CPUs; ships in the package",
-            parameters=1_524_675,
+            parameters=1_754_947,
             licence="Apache-2.0",
         ),
         ModelSpec(

@@ -30,7 +30,7 @@ def test_the_whole_day_is_rehearsed_but_for_what_takes_minutes_on_a_processor(tm
     assert done.exit_code == 0, done.output
     run = records.read(tmp_path / "run.json")
     ended = {each.name: each.skipped for each in run.results if each.group == "steps"}
-    assert list(ended) == ["network", "tests", "exactness", "latency", "throughput", "paper", "peers"]
+    assert list(ended) == ["network", "exactness", "latency", "throughput", "paper", "tests", "peers"]
     assert {name: why for name, why in ended.items() if why} == dict.fromkeys(
         ("paper", "peers"), "it was ended after 5 s"
     )

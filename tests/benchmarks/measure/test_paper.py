@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from adain_bench.measure.inputs import picture
 from adain_bench.measure.paper import paper_cases, paper_results, vgg19_model
 from adain_bench.record.run import Result
 from adain_bench.record.statistics import Times
 from adain_bench.record.table1 import ITERATIONS, SIZES, TABLE_1, quoted
 from adain_models.weights import store
 from adain_rt.backends import Settings
+from adain_rt.stylizer import Stylizer
 
 _METHODS = ["Gatys et al.", "Chen & Schmidt", "Ulyanov et al.", "Dumoulin et al.", "AdaIN"]
 
@@ -91,3 +94,14 @@ def test_fetched_weights_are_used(tmp_path, monkeypatch):
     monkeypatch.setattr("adain_bench.measure.paper.export_model", lambda *asked: exported.append(asked) or [])
     assert vgg19_model(tmp_path / "folder") == (str(tmp_path / "folder" / "vgg19"), "public")
     assert exported == [(fetched, "vgg19", tmp_path / "folder" / "vgg19")]
+
+
+def test_the_papers_network_with_random_weights_makes_pictures_that_could_differ(tmp_path, monkeypatch):
+    """A picture that is all black and white, or grey, would be the same in every precision."""
+    monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path / "cache"))
+    directory, weights = vgg19_model(tmp_path, width=8)
+    assert weights == "random"
+    stylizer = Stylizer(directory, "onnxruntime", "fp32")
+    made = stylizer.stylize(picture(128, seed=1), stylizer.encode(picture(128, seed=2)))
+    assert made.std() > 30
+    assert np.isin(made, (0, 255)).mean() < 0.2

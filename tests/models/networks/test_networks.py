@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from adain_models import adain, reference
 from adain_models.errors import AdainError
 from adain_models.networks import find
-from adain_models.networks.base import Network
+from adain_models.networks.base import Modulation, Network
 from adain_models.networks.vgg19 import Vgg19, from_public
 from adain_models.weights import checkpoint, spec
 
@@ -50,6 +50,13 @@ def calc_mean_std(features: Tensor) -> tuple[Tensor, Tensor]:
     return features.view(n, c, -1).mean(dim=2).view(n, c, 1, 1), std
 
 
+def decode(network: Network, features: Tensor) -> Tensor:
+    """What a decoder makes of features whose code is their own."""
+    code = (each[..., None, None] for each in adain.channel_statistics(features))
+    made: Tensor = network.decoder(features, *code)
+    return made
+
+
 @pytest.fixture(scope="module")
 def public() -> tuple[nn.Sequential, nn.Sequential]:
     torch.manual_seed(0)
@@ -72,7 +79,7 @@ def test_vgg19_is_the_public_implementation(public, ours):
         expected = decoder(0.7 * target + 0.3 * f)
         features = ours.encoder(content)
         code = adain.channel_statistics(ours.encoder(style))
-        made = ours.decoder(adain.blend(features, adain.adain(features, *code), torch.full((2,), 0.7).double()))
+        made = decode(ours, adain.blend(features, adain.adain(features, *code), torch.full((2,), 0.7).double()))
     torch.testing.assert_close(features, f, rtol=1e-6, atol=1e-6)  # from_public keeps float32
     torch.testing.assert_close(made, expected, rtol=1e-6, atol=1e-6)
 
@@ -99,7 +106,7 @@ def test_folding_the_ends_changes_nothing(name, request):
         features, folded = network.encoder(picture), network.for_bytes().encoder(picture * 255)
         torch.testing.assert_close(folded, features, rtol=1e-4, atol=1e-4 * features.abs().max().item())
         torch.testing.assert_close(
-            network.for_bytes().decoder(features), network.decoder(features) * 255, rtol=1e-4, atol=0.01
+            decode(network.for_bytes(), features), decode(network, features) * 255, rtol=1e-4, atol=0.01
         )
 
 
@@ -113,12 +120,49 @@ def test_lites_doublings_are_bilinear(lite, training):
         return nn.functional.conv2d(padded, layer.weight, layer.bias).relu()
 
     decoder = deepcopy(lite).double().train(training).decoder
-    features = torch.rand(2, 128, 3, 4).double()
+    features, code = torch.rand(2, 128, 3, 4).double(), torch.rand(2, 256, 1, 1).double()
     with torch.no_grad():
-        half = decoder.res4(doubled(decoder.res3(decoder.res2(decoder.res1(features))), decoder.up1, 1))
+        x = features
+        for block, style in (
+            (decoder.res1, decoder.style1),
+            (decoder.res2, decoder.style2),
+            (decoder.res3, decoder.style3),
+        ):
+            x = style(block(x), code)
+        half = decoder.style4(decoder.res4(doubled(x, decoder.up1, 1)), code)
         whole = doubled(doubled(half, decoder.up2, 1), decoder.up3, 1 + 2)
         expected = nn.functional.conv2d(whole, decoder.out.weight, decoder.out.bias) + 0.5
-        torch.testing.assert_close(decoder(features), expected, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(decoder(features, *code.chunk(2, 1)), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_modulations_change_nothing_at_first():
+    x, code = torch.randn(2, 8, 6, 4), torch.randn(2, 10, 1, 1)
+    assert torch.equal(Modulation(5, 8)(x, code), x)
+
+
+@pytest.fixture
+def modulation() -> Modulation:
+    """One of features twice as large as those that AdaIN made."""
+    made = Modulation(5, 8, scale=2).double()
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(parameter.numel()))
+    return made
+
+
+def test_a_mixed_code_modulates_as_the_mixture_of_what_its_codes_do(modulation):
+    x, one, two = torch.randn(1, 8, 6, 4).double(), *torch.randn(2, 1, 10, 1, 1).double()
+    mixed = modulation(x, 0.3 * one + 0.7 * two)
+    torch.testing.assert_close(mixed, 0.3 * modulation(x, one) + 0.7 * modulation(x, two))
+
+
+def test_each_place_is_modulated_by_its_own_code(modulation):
+    x, codes = torch.randn(1, 8, 6, 4).double(), torch.randn(1, 10, 3, 2).double()
+    made = modulation(x, codes)
+    for row in range(3):
+        for column in range(2):
+            own = codes[:, :, row : row + 1, column : column + 1]
+            place = (..., slice(2 * row, 2 * row + 2), slice(2 * column, 2 * column + 2))
+            torch.testing.assert_close(made[place], modulation(x, own)[place])
 
 
 @pytest.mark.parametrize("name", ["lite", "vgg19"])
@@ -126,7 +170,7 @@ def test_features_are_an_eighth_of_the_picture_and_pictures_come_back_whole(name
     network = find(name)()
     features = network.encoder(torch.zeros(2, 3, 16, 40))
     assert features.shape == (2, network.channels, 2, 5)
-    assert network.decoder(features).shape == (2, 3, 16, 40)
+    assert decode(network, features).shape == (2, 3, 16, 40)
 
 
 @pytest.mark.parametrize("name", ["lite", "vgg19"])
@@ -138,7 +182,7 @@ def test_strength_0_is_the_plain_auto_encoding(lite, china):
     picture = torch.from_numpy(china[None, :64, :64])
     style = (torch.randn(1, 128), torch.rand(1, 128))
     with torch.no_grad():
-        decoded = lite.decoder(lite.encoder(picture.permute(0, 3, 1, 2) / 255))
+        decoded = decode(lite, lite.encoder(picture.permute(0, 3, 1, 2) / 255))
     expected = (decoded * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
     assert torch.equal(reference.stylize(lite, picture, style, torch.zeros(1)), expected)
 
@@ -146,7 +190,7 @@ def test_strength_0_is_the_plain_auto_encoding(lite, china):
 @pytest.mark.parametrize(
     ("name", "others"),
     [
-        ("lite", r"encoder\.res.\.b|decoder\.res.\.b|decoder\.out"),
+        ("lite", r"encoder\.res.\.b|decoder\.res.\.b|decoder\.style.\.(gain|shift)|decoder\.out"),
         ("vgg19", r"encoder\.affine|decoder\.conv1_1"),
     ],
 )
@@ -167,11 +211,11 @@ def test_nothing_but_its_reader_reads_a_rectified_channel(name, request):
         for each in network.rectified():
             if each.reader is not None:
                 each.reader.weight[:, 0] = 0
-        expected = network.decoder(network.encoder(picture))
+        expected = decode(network, network.encoder(picture))
         for each in network.rectified():
             if each.reader is not None:
                 each.convolution.bias[0] += 100
-        assert torch.equal(network.decoder(network.encoder(picture)), expected)
+        assert torch.equal(decode(network, network.encoder(picture)), expected)
 
 
 @pytest.mark.parametrize("name", ["lite", "vgg19"])

@@ -91,7 +91,7 @@ def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
     network.decoder.out.bias.data += 1.5
     terms = recipe.terms(network, Photos(contents, contents, features), styles)
     code = channel_statistics(network.encoder(styles[0].picture[None] / 255))
-    bright = network.decoder(adain(network.encoder(contents), *code))
+    bright = network.decoder(adain(network.encoder(contents), *code), *(each[..., None, None] for each in code))
     shown, raw = (recipe.judge(picture, features, styles) for picture in (bright.clamp(0, 1), bright))
     assert terms["excess"].item() == pytest.approx((bright - bright.clamp(0, 1)).abs().mean().item(), rel=1e-4)
     assert terms["excess"] > 0.1
@@ -257,7 +257,7 @@ def test_a_channel_that_its_blur_leaves_below_0_everywhere_is_dead():
         for residual in (network.decoder.res1, network.decoder.res2):
             residual.b.weight.zero_()
             residual.b.bias.zero_()
-        network.decoder(features)
+        network.decoder(features, features, features)
     peak = 9 / 16  # of the blurred square of 2x2 ones
     assert watch.shares()["decoder.up1"] == pytest.approx(np.mean(np.linspace(-0.9, 0.9, 64) > -peak))
 
