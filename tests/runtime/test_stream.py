@@ -77,3 +77,16 @@ def test_frames_keep_their_colours(stylizer, style, china):
     picture = Stream(stylizer, style, keep_chroma=True).paint(frame)
     chroma = (picture.astype(int) - picture.mean(-1, keepdims=True)) - (frame - frame.mean(-1, keepdims=True))
     assert np.abs(chroma).mean() < 8
+
+
+def test_a_smooth_frame_is_painted_in_fp32(stylizer, style, china):
+    if stylizer.precision != "int8":
+        pytest.skip("this processor is not fast at int8, so that fp32 is the default")
+    shade = np.linspace(60, 200, 128).astype(np.uint8)
+    smooth = np.ascontiguousarray(np.broadcast_to(shade[None, :, None], (96, 128, 3)))
+    assert (stylizer.precision_for(smooth), stylizer.precision_for(china)) == ("fp32", "int8")
+    fine, stream = stylizer.in_precision("fp32"), Stream(stylizer, style, steady="off")
+    assert (stream.paint(smooth) == fine.stylize(smooth, style)).all()
+    frame = smooth + np.random.default_rng(0).integers(0, 40, smooth.shape, np.uint8)  # the same shot, and not smooth
+    assert stylizer.precision_for(frame) == "int8"
+    assert (stream.paint(frame) == fine.stylize(frame, style)).all()
