@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
+
 from adain_rt import color
 from adain_rt.contract import Pixels
-from adain_rt.pixels import mask_visible
+from adain_rt.pixels import as_pictures, mask_visible
 from adain_rt.steady import CutFinder, FlowBlend, OnePrecision, SmoothCode, check_steady
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
@@ -79,7 +81,7 @@ class Stream:
         """Return the picture of the next frame.
 
         Args:
-            frame: uint8 (H, W, 3), sRGB.
+            frame: uint8 (H, W, 3), sRGB; as for ``Stylizer.encode``.
             seconds: since the frame before.
             masks: uint8 (R, H, W), one for each style, as for ``Stylizer.stylize``.
             alpha: uint8 (H, W), 255 where opaque. What is wholly transparent stays as it is.
@@ -88,6 +90,7 @@ class Stream:
             AdainError: any reason that ``Stylizer.stylize`` has.
 
         """
+        frame = as_pictures(frame, (3,))
         cut = self._cuts.look(frame)
         if cut or not callable(self.style):
             given = self.style(frame) if callable(self.style) else self.style
@@ -101,4 +104,6 @@ class Stream:
         painted = stylizer.stylize(frame, style, strength=self._strength, masks=masks, content_code=code)
         if self._blend is not None:
             painted = self._blend.blend(frame, painted, seconds, cut)
+            if masks is not None:
+                painted = np.where(masks.any(axis=0)[..., None], painted, frame)
         return color.keep_chroma(frame, painted) if self._keep_chroma else painted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adain_rt import Stream, Style
+from adain_rt import AdainError, Stream, Style
 from adain_rt.stylizer import Stylizer
 
 
@@ -55,15 +55,21 @@ def test_a_style_may_be_found_for_each_shot(stylizer, style, china, flower):
 
 
 def test_masks_and_transparency_bound_the_style(stylizer, style, china):
-    frame = pan(china, 1)[0]
+    *_, frame = frames = pan(china, 3)
     mask = np.zeros((1, 96, 128), np.uint8)
     mask[0, :, 64:] = 255
     alpha = np.full((96, 128), 255, np.uint8)
     alpha[48:] = 0
-    picture = Stream(stylizer, [style], steady="flow").paint(frame, masks=mask, alpha=alpha)
+    stream = Stream(stylizer, [style], steady="flow")
+    *_, picture = (stream.paint(each, masks=mask, alpha=alpha) for each in frames)
     assert (picture[:, :64] == frame[:, :64]).all()
     assert (picture[48:] == frame[48:]).all()
     assert (picture[:48, 64:] != frame[:48, 64:]).any()
+
+
+def test_what_is_no_frame_is_refused(stylizer, style):
+    with pytest.raises(AdainError, match=r"a picture is a uint8 array \(H, W, 3\), not float64"):
+        Stream(stylizer, style).paint(np.zeros((32, 32, 3)))
 
 
 def test_frames_keep_their_colours(stylizer, style, china):
@@ -71,3 +77,16 @@ def test_frames_keep_their_colours(stylizer, style, china):
     picture = Stream(stylizer, style, keep_chroma=True).paint(frame)
     chroma = (picture.astype(int) - picture.mean(-1, keepdims=True)) - (frame - frame.mean(-1, keepdims=True))
     assert np.abs(chroma).mean() < 8
+
+
+def test_a_smooth_frame_is_painted_in_fp32(stylizer, style, china):
+    if stylizer.precision != "int8":
+        pytest.skip("this processor is not fast at int8, so that fp32 is the default")
+    shade = np.linspace(60, 200, 128).astype(np.uint8)
+    smooth = np.ascontiguousarray(np.broadcast_to(shade[None, :, None], (96, 128, 3)))
+    assert (stylizer.precision_for(smooth), stylizer.precision_for(china)) == ("fp32", "int8")
+    fine, stream = stylizer.in_precision("fp32"), Stream(stylizer, style, steady="off")
+    assert (stream.paint(smooth) == fine.stylize(smooth, style)).all()
+    frame = smooth + np.random.default_rng(0).integers(0, 40, smooth.shape, np.uint8)  # the same shot, and not smooth
+    assert stylizer.precision_for(frame) == "int8"
+    assert (stream.paint(frame) == fine.stylize(frame, style)).all()

@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adain_bench.quality.warping import Motion, find_motion, measure_warping
 from adain_rt.contract import Pixels
@@ -115,5 +114,5 @@ def _pan(picture: Pixels, count: int, size: int) -> Moving:
         # A point at p in the frame before is at p * zoom - pan / scale in this one.
         flow = (here * _ZOOM - _PAN / scale - here).astype(np.float32)
         there = here + flow
-        inside: NDArray[np.bool_] = ((there >= 0) & (there <= np.array([width - 1, size - 1]))).all(axis=-1)
+        inside = np.logical_and.reduce((there >= 0) & (there <= np.array([width - 1, size - 1])), axis=-1)
         yield frame, Motion(flow, inside) if index else None

@@ -18,6 +18,9 @@ __all__ = ["AnimationReader", "is_webp"]
 
 _MILLISECONDS = Fraction(1, 1000)
 _BT601, _UNSPECIFIED = 6, 2
+_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises of files that are broken, or too large."""
+
 _SIGNATURE = 12  # bytes: RIFF, a length, WEBP
 
 
@@ -40,7 +43,7 @@ class AnimationReader:
         try:
             self._picture = Image.open(path)
             lengths = [_measure(frame) for frame in ImageSequence.Iterator(self._picture)]
-        except (OSError, SyntaxError) as error:
+        except _BROKEN as error:
             raise AdainError(f"{path}: is not a clip, or is damaged ({error})") from None
         width, height = self._picture.size
         height, width = plan_frame(height, width, reading.size, crop=False, max_size=reading.max_size)
@@ -63,7 +66,7 @@ class AnimationReader:
                     alpha = np.ascontiguousarray(pixels[..., 3])
                     yield Frame(np.ascontiguousarray(pixels[..., :3]), now - begin, length, alpha)
                 now += length
-        except (OSError, SyntaxError) as error:
+        except _BROKEN as error:
             self.damage = f"is damaged, and was read up to {now / 1000:.1f} s ({error})"
 
     def take_packets(self) -> list[Any]:

@@ -95,6 +95,15 @@ class ClipReader:
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames, once, in the order in which they are shown."""
+        try:
+            yield from self._convert()
+        except av.FFmpegError as error:  # such as frames that change their format where a filter does not expect it
+            self.damage = f"is damaged, and was read up to {self._reached:.1f} s ({error.strerror})"
+        if self.damage is None and self._undecoded:
+            self.damage = f"is damaged; packets that cannot be decoded: {self._undecoded}"
+
+    def _convert(self) -> Iterator[Frame]:
+        """Yield the frames in RGB, at increasing times."""
         tick = round(1 / (self.facts.rate * self._time_base)) or 1
         tones: Filters | None = None
         last: int | None = None
@@ -111,8 +120,6 @@ class ClipReader:
             pixels = self._to_rgb(next(tones.run(raw)) if tones else raw)
             alpha = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] > _RGB else None
             yield Frame(np.ascontiguousarray(pixels[..., :_RGB]), pts, length, alpha)
-        if self.damage is None and self._undecoded:
-            self.damage = f"is damaged; packets that cannot be decoded: {self._undecoded}"
 
     def take_packets(self) -> list[Any]:
         """Return the packets of the other streams that were read since the last call, in their order."""
@@ -296,13 +303,15 @@ def _open(path: Path | str | None, name: str, rate: Fraction) -> Any:
 
     """
     try:
-        if name.startswith(_CAMERAS):
-            return av.open(name, format="v4l2")
-        if path is not None and is_sequence(Path(path)):
-            return av.open(str(path), format="image2", options={"framerate": str(rate), "start_number_range": "100000"})
         if path is not None and Path(path).is_dir():
             raise AdainError(f"{name}: is a folder", hint="name a clip, or an image sequence such as frames/%05d.png")
-        return av.open("pipe:0" if path is None else str(path))
+        options: dict[str, Any] = {"metadata_errors": "replace"}  # titles may be in any encoding
+        if name.startswith(_CAMERAS):
+            options["format"] = "v4l2"
+        elif path is not None and is_sequence(Path(path)):
+            options["format"] = "image2"
+            options["options"] = {"framerate": str(rate), "start_number_range": "100000"}
+        return av.open("pipe:0" if path is None else name, **options)
     except FileNotFoundError:
         raise AdainError(f"{name}: there is no such file") from None
     except av.FFmpegError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,9 @@ _RGB = 3
 _LIMITED = 1
 """The range of YUV that every player takes, in FFmpeg's numbers."""
 
-_SWSCALE = {6: 5}
-"""The matrices that FFmpeg's scaler knows by another number: both are BT.601's."""
+_BT709 = 1
+_SCALER_MATRICES = {_BT709: _BT709, 5: 5, 6: 5}
+"""The matrices of clips that are kept, as FFmpeg's scaler numbers them; 5 and 6 are BT.601's."""
 
 _MP4 = {"mp4", "mov"}
 
@@ -68,7 +70,9 @@ class ClipWriter:
         reader: OpenClip,
         crf: int | None,
     ) -> None:
-        self._name, self._codec, self._color = name, codec, reader.facts.color
+        color = reader.facts.color
+        self._name, self._codec = name, codec
+        self._color = color if color.matrix in _SCALER_MATRICES else replace(color, matrix=_BT709)
         self._frame_base = reader.facts.time_base
         self._time_base = _HUNDREDTHS if codec.encoder == "gif" else self._frame_base
         self._first: int | None = None
@@ -154,8 +158,8 @@ class ClipWriter:
         context.sample_aspect_ratio = facts.sample_aspect
         context.flags |= Flags.frame_duration
         if codec.pixel_format.startswith("yuv"):
-            context.colorspace, context.color_range = facts.color.matrix, _LIMITED
-            context.color_primaries, context.color_trc = facts.color.primaries, facts.color.transfer
+            context.colorspace, context.color_range = self._color.matrix, _LIMITED
+            context.color_primaries, context.color_trc = self._color.primaries, self._color.transfer
         if codec.encoder in _TAGGED and self._out.format.name in _MP4:
             context.codec_tag = _TAGGED[codec.encoder]
         stream.metadata.update(reader.video_metadata)
@@ -192,9 +196,7 @@ class ClipWriter:
         if not wanted.startswith("yuv"):
             return raw.reformat(format=wanted)
         color = self._color
-        picture = raw.reformat(
-            format=wanted, dst_colorspace=_SWSCALE.get(color.matrix, color.matrix), dst_color_range=_LIMITED
-        )
+        picture = raw.reformat(format=wanted, dst_colorspace=_SCALER_MATRICES[color.matrix], dst_color_range=_LIMITED)
         picture.colorspace, picture.color_primaries, picture.color_trc = color.matrix, color.primaries, color.transfer
         return picture
 

@@ -121,7 +121,7 @@ class Contents:
 
 def look_into(path: Path) -> Contents:
     """Return what is in a clip."""
-    with av.open(str(path)) as clip:
+    with av.open(str(path), metadata_errors="replace") as clip:
         video = clip.streams.video[0]
         seconds = (clip.duration or 0) / av.time_base
         aspect = Fraction(video.sample_aspect_ratio or 1)
@@ -139,7 +139,7 @@ def look_into(path: Path) -> Contents:
 
 def read_frames(path: Path) -> list[Pixels]:
     """Return the frames of a clip as FFmpeg converts them."""
-    with av.open(str(path)) as clip:
+    with av.open(str(path), metadata_errors="replace") as clip:
         return [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ def difference(ours, theirs) -> float:
 @pytest.mark.parametrize("pixel_format", ["yuv444p", "yuv444p10le"])
 @pytest.mark.parametrize("matrix", [BT709, BT601, BT2020])
 def test_the_colours_are_right_before_and_after(tmp_path, copy, matrix, pixel_format, full_range):
+    if matrix == BT2020 and int(version("av").split(".")[0]) < 18:
+        pytest.skip("this PyAV cannot make such a clip")
     frame = np.full((48, 64, 3), (200, 40, 90), np.uint8)
     options = {"matrix": matrix, "pixel_format": pixel_format, "full_range": full_range}
     clip = make_clip(tmp_path / "clip.mkv", frames=[frame] * 3, **LOSSLESS, **options)

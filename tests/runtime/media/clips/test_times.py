@@ -58,6 +58,13 @@ def test_chapters_titles_and_languages_are_kept(tmp_path, copy):
         assert copied.streams.audio[0].metadata["language"] == "fra"
 
 
+def test_a_title_in_any_encoding_is_read(tmp_path, copy):
+    clip = make_clip(tmp_path / "clip.mkv", metadata={"title": "Caf~"})
+    clip.write_bytes(clip.read_bytes().replace(b"Caf~", b"Caf\xe9"))
+    copy(clip, tmp_path / "copy.mkv")
+    assert look_into(tmp_path / "copy.mkv").times == look_into(clip).times
+
+
 @pytest.mark.parametrize("kind", ["subtitles", "cover", "font"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_other_streams_are_copied(tmp_path, copy, suffix, kind):
