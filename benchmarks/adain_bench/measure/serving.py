@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from PIL import Image
 
 import adain_rt
 from adain_bench.measure.cases import case_name
@@ -31,6 +32,7 @@ from adain_bench.measure.timing import Plan
 from adain_bench.record.run import Result
 from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
+from adain_rt.contract import Pixels
 from adain_rt.jobs import styles
 from adain_rt.media.pictures import Picture, encode_picture, read_picture
 from adain_rt.style import Style
@@ -181,7 +183,7 @@ class _Load:
         if not known:
             raise AdainError(f"model {stylizer.model} has no presets, and the load is painted in one")
         preset, path = next(iter(known.items()))
-        files = [encode_picture(each, "JPEG") for each in _take_photos(size)]
+        files = [_write_jpeg(each) for each in _take_photos(size)]
         pictures = [read_picture(io.BytesIO(file)) for file in files]
         load = cls(Transfer(stylizer), Style.load(path), files, pictures, [], [])
         load.answers.extend(load.paint_file(number) for number in range(_PICTURES))
@@ -199,7 +201,7 @@ class _Load:
         return encode_picture(self.transfer.apply(content, mix), "JPEG")
 
 
-def _take_photos(size: int) -> list[Picture]:
+def _take_photos(size: int) -> list[Pixels]:
     """Return the server's sample photograph as squares, mirrored and turned; a larger one repeats it, mirrored.
 
     Noise would not do here as it does for the network: it takes a multiple of the time to write as JPEG.
@@ -208,7 +210,14 @@ def _take_photos(size: int) -> list[Picture]:
     rows, columns = (max(0, size - side) for side in photo.shape[:2])
     square = np.pad(photo, ((0, rows), (0, columns), (0, 0)), "symmetric")[:size, :size]
     turned = [np.rot90(each, turns) for each in (square, square[:, ::-1]) for turns in range(4)]
-    return [Picture(np.ascontiguousarray(each), alpha=None, format="JPEG") for each in turned]
+    return [np.ascontiguousarray(each) for each in turned]
+
+
+def _write_jpeg(photo: Pixels) -> bytes:
+    """Return a file as the web has most: of quality 90, and without a profile."""
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 def _make_request(preset: str, file: bytes) -> bytes:
