@@ -30,7 +30,7 @@ IN_WHEEL = (
     f"{BUNDLED}/presets/starry-night.safetensors",
     *(
         f"adain_rt/serve/page/{name}"
-        for name in ("index.html", "page.css", "main.js", "texts/zh.js", "icon.svg", "sample.jpg")
+        for name in ("index.html", "page.css", "main.js", "texts/zh.js", "icon.svg", "pagoda.jpg", "sample.jpg")
     ),
 )
 """What a wheel must hold."""

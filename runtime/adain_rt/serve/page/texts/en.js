@@ -64,6 +64,7 @@ export default {
   format: "Format",
   download: "Download",
 
+  statusReading: "Reading {name}…",
   statusPreview: "Preview. Painting the full picture…",
   statusDone: "{width} × {height} pixels, painted in {seconds} s",
   statusBusy: "The server is busy. Trying again…",

@@ -64,6 +64,7 @@ export default {
   format: "格式",
   download: "下载",
 
+  statusReading: "正在读取 {name}…",
   statusPreview: "预览中，正在绘制完整图片…",
   statusDone: "{width} × {height} 像素，用时 {seconds} 秒",
   statusBusy: "服务器繁忙，正在重试…",
