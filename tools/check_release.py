@@ -33,7 +33,7 @@ IN_WHEEL = (
     *(f"adain_export/triton/served/{name}" for name in ("README.md", "client.py", "model.py")),
     *(
         f"adain_rt/serve/page/{name}"
-        for name in ("index.html", "page.css", "main.js", "texts/zh.js", "icon.svg", "sample.jpg")
+        for name in ("index.html", "page.css", "main.js", "texts/zh.js", "icon.svg", "pagoda.jpg", "sample.jpg")
     ),
 )
 """What a wheel must hold."""

@@ -6,10 +6,7 @@ import io
 import os
 import re
 import shutil
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +46,7 @@ OpenPage = Callable[..., "Reader"]
 @pytest.fixture(scope="session", autouse=True)
 def _needs() -> None:
     """End the session with one line if something that all of these tests need is not here."""
-    for module in ("playwright", "axe_playwright_python", "uvicorn"):
+    for module in ("playwright", "axe_playwright_python", "uvicorn", "httpx"):
         if find_spec(module) is None:
             pytest.exit(f"the tests of the page need {module}: pip install '.[page-test]'", returncode=1)
     if CHROMIUM is None:
@@ -57,30 +54,18 @@ def _needs() -> None:
 
 
 @pytest.fixture(scope="session")
-def address(_needs, stylizer: Stylizer) -> Iterator[str]:
+def stylizer() -> Stylizer:
+    """The model on the backend of the servers."""
+    return Stylizer(backend="onnxruntime", precision="int8")
+
+
+@pytest.fixture(scope="session")
+def address(_needs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server's address."""
-    with serve(stylizer) as at:
-        yield at
+    from tests.runtime.serve.servers import serving
 
-
-@contextmanager
-def serve(stylizer: Stylizer, token: str | None = None) -> Iterator[str]:
-    """Run a server in a thread; yield its address."""
-    import uvicorn
-
-    from adain_rt.serve.app import make_app
-    from adain_rt.serve.limits import Limits
-
-    app = make_app(stylizer, Limits(), token=token)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serving(tmp_path_factory.mktemp("server") / "log") as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.browser.conftest import Reader
 
+from adain_rt.contract import Pixels
+
 pytestmark = pytest.mark.browser
 
 
@@ -23,6 +25,17 @@ def test_the_camera_is_painted_live_and_a_picture_of_it_taken(reader: Reader) ->
     name, painted = reader.download()
     assert name == "camera_stylized_udnie.jpg"
     assert painted.shape == (720, 1280, 3)
+
+
+def test_after_the_camera_the_photo_is_painted_as_it_is_set_now(reader: Reader, china: Pixels) -> None:
+    reader.give_photo(china)
+    reader.find("#live").click()
+    reader.find("#camera-view[src]").wait_for()
+    assert reader.find("#download").is_disabled()
+    reader.style("udnie").click()
+    reader.find("#stop").click()
+    reader.wait()
+    assert reader.download()[0] == "photo_stylized_udnie.png"
 
 
 def test_without_a_camera_the_way_out_is_said(reader: Reader) -> None:

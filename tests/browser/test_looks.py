@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from tests.browser.conftest import NARROW, WIDE, OpenPage, Reader, serve
+from tests.browser.conftest import NARROW, WIDE, OpenPage, Reader
+from tests.runtime.serve.servers import serving
 
 from adain_rt.contract import Pixels
-from adain_rt.stylizer import Stylizer
 
 pytestmark = pytest.mark.browser
 
@@ -107,9 +109,9 @@ def test_the_browser_runs_no_foreign_code(reader: Reader) -> None:
     assert "Content Security Policy" in reader.errors.pop()
 
 
-def test_a_server_with_a_token_is_used_once_it_is_typed(open_page: OpenPage, stylizer: Stylizer) -> None:
-    with serve(stylizer, token="a secret") as address:  # noqa: S106
-        reader = open_page(at=address)
+def test_a_server_with_a_token_is_used_once_it_is_typed(open_page: OpenPage, tmp_path: Path) -> None:
+    with serving(tmp_path / "log", "--token", "a secret") as server:
+        reader = open_page(at=server.url)
         for attempt in ("a guess", "a secret"):
             reader.find("#token-dialog[open]").wait_for()
             reader.find("#token").fill(attempt)

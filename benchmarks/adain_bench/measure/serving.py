@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import io
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -22,12 +23,16 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+from PIL import Image
+
+import adain_rt
 from adain_bench.measure.cases import case_name
-from adain_bench.measure.inputs import picture
 from adain_bench.measure.timing import Plan
 from adain_bench.record.run import Result
 from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
+from adain_rt.contract import Pixels
 from adain_rt.jobs import styles
 from adain_rt.media.pictures import Picture, encode_picture, read_picture
 from adain_rt.style import Style
@@ -39,6 +44,7 @@ __all__ = ["PLAIN_CASES", "time_serving"]
 PLAIN_CASES = 3
 """How many cases are measured beside the clients."""
 
+_PHOTO = Path(adain_rt.__file__).parent / "serve" / "page" / "sample.jpg"
 _PICTURES = 8
 """Different pictures, so that an answer to another request is noticed."""
 
@@ -72,10 +78,13 @@ def time_serving(
     load = _Load.make(stylizer, size)
     with _serving(arguments) as server:
         cases = [
-            _Case({"by": "plain call"}, 1, lambda: nullcontext(load.paint_pixels)),
-            _Case({"by": "plain call", "streams": 2}, 2, lambda: nullcontext(load.paint_pixels)),
-            _Case({"by": "plain call from file to file"}, 1, lambda: nullcontext(load.paint_file)),
-            *(_Case({"by": "server", "clients": count}, count, partial(_connect, server, load)) for count in clients),
+            _Case({"by": "plain call"}, 1, lambda: nullcontext(load.paint_pixels), time.process_time),
+            _Case({"by": "plain call", "streams": 2}, 2, lambda: nullcontext(load.paint_pixels), time.process_time),
+            _Case({"by": "plain call from file to file"}, 1, lambda: nullcontext(load.paint_file), time.process_time),
+            *(
+                _Case({"by": "server", "clients": count}, count, partial(_connect, server, load), server.count_cpu)
+                for count in clients
+            ),
         ]
         for case in cases:
             case.warm_up(plan)
@@ -98,15 +107,18 @@ class _Case:
         params: what tells it from the others.
         lanes: how many threads paint at once.
         open: gives each of them what paints the picture of a number.
+        count_cpu: returns the seconds of all cores that the painting process has used.
 
     """
 
     params: dict[str, str | int | float]
     lanes: int
     open: Callable[[], AbstractContextManager[Callable[[int], object]]]
+    count_cpu: Callable[[], float]
     calls: int = 0
     seconds: list[tuple[float, ...]] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
 
     def warm_up(self, plan: Plan) -> None:
         """Paint a little, and decide how many pictures a turn has."""
@@ -116,14 +128,17 @@ class _Case:
 
     def take_turn(self) -> None:
         """Let each thread paint its pictures."""
+        before = self.count_cpu()
         seconds, wall = self._run(self.calls)
         self.seconds.append(seconds)
         self.rates.append(len(seconds) / wall)
+        self.cpu.append((self.count_cpu() - before) / len(seconds))
 
     def result(self, params: dict[str, int], best: _Case, facts: dict[str, int]) -> Result:
         """Return what was measured, beside the best plain case: turn by turn, so that drift meets both."""
         shares = [mine / theirs for mine, theirs in zip(self.rates, best.rates, strict=True)]
         info: dict[str, float] = {"pictures_per_s": median(self.rates), "share_of_throughput": median(shares)}
+        info["cpu_s"] = median(self.cpu)
         if self.params["by"] == "server":
             info |= facts
         whole = {**self.params, **params}
@@ -168,8 +183,7 @@ class _Load:
         if not known:
             raise AdainError(f"model {stylizer.model} has no presets, and the load is painted in one")
         preset, path = next(iter(known.items()))
-        drawn = [Picture(picture(size, seed), alpha=None, format="JPEG") for seed in range(_PICTURES)]
-        files = [encode_picture(each, "JPEG") for each in drawn]
+        files = [_write_jpeg(each) for each in _take_photos(size)]
         pictures = [read_picture(io.BytesIO(file)) for file in files]
         load = cls(Transfer(stylizer), Style.load(path), files, pictures, [], [])
         load.answers.extend(load.paint_file(number) for number in range(_PICTURES))
@@ -185,6 +199,25 @@ class _Load:
         content = read_picture(io.BytesIO(self.files[number]))
         mix = StyleMix((StyleSource("style", self.code),), (1.0,))
         return encode_picture(self.transfer.apply(content, mix), "JPEG")
+
+
+def _take_photos(size: int) -> list[Pixels]:
+    """Return the server's sample photograph as squares, mirrored and turned; a larger one repeats it, mirrored.
+
+    Noise would not do here as it does for the network: it takes a multiple of the time to write as JPEG.
+    """
+    photo = read_picture(_PHOTO).pixels
+    rows, columns = (max(0, size - side) for side in photo.shape[:2])
+    square = np.pad(photo, ((0, rows), (0, columns), (0, 0)), "symmetric")[:size, :size]
+    turned = [np.rot90(each, turns) for each in (square, square[:, ::-1]) for turns in range(4)]
+    return [np.ascontiguousarray(each) for each in turned]
+
+
+def _write_jpeg(photo: Pixels) -> bytes:
+    """Return a file as the web has most: of quality 90, and without a profile."""
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 def _make_request(preset: str, file: bytes) -> bytes:
@@ -227,6 +260,11 @@ class _Process:
 
     process: subprocess.Popen[str]
     port: int
+
+    def count_cpu(self) -> float:
+        """Return the seconds of all cores that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, proc_pid_stat(5)
 
     def count_bytes(self) -> int:
         """Return the memory that it holds."""

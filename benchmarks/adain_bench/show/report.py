@@ -196,6 +196,7 @@ def _serve(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
         ("pictures/s", pictures_per_second),
         ("of the plain calls'", _percent("share_of_throughput")),
         *_times("ms", "median", "p99"),
+        ("CPU, ms", lambda result: _thousandfold(_number(result, "cpu_s"))),
         ("spread", _spread),
         ("calls", _calls),
         ("server at first, MiB", _mebibytes("server_bytes_before")),
@@ -344,8 +345,9 @@ _GROUPS = {
         "Serving",
         "A plain call is from pixels to pixels; a request is from file to file (JPEG), over a connection that is kept. "
         "*Of the plain calls'* is the share of the best plain case's pictures per second, turn by turn. Every answer "
-        "was compared with the plain call's and is the same, byte for byte. The server's memory is that after the "
-        "warm-up, and at the end.",
+        "was compared with the plain call's and is the same, byte for byte. *CPU* is the time of all cores for a "
+        "picture, in the process that paints; it changes little with what else runs. The server's memory is that after "
+        "the warm-up, and at the end.",
         _serve,
     ),
     "start": _Group("Start and memory", "Each in a process of its own, until the first picture is there.", _start),

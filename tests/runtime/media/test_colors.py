@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -208,3 +209,12 @@ def test_a_wholly_transparent_picture_keeps_its_colours() -> None:
     rgba = np.dstack([photograph(), np.zeros((60, 90), np.uint8)])
     picture = read(encoded(Image.fromarray(rgba), "PNG"))
     assert np.array_equal(picture.pixels, photograph())
+
+
+def test_threads_that_share_a_profile_do_not_mix_their_colours():
+    options = {"icc_profile": linear_profile(DISPLAY_P3_D50)}
+    files = [encoded(Image.fromarray(np.roll(photograph(), turn, axis=2)), "PNG", **options) for turn in range(3)]
+    expected = [read(file).pixels for file in files]
+    with ThreadPoolExecutor(6) as pool:
+        found = pool.map(lambda number: read(files[number % 3]).pixels, range(60))
+        assert all(np.array_equal(pixels, expected[number % 3]) for number, pixels in enumerate(found))

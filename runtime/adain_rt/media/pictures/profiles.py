@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from functools import cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -11,7 +12,13 @@ from PIL import Image
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures.samples import Scale, reduce_samples
 
+if TYPE_CHECKING:
+    from PIL.ImageCms import ImageCmsTransform
+
 __all__ = ["fill_unseen_colors", "read_alpha", "srgb_profile", "to_srgb"]
+
+_KEPT_BYTES = 1 << 16
+"""A profile of at most so many bytes is kept with its conversion; those of printers are larger."""
 
 
 def read_alpha(image: Image.Image) -> Pixels | None:
@@ -81,14 +88,20 @@ def _reduce_to_8_bits(image: Image.Image, scale: Scale) -> Image.Image:
 
 
 def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    make = _make_transform if len(profile) <= _KEPT_BYTES else _make_transform.__wrapped__
+    return make(profile, image.mode).apply(image)
+
+
+@lru_cache(maxsize=16)  # making one takes longer than a small picture's pixels, and most pictures have one of few
+def _make_transform(profile: bytes, mode: str) -> ImageCmsTransform:
+    """Return the conversion to sRGB. Several threads may apply it: Little CMS changes nothing in it."""
     from PIL import ImageCms
 
-    transform = ImageCms.ImageCmsTransform(
+    return ImageCms.ImageCmsTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-        image.mode,
+        mode,
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.HIGHRESPRECALC,
     )
-    return transform.apply(image)

@@ -52,6 +52,6 @@ function showTarget(target) {
 }
 
 async function fetchSamplePhoto() {
-  const blob = await (await fetch("sample.jpg")).blob();
-  return new File([blob], "sample.jpg", { type: blob.type });
+  const blob = await (await fetch("pagoda.jpg")).blob();
+  return new File([blob], "pagoda.jpg", { type: blob.type });
 }

@@ -28,6 +28,7 @@ const painter = new Painter({ paint, show: showPainted, fail: (error) => stage.s
 
 let styles = [];
 let photo = null;
+let newest = null; // the file that was chosen last
 let limits = { pixels: Infinity, bytes: Infinity };
 let chosen = []; // the ids of the styles, in the order of the square's corners
 let insideId = PHOTO;
@@ -61,7 +62,7 @@ async function paint(full, signal) {
 }
 
 function change() {
-  if (!photo || !chosen.length) return;
+  if (!photo || !chosen.length || camera.isOn) return;
   stage.clearError();
   painter.change();
 }
@@ -86,9 +87,11 @@ async function choosePhoto(file) {
   stage.clearError();
   stage.setWorking(true);
   stage.tell(say("statusReading", { name: file.name }));
+  newest = file;
   let read;
   try {
     read = await readPhoto(file);
+    if (newest !== file) return; // another has been chosen meanwhile
   } catch (error) {
     tellPainting(null);
     stage.showError(error);
@@ -127,7 +130,8 @@ async function download() {
   const button = find("download");
   button.ariaBusy = button.disabled = true;
   const blob = await finish();
-  button.ariaBusy = button.disabled = false;
+  button.ariaBusy = false;
+  button.disabled = camera.isOn;
   if (!blob) return;
   const labels = new Map(styles.map(({ id, file: own }) => [id, own ? stem(own.name) : id]));
   const names = brush.isEmpty ? shares().map(({ id }) => labels.get(id)).join("+") : "regions";
@@ -147,10 +151,11 @@ function stem(name) {
 /** Return the full picture of what is set, even if that changes while it is painted; null if it cannot be painted. */
 async function finish() {
   for (;;) {
+    const { full } = painter;
     try {
       return await painter.finish();
     } catch (error) {
-      if (error.name !== "AbortError") return null;
+      if (error.name !== "AbortError" || painter.full === full) return null;
     }
   }
 }
@@ -254,8 +259,7 @@ function showTools() {
 
 async function toggleCamera() {
   if (camera.isOn) {
-    stopCamera();
-    change();
+    leaveCamera();
     return;
   }
   stage.clearError();
@@ -270,9 +274,15 @@ async function toggleCamera() {
     stage.show("camera-frame");
     await camera.run(paintFrame, (blob, rate) => stage.showFrame(blob, rate));
   } catch (error) {
-    stopCamera();
+    leaveCamera();
     stage.showError(error);
   }
+}
+
+/** Go back from the camera to the photo, if there is one. */
+function leaveCamera() {
+  stopCamera();
+  change();
 }
 
 function stopCamera() {

@@ -21,8 +21,10 @@ export class Painter {
     this.quiet = QUIET.least;
   }
 
-  /** Begin anew: what is under way belongs to another photo. */
+  /** Let go of what is under way: the photo is another now, or is not on show. */
   reset() {
+    clearTimeout(this.timer);
+    this.full?.stop.abort();
     this.stop.abort();
     this.stop = new AbortController();
     this.previewing = false;

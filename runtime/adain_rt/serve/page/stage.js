@@ -23,6 +23,7 @@ export class Stage {
   showPhoto(photo) {
     this.photo = photo;
     this.picture.style.setProperty("--ratio", photo.width / photo.height);
+    this.picture.style.setProperty("--pixels", photo.width);
     for (const id of ["before", "after"]) find(id).src = photo.url;
     delete find("after").dataset.painted; // the photo's address is not the painted picture's to give up
     this.compare.value = 0;
