@@ -2,6 +2,8 @@
 # make check      lint, check imports and types; without PyTorch, in seconds
 # make test-fast  run the tests that need no PyTorch, OpenVINO or TensorRT; in less than a minute
 # make test       install what the tests need; do what `make check` does, with all types; run every test but those for a GPU
+#                 or a browser
+# make test-page  test the page of `adain-rt serve` in Chromium; in two minutes
 # make test-gpu   test on an NVIDIA GPU
 # make check-triton  load a repository of `adain-rt triton` into NVIDIA's server, without a GPU; Python 3.10 to 3.13
 # make fuzz       look for files that end otherwise than in a picture or one line; ten minutes; FUZZ (minutes, readers) changes it
@@ -37,7 +39,7 @@ $(BIN)/ruff format --check .
 $(BIN)/lint-imports
 endef
 
-.PHONY: demo check test-fast test test-gpu check-triton fuzz release engines gpu-day bench lock lint-containers docs bundle clean
+.PHONY: demo check test-fast test test-page test-gpu check-triton fuzz release engines gpu-day bench lock lint-containers docs bundle clean
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
@@ -57,6 +59,9 @@ test: $(VENV)/test $(STUBS)
 	$(LINT)
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+test-page: $(VENV)/page-test
+	$(BIN)/pytest -m browser tests/browser
 
 test-gpu: $(VENV)/test
 	$(BIN)/pytest -m gpu tests/gpu
@@ -121,6 +126,10 @@ $(VENV)/dev: pyproject.toml tests/constraints.txt | $(BIN)/python
 
 $(VENV)/test: pyproject.toml tests/constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[test]'
+	touch $@ $(VENV)/light $(VENV)/dev
+
+$(VENV)/page-test: pyproject.toml tests/constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint tests/constraints.txt --editable '.[page-test]'
 	touch $@ $(VENV)/light $(VENV)/dev
 
 $(VENV)/release: | $(BIN)/python

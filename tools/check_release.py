@@ -28,6 +28,10 @@ IN_WHEEL = (
     f"{BUNDLED}/weights.safetensors",
     f"{BUNDLED}/int8/weights.safetensors",
     f"{BUNDLED}/presets/starry-night.safetensors",
+    *(
+        f"adain_rt/serve/page/{name}"
+        for name in ("index.html", "page.css", "main.js", "texts/zh.js", "icon.svg", "sample.jpg")
+    ),
     *(f"adain_export/triton/served/{name}" for name in ("README.md", "client.py", "model.py")),
 )
 """What a wheel must hold."""

@@ -28,8 +28,8 @@ __all__ = ["command"]
     "--token",
     envvar="ADAIN_RT_TOKEN",
     metavar="TEXT",
-    help="Answer only requests with the header `Authorization: Bearer TEXT`. Other users of this machine may see a "
-    "command's options; the variable ADAIN_RT_TOKEN is not shown to them.",
+    help="Answer only requests with the header `Authorization: Bearer TEXT`. Better set the variable ADAIN_RT_TOKEN: "
+    "other users of this machine can see the options of a command.",
 )
 @click.option(
     "--allow-host",

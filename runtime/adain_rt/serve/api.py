@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -49,15 +49,15 @@ class Api:
     async def stylize(self, request: Request) -> Response:
         """Paint a picture."""
         async with self._bodies.open(request) as body:
-            fields = await read_fields(request, body)
-            picture, media_type = await self._workers.run(request, lambda: self._painter.paint(read_order(fields)))
+            order = read_order(await read_fields(request, body))
+            picture, media_type = await self._workers.run(request, partial(self._painter.paint, order))
         return Response(picture, media_type=media_type)
 
     async def add_style(self, request: Request) -> Response:
         """Measure a picture's style, or take in a saved one."""
         async with self._bodies.open(request) as body:
             upload = _find_upload(await read_fields(request, body))
-            entry = await self._workers.run(request, functools.partial(self._painter.styles.add, upload))
+            entry = await self._workers.run(request, partial(self._painter.styles.add, upload))
         return JSONResponse(entry.describe(), 201, {"Location": f"/v1/styles/{entry.id}"})
 
     async def list_styles(self, request: Request) -> Response:
@@ -76,7 +76,7 @@ class Api:
     async def fetch_sample(self, request: Request) -> Response:
         """Return a small picture in a style."""
         entry = self._find(request)
-        sample = await self._workers.run(request, functools.partial(self._painter.paint_sample, entry))
+        sample = await self._workers.run(request, partial(self._painter.paint_sample, entry))
         return Response(sample, media_type="image/jpeg", headers=_KEPT)
 
     async def list_models(self, request: Request) -> Response:

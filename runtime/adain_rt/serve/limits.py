@@ -34,11 +34,11 @@ class Limits:
 
     """
 
-    body_bytes: int = 32 << 20
-    pixels: int = 24_000_000
-    seconds: float = 60
-    queue: int = 64
-    workers: int = 2
+    body_bytes: int
+    pixels: int
+    seconds: float
+    queue: int
+    workers: int
 
     @property
     def all_bytes(self) -> int:
@@ -130,14 +130,33 @@ class Bodies:
         if declared.isdecimal() and int(declared) > self._limits.body_bytes:
             await self._discard(request)
             raise self._too_large()
-        sizes: list[int] = []
-        try:
-            yield self._receive(request, sizes)
-        finally:
-            self._held -= sum(sizes)
+        size = 0
 
-    async def _receive(self, request: Request, sizes: list[int]) -> AsyncGenerator[bytes, None]:
-        """Yield the chunks of a body, and note their sizes."""
+        async def receive() -> AsyncGenerator[bytes, None]:
+            nonlocal size
+            async for chunk in self._receive(request):
+                size += len(chunk)
+                self._held += len(chunk)
+                if size > self._limits.body_bytes:
+                    await self._discard(request)
+                    raise self._too_large()
+                if self._held > self._limits.all_bytes:
+                    raise Refusal(503, "the server holds too much at once", hint="try again", headers=_LATER | _CLOSE)
+                yield chunk
+
+        try:
+            yield receive()
+        finally:
+            self._held -= size
+
+    async def _receive(self, request: Request) -> AsyncGenerator[bytes, None]:
+        """Yield the chunks of a body.
+
+        Raises:
+            Refusal: it comes too slowly.
+            ClientDisconnect: the client hung up.
+
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._limits.seconds
         more = True
@@ -149,16 +168,8 @@ class Bodies:
                 raise Refusal(408, f"the request took longer than {seconds} to arrive", headers=_CLOSE) from None
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            chunk: bytes = message.get("body", b"")
             more = message.get("more_body", False)
-            sizes.append(len(chunk))
-            self._held += len(chunk)
-            if sum(sizes) > self._limits.body_bytes:
-                await self._discard(request)
-                raise self._too_large()
-            if self._held > self._limits.all_bytes:
-                raise Refusal(503, "the server holds too much at once", hint="try again", headers=_LATER | _CLOSE)
-            yield chunk
+            yield message.get("body", b"")
 
     async def _discard(self, request: Request) -> None:
         """Read what is left of a body, and forget it: most clients read an answer only when they have sent all.

@@ -30,7 +30,7 @@ class Metrics:
         self._requests = Counter("adain_rt_requests", "Requests that were answered.", labels, registry=registry)
         self._seconds = Histogram(
             "adain_rt_request_seconds",
-            "Seconds from a request's first byte to the end of its answer.",
+            "Seconds from a request's head to the end of its answer.",
             ("method", "route"),
             buckets=_BUCKETS,
             registry=registry,

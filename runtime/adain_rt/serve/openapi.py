@@ -209,7 +209,8 @@ def _lay_out(facts: dict[str, Any]) -> str:
     refused = "".join(f"<tr><td>{code}<td>{escape(text)}" for code, text in _REFUSED.items())
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>adain-rt: the API</title>'
-        '<meta name="viewport" content="width=device-width"><main>'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="icon.svg">'
+        '<link rel="stylesheet" href="docs.css"><main>'
         f"<h1>adain-rt: the API</h1><p>{escape(facts['info']['description'])}</p>"
         '<p>For programs: <a href="openapi.json">openapi.json</a>. For KServe and Triton clients: the Open Inference '
         "Protocol under <code>/v2</code>. For Prometheus: <code>/metrics</code>.</p>"

@@ -63,8 +63,8 @@ class Painter:
         regions = [frame(mask, order.size, order.crop, order.max_size) for mask in masks]
         content = fit_content(picture, order.size, order.crop, order.max_size)
         transfer = Transfer(self.stylizer, order.alpha, order.color)
+        mix = StyleMix(tuple(transfer.prepare(source) for source in sources), order.weights)
         try:
-            mix = StyleMix(tuple(transfer.prepare(source) for source in sources), order.weights)
             with self._room.take(content.width * content.height):
                 painted = transfer.apply(content, mix, np.stack(regions) if regions else None)
             return encode(painted, order)

@@ -74,10 +74,7 @@ class Styles:
         self._stylizer = stylizer
         self._pixels = pixels
         self._room = room
-        self._presets = {
-            name: Entry(name, "preset", StyleSource(name, code=Style.load(path)))
-            for name, path in presets(stylizer).items()
-        }
+        self._presets = {name: _load_preset(path) for name, path in presets(stylizer).items()}
         self._measured: OrderedDict[tuple[str, int, bool], Entry] = OrderedDict()
         self._listed: set[str] = set()
         self._bytes = 0
@@ -120,10 +117,10 @@ class Styles:
                 self._measured.move_to_end(key)
             return entry
         try:
-            preset_path(name.removeprefix("@"), self._stylizer)
+            path = preset_path(name.removeprefix("@"), self._stylizer)
         except AdainError as error:
             raise Refusal(404, error.message, hint=error.hint) from None
-        raise Refusal(404, f"style {name}: came after the server began", hint="start the server again")
+        return _load_preset(path)  # it came after the server began
 
     def source(self, style: Value, size: int, crop: bool) -> StyleSource:
         """Return a style that a request names or sends, with its code.
@@ -175,6 +172,10 @@ class Styles:
             raise Refusal(422, f"style {upload.name}: would have more than {most}", hint="use a smaller `style_size`")
         with self._room.take(pixels):
             return replace(source, code=source.encode(self._stylizer))
+
+
+def _load_preset(path: Path) -> Entry:
+    return Entry(path.stem, "preset", StyleSource(path.stem, code=Style.load(path)))
 
 
 def _is_saved_style(data: bytes) -> bool:

@@ -127,6 +127,11 @@ def test_a_client_that_does_not_read_is_given_up(strict, photo):
         assert works(strict, photo)
 
 
+def limits(queue: int = 64, seconds: float = 60) -> Limits:
+    """Limits of a server with one worker."""
+    return Limits(body_bytes=1 << 20, pixels=1 << 20, seconds=seconds, queue=queue, workers=1)
+
+
 def request_of(disconnected: threading.Event | None = None) -> Request:
     """A request whose client hangs up when it is told to."""
 
@@ -140,7 +145,7 @@ def request_of(disconnected: threading.Event | None = None) -> Request:
 
 def test_more_than_the_queue_holds_is_asked_to_come_again():
     async def ask() -> list[object]:
-        workers, gate = Workers(Limits(queue=2, workers=1)), threading.Event()
+        workers, gate = Workers(limits(queue=2)), threading.Event()
         waiting = [asyncio.ensure_future(workers.run(request_of(), gate.wait)) for _ in range(3)]
         await asyncio.sleep(0.05)
         assert workers.waiting == 2
@@ -157,7 +162,7 @@ def test_what_takes_too_long_is_answered_and_what_waited_is_never_begun():
     begun = []
 
     async def ask() -> None:
-        workers, gate = Workers(Limits(seconds=0.05, workers=1)), threading.Event()
+        workers, gate = Workers(limits(seconds=0.05)), threading.Event()
         running = asyncio.ensure_future(workers.run(request_of(), gate.wait))
         await asyncio.sleep(0)
         with pytest.raises(Refusal, match="longer than") as caught:
@@ -177,7 +182,7 @@ def test_what_nobody_waits_for_is_never_begun():
     begun = []
 
     async def ask() -> None:
-        workers, gate, gone = Workers(Limits(workers=1)), threading.Event(), threading.Event()
+        workers, gate, gone = Workers(limits()), threading.Event(), threading.Event()
         running = asyncio.ensure_future(workers.run(request_of(), gate.wait))
         waiting = asyncio.ensure_future(workers.run(request_of(gone), lambda: begun.append(1)))
         await asyncio.sleep(0.02)

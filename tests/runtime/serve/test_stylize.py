@@ -137,3 +137,20 @@ def test_the_transparent_stay_transparent(client, photo):
     Image.fromarray(np.dstack([picture.pixels, alpha])).save(buffer, "PNG")
     with Image.open(io.BytesIO(paint(client, buffer.getvalue(), style="udnie").content)) as image:
         np.testing.assert_array_equal(np.array(image)[..., 3], alpha)
+
+
+def test_the_answer_is_the_file_that_the_command_line_writes(client, desk, run):
+    run(
+        "stylize",
+        "photo.jpg",
+        "--style",
+        "painting.png",
+        "--backend",
+        "onnxruntime",
+        "--precision",
+        "int8",
+        "-o",
+        "o.jpg",
+    )
+    answer = paint(client, (desk / "photo.jpg").read_bytes(), ("style", file((desk / "painting.png").read_bytes())))
+    assert answer.content == (desk / "o.jpg").read_bytes()

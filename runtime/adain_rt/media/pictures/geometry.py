@@ -86,10 +86,11 @@ def frame(pixels: Pixels, size: int, crop: bool, max_size: int = 0) -> Pixels:
         AdainError: the result would have more than MAX_PIXELS.
 
     """
-    height, width = plan_frame(*pixels.shape[:2], size, crop, max_size)
+    height, width = pixels.shape[:2]
+    target = plan_frame(height, width, size, crop, max_size)
     if crop:
         pixels = center_square(pixels)
-    return pixels if pixels.shape[:2] == (height, width) else _resize(pixels, height, width)
+    return pixels if pixels.shape[:2] == target else _resize(pixels, *target)
 
 
 def plan_frame(height: int, width: int, size: int, crop: bool, max_size: int = 0) -> tuple[int, int]:
