@@ -15,7 +15,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup, 
 
 from adain_rt.contract import GRAPHS, MIN_SIDE, MULTIPLE, TensorSpec
 
-__all__ = ["CONTENT", "STYLE", "configure_graph", "configure_pictures", "use_onnxruntime", "use_tensorrt", "write_text"]
+__all__ = ["configure_graph", "configure_pictures", "use_onnxruntime", "use_tensorrt", "write_text"]
 
 _DTYPES = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
 
@@ -23,13 +23,16 @@ _WARM = {"H": 512, "W": 512, "R": 2}
 """The sizes of the picture that a model paints before Triton calls it ready."""
 
 _KINDS = {
-    "fp16": ModelInstanceGroup.KIND_GPU,  # half a network is no faster on a processor, if it runs there at all
+    "fp16": ModelInstanceGroup.KIND_GPU,  # it is no faster on a processor, if it runs there at all
     "fp32": ModelInstanceGroup.KIND_AUTO,  # on the GPUs, or on the processor where there is none
     "int8": ModelInstanceGroup.KIND_CPU,  # these graphs are made for processors
 }
 
-CONTENT = TensorSpec("content", "uint8", ("H", "W", 3))
-STYLE = TensorSpec("style", "uint8", ("H", "W", 3))
+_MOST_PROCESSES = 16
+"""More are not started to prepare pictures, whatever may be computed at once: each is a Python of its own."""
+
+_CONTENT = TensorSpec("content", "uint8", ("H", "W", 3))
+_STYLE = TensorSpec("style", "uint8", ("H", "W", 3))
 _STRENGTH = TensorSpec("strength", "float32", (1,))
 _STYLIZED = TensorSpec("stylized", "uint8", ("H", "W", 3))
 
@@ -94,18 +97,18 @@ def use_tensorrt(config: ModelConfig, files: Mapping[str, str], profiles: Sequen
     _set_parameters(config, {"execution_context_allocation_strategy": "ON_PROFILE_CHANGE"})
 
 
-def configure_pictures(name: str, encode: str, stylize: str, instances: int) -> ModelConfig:
+def configure_pictures(name: str, encode: str, stylize: str, pictures: int) -> ModelConfig:
     """Return the configuration of the model that takes a picture and a style picture, of any sizes.
 
     Args:
         name: the Triton model's name.
         encode: the name of the Triton model of ``encode``.
         stylize: the name of the Triton model of ``stylize``.
-        instances: how many pictures it prepares at the same time.
+        pictures: how many pictures the graphs may compute at once; as many processes prepare them, within reason.
 
     """
     config = ModelConfig(name=name, backend="python", max_batch_size=0)
-    for tensor in (CONTENT, STYLE, _STRENGTH):
+    for tensor in (_CONTENT, _STYLE, _STRENGTH):
         config.input.add(
             name=tensor.name,
             data_type=_DTYPES[tensor.dtype],
@@ -113,7 +116,7 @@ def configure_pictures(name: str, encode: str, stylize: str, instances: int) -> 
             optional=tensor is _STRENGTH,
         )
     config.output.add(name=_STYLIZED.name, data_type=_DTYPES[_STYLIZED.dtype], dims=_list_dims(_STYLIZED.shape, {}))
-    config.instance_group.add(kind=ModelInstanceGroup.KIND_CPU, count=instances)
+    config.instance_group.add(kind=ModelInstanceGroup.KIND_CPU, count=min(pictures, _MOST_PROCESSES))
     _set_parameters(
         config, {"encode": encode, "stylize": stylize, "multiple": str(MULTIPLE), "min_side": str(MIN_SIDE)}
     )

@@ -166,7 +166,7 @@ class Repository:
         return Served(name, runs_by)
 
     def _write_pictures(self, aside: Path) -> Served:
-        """Write the model that takes a picture and a style picture; as many are prepared as are computed at once."""
+        """Write the model that takes a picture and a style picture."""
         version = aside / self.name / _VERSION
         version.mkdir(parents=True)
         shutil.copyfile(_SERVED / "model.py", version / "model.py")

@@ -116,6 +116,10 @@ def test_the_model_of_two_pictures_names_the_graphs_and_takes_any_size(write):
     compile((folder / "lite" / "1" / "model.py").read_text("utf-8"), "model.py", "exec")
 
 
+def test_no_more_processes_prepare_pictures_than_a_machine_can_bear(write):
+    assert read_config(write(precision="fp32", max_batch=64, instances=4), "lite").instance_group[0].count == 16
+
+
 def test_the_readme_starts_the_container_and_the_client(write):
     text = (write(precision="int8") / "lite" / "README.md").read_text("utf-8")
     assert "$" not in text.replace("$PWD", "")

@@ -71,7 +71,7 @@ class TritonPythonModel:
         key = sha256(repr(style.shape).encode() + style.tobytes()).digest()
         if key not in self._codes:
             mean, std = _run(self._encode, {"image": self._pad(style)}, ["mean", "std"])
-            self._codes[key] = {"style_mean": mean, "style_std": std}
+            self._codes[key] = {"style_mean": mean.copy(), "style_std": std.copy()}  # Triton's memory is not ours
             if len(self._codes) > _MOST_STYLES:
                 self._codes.popitem(last=False)
         self._codes.move_to_end(key)
