@@ -6,7 +6,9 @@ import gc
 import logging
 import math
 import os
+import re
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -43,6 +45,9 @@ It takes Ray half a minute to know that a machine is gone. Until then each try o
 
 _TRIES_ALONE = 3
 """How often a task is tried then."""
+
+_KNOCK = 10
+"""Seconds in which a cluster's head answers."""
 
 _OBJECT_STORE = 128 << 20
 """Bytes of shared memory for Ray on this machine, which holds paths and no pixels."""
@@ -149,6 +154,7 @@ def _connect(address: str | None) -> Iterator[None]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     alone: dict[str, Any] = {"num_cpus": available_cores(), "object_store_memory": _OBJECT_STORE}
     try:
+        _check_reachable(address)
         ray.init(
             address=address or "local",
             include_dashboard=None if address else False,
@@ -165,6 +171,17 @@ def _connect(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str | None) -> None:
+    """Knock at an address: Ray itself tries for minutes before it says that nobody is there.
+
+    Raises:
+        OSError: nobody is there.
+
+    """
+    if match := re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address or ""):
+        socket.create_connection((match[1], int(match[2])), timeout=_KNOCK).close()
 
 
 def _stylize(tasks: Sequence[Task], painter: Painter, workers: Workers) -> Iterator[Result]:
