@@ -50,10 +50,9 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     memory = 80 << 20
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "object_store_memory": memory, "include_dashboard": False},
-    )
+    head = {"num_cpus": 0, "object_store_memory": memory, "include_dashboard": False}
+    head["_system_config"] = {"health_check_period_ms": 1000}  # so that it knows soon that a machine is lost
+    made = Cluster(initialize_head=True, head_node_args=head)
     made.doomed = made.add_node(num_cpus=1, object_store_memory=memory)
     made.add_node(num_cpus=1, object_store_memory=memory)
     ray.init(address=made.address, log_to_driver=False, logging_level="critical")
