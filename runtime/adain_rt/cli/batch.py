@@ -99,7 +99,7 @@ def command(
     resume: bool,
     manifest: str | None,
 ) -> None:
-    """Paint folders of photos on all cores of this machine, or on a Ray cluster.
+    """Paint folders of photos on all cores, or on a Ray cluster.
 
     \b
     Examples:
