@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,7 +99,7 @@ def command(
     resume: bool,
     manifest: str | None,
 ) -> None:
-    """Paint folders of photos on all cores of this machine, or on a Ray cluster.
+    """Paint folders of photos on all cores, or on a Ray cluster.
 
     \b
     Examples:
@@ -137,7 +137,7 @@ def command(
     )
     if gpus is None:
         gpus = 1 if BACKENDS[stylizer.backend].device == "gpu" else 0
-    workers_wanted = ray_data.Workers(workers, stylizer.settings.threads or 1, gpus)
+    share = ray_data.Workers(workers, stylizer.settings.threads or 1, gpus)
     tally = _Tally(len(batch.tasks) + len(batch.finished))
     painter = batch.make_painter(stylizer)
     stylizer.close()  # the workers have their own, and may need the GPU's memory
@@ -145,19 +145,18 @@ def command(
         with (
             nullcontext() if manifest is None else open_manifest(manifest) as write,
             ray_data.hush() as terminal,
+            closing(ray_data.run(batch, painter, share, address)) as results,
             progress("Stylizing", tally.wanted, stream=terminal) as bar,
         ):
-            for result in ray_data.run(batch, painter, workers_wanted, address):
+            for result in results:
                 worded = tally.add(result)
                 if write is not None:
                     write(worded)
                 bar.update(1)
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM
         tally.report()
-        complain(
-            f"interrupted; {tally.there} of {tally.wanted} results are known to be written, and the same command "
-            "with --resume goes on with the others"
-        )
+        more = "" if overwrite else ", and the same command with --resume goes on with the others"
+        complain(f"interrupted; {tally.there} of {tally.wanted} results are known to be written{more}")
         raise
     tally.report()
     sys.exit(tally.status)

@@ -6,10 +6,12 @@ import gc
 import logging
 import math
 import os
+import re
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
@@ -27,7 +29,7 @@ from adain_rt.machine.cpu import available_cores
 __all__ = ["StylizeBatch", "Workers", "hush", "run"]
 
 _COLUMNS = SCHEMA.append(pa.field("hint", pa.string()))
-"""The columns of ``Result``."""
+"""The fields of ``Result``."""
 
 _LARGEST_BLOCK = 32
 """How many tasks a worker gets at once at most: so many are done again, or found done, where a worker is lost."""
@@ -43,6 +45,9 @@ It takes Ray half a minute to know that a machine is gone. Until then each try o
 
 _TRIES_ALONE = 3
 """How often a task is tried then."""
+
+_KNOCK = 10
+"""Seconds in which the head of a cluster has to answer."""
 
 _OBJECT_STORE = 128 << 20
 """Bytes of shared memory for Ray on this machine, which holds paths and no pixels."""
@@ -110,7 +115,7 @@ class Workers:
         return min(room, int(resources.get("GPU", 0) / self.gpus + 1e-6)) if self.gpus else room
 
 
-def run(batch: Batch, painter: Painter, workers: Workers, address: str | None) -> Iterator[Result]:
+def run(batch: Batch, painter: Painter, workers: Workers, address: str | None) -> Generator[Result, None, None]:
     """Do a batch, and yield what becomes of each result, first of those that were there.
 
     Args:
@@ -149,6 +154,7 @@ def _connect(address: str | None) -> Iterator[None]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     alone: dict[str, Any] = {"num_cpus": available_cores(), "object_store_memory": _OBJECT_STORE}
     try:
+        _check_reachable(address)
         ray.init(
             address=address or "local",
             include_dashboard=None if address else False,
@@ -167,6 +173,17 @@ def _connect(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
+def _check_reachable(address: str | None) -> None:
+    """Knock at an address: Ray itself tries for minutes before it says that nobody is there.
+
+    Raises:
+        OSError: nobody is there.
+
+    """
+    if match := re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address or ""):
+        socket.create_connection((match[1], int(match[2])), timeout=_KNOCK).close()
+
+
 def _stylize(tasks: Sequence[Task], painter: Painter, workers: Workers) -> Iterator[Result]:
     """Do tasks on the cluster that this process is connected to, and yield what became of each, as it becomes known.
 
@@ -181,7 +198,9 @@ def _stylize(tasks: Sequence[Task], painter: Painter, workers: Workers) -> Itera
     room = workers.fit()
     block = max(1, min(_LARGEST_BLOCK, len(tasks) // (room * _BLOCKS_EACH)))
     for size, tries in ((block, _TRIES), (1, _TRIES_ALONE)):
-        for row in _run(list(left.values()), size, tries, painter, workers, room) if left else ():
+        if not left:
+            break
+        for row in _run(list(left.values()), size, tries, painter, workers, room):
             result = Result(**row)
             if left.pop((result.content, result.style), None) is not None:
                 yield result

@@ -66,8 +66,7 @@ class Batch:
         here = {path.absolute(): folder for path, folder in found.items()}
         if away or remote.is_remote(output):
             self._job = Stills((), styles, overwrite=overwrite, resume=resume, **painting)
-            subfolders = {str(path): "" if folder == Path() else str(folder) for path, folder in here.items()}
-            folders = subfolders | away
+            folders = {str(path): "" if folder == Path() else str(folder) for path, folder in here.items()} | away
             tasks = _plan(folders, self._mixtures, output)
             finished, self.tasks = _check_free(tasks, folders.keys(), output, overwrite, resume)
         else:
@@ -135,20 +134,19 @@ def _plan(folders: Mapping[str, str], mixtures: Sequence[Mixture], output: str) 
     if Path(output).suffix.lower() in WRITABLE and not output.endswith("/"):
         raise AdainError(f"{output}: is the name of a file; give a folder, which ends with /")
     place = output.rstrip("/") if remote.is_remote(output) else str(Path(output).absolute())
-    tasks: dict[str, Task] = {}
+    owners: dict[str, tuple[str, Mixture]] = {}
     for content, folder in folders.items():
         path = remote.path_of(content) if remote.is_remote(content) else Path(content)
         for mixture in mixtures:
-            target = "/".join(
-                [place, *([folder] if folder else []), make_name(path, mixture.label, choose_suffix(path))]
-            )
-            task = tasks.setdefault(target, Task(content, mixture.label, target))
-            if task.content != content or task.style != mixture.label:
+            name = make_name(path, mixture.label, choose_suffix(path))
+            target = "/".join([place, *([folder] if folder else []), name])
+            other, style = owners.setdefault(target, (content, mixture))
+            if (other, style) != (content, mixture):
                 raise AdainError(
-                    f"{task.content} in the style {task.style} and {content} in the style {mixture.label} would both "
-                    f"become {target}; rename one, or stylise them in turn, each into its own folder"
+                    f"{other} in the style {style} and {content} in the style {mixture} would both become {target}; "
+                    "rename one, or stylise them in turn, each into its own folder"
                 )
-    return list(tasks.values())
+    return [Task(content, mixture.label, target) for target, (content, mixture) in owners.items()]
 
 
 def _check_free(

@@ -76,7 +76,7 @@ def test_a_mixture_of_many_styles_has_a_name_that_fits():
     assert (len(name), name[-4:]) == (255, ".jpg")
 
 
-@given(st.text(st.characters(exclude_characters="/\0"), min_size=1), st.text(min_size=1, max_size=300))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1), st.text(min_size=1, max_size=300))
 def test_every_name_fits_and_is_made_of_whole_characters(stem, label):
     name = outputs.make_name(Path(f"{stem}.png"), label, ".png", 255)
     assert len(os.fsencode(name)) <= 255

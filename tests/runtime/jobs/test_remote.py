@@ -124,8 +124,13 @@ def test_a_folder_that_was_painted_into_itself_is_resumed(desk, stylizer, place)
 def test_results_that_would_be_one_file_are_refused(desk, place):
     for name in ("a/photo.jpg", "b/photo.jpg"):
         remote.write_file(f"{place}/{name}", b"x")
-    with pytest.raises(AdainError, match=r"a/photo\.jpg in the style painting and .*b/photo\.jpg .* would both become"):
+    with pytest.raises(AdainError, match=r"a/photo\.jpg in the style painting\.png and .*b/photo\.jpg .* would both"):
         plan(f"{place}/a", f"{place}/b", output=f"{place}/out")
+    (desk / "styles").mkdir()
+    for name in ("wave.png", "wave.jpg"):
+        (desk / "styles" / name).write_bytes((desk / "painting.png").read_bytes())
+    with pytest.raises(AdainError, match=r"wave\.jpg and .*wave\.png would both become"):
+        Batch([f"{place}/a"], [parse("styles")], f"{place}/out")
     with pytest.raises(AdainError, match=r"out\.jpg: is the name of a file; give a folder"):
         plan(f"{place}/a", output=f"{place}/out.jpg")
 
