@@ -27,7 +27,7 @@ def test_the_photo_stays_inside_the_region(painter: Reader, china: Pixels) -> No
     assert name == "photo_stylized_regions.png"
     same = (painted == china).all(axis=-1)
     assert same[200:230, 20:300].all()
-    assert not same[:, 500:].any() or same[:, 500:].mean() < 0.02
+    assert same[:, 500:].mean() < 0.02  # where paint happens to have the colour of the photo
 
 
 def test_another_style_is_painted_inside_the_region(painter: Reader) -> None:
