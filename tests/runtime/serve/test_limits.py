@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from tests.runtime.serve.conftest import png_of
 from tests.runtime.serve.servers import Server, serving, wait_until
 
-from adain_rt.serve.limits import Limits, Room
+from adain_rt.serve.limits import Delivery, Limits, Room
 from adain_rt.serve.refusals import Refusal
 from adain_rt.serve.work import Workers
 
@@ -112,7 +112,7 @@ def test_clients_that_hang_up_keep_nobody_waiting(strict, photo):
         assert "adain_rt_body_bytes 0.0" in client.get("/metrics").text
 
 
-def test_a_client_that_does_not_read_is_given_up(strict, photo):
+def test_a_client_that_does_not_read_keeps_nobody_waiting(strict, photo):
     big = {"size": "100", "format": "bmp"}
     with open_to(strict) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
@@ -216,3 +216,33 @@ def test_pictures_share_the_room_and_a_large_one_is_not_passed_for_ever():
     for thread in threads:
         thread.join(10)
     assert order == ["large", "small"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 65537, 131072, 200_000])
+def test_an_answer_goes_in_small_parts_and_whole(size):
+    body, sent = bytes(range(256)) * (size // 256) + bytes(size % 256), []
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    asyncio.run(Delivery(answering(body), limits())({"type": "http"}, send, send))
+    parts = [message["body"] for message in sent[1:]]
+    assert b"".join(parts) == body
+    assert max(map(len, parts)) <= 65536
+    assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(parts) - 1) + [False]
+
+
+def test_an_answer_that_nobody_reads_is_given_up():
+    async def send(message) -> None:
+        await asyncio.sleep(60 if message["type"] == "http.response.body" else 0)
+
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(Delivery(answering(b"picture"), limits(seconds=0.02))({"type": "http"}, send, send))
+
+
+def answering(body: bytes):
+    async def app(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
