@@ -13,6 +13,7 @@ from adain_rt.media.pictures import Picture
 from adain_rt.pixels import as_masks
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
+from adain_rt.tiling import Progress
 
 __all__ = ["COLORS", "StyleMix", "StyleSource", "Transfer"]
 
@@ -85,7 +86,9 @@ class Transfer:
             return source
         return replace(source, code=source.encode(self.stylizer))
 
-    def apply(self, content: Picture, mix: StyleMix, masks: Pixels | None = None) -> Picture:
+    def apply(
+        self, content: Picture, mix: StyleMix, masks: Pixels | None = None, progress: Progress | None = None
+    ) -> Picture:
         """Return the content stylised.
 
         Wholly transparent pixels belong to no region, so that colours nobody sees enter no statistics.
@@ -94,13 +97,14 @@ class Transfer:
             content: the picture.
             mix: the styles; ``prepare`` saves encoding them again for each content.
             masks: uint8 (R, H, W), one for each style, as for ``Stylizer.stylize``.
+            progress: as for ``Stylizer.stylize``.
 
         Raises:
             AdainError: the picture cannot be stylised (see ``Stylizer.stylize``), or a style has no picture to
                 recolour.
 
         """
-        codes = [self._code(source, content.pixels) for source in mix.sources]
+        codes = [self.encode(source, content.pixels) for source in mix.sources]
         if masks is None:
             styles = [Style.mix(codes, mix.weights)]
         else:
@@ -109,12 +113,21 @@ class Transfer:
             visible = np.where(content.alpha, np.uint8(255), np.uint8(0))
             masks = visible[None] if masks is None else np.minimum(masks, visible)
         pixels = self.stylizer.stylize(
-            content.pixels, styles[0] if masks is None else styles, strength=self.strength, masks=masks
+            content.pixels,
+            styles[0] if masks is None else styles,
+            strength=self.strength,
+            masks=masks,
+            progress=progress,
         )
         return content.with_pixels(color.keep_chroma(content.pixels, pixels) if self.color == "luma" else pixels)
 
-    def _code(self, source: StyleSource, content: Pixels) -> Style:
-        """Return the code of a style for a content."""
+    def encode(self, source: StyleSource, content: Pixels) -> Style:
+        """Return the code of a style for a content.
+
+        Raises:
+            AdainError: the style cannot be encoded, or it has no picture to recolour.
+
+        """
         if self.color == "coral":
             return self.stylizer.encode(color.coral(_picture_to_recolor(source), content))
         return source.encode(self.stylizer)

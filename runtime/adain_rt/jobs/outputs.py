@@ -77,7 +77,7 @@ def check_writable_to(path: Path) -> None:
         AdainError: it is a file whose suffix names no format.
 
     """
-    if not _is_stream(path):
+    if not is_stream(path):
         check_writable(path)
 
 
@@ -90,7 +90,7 @@ def check_free(paths: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -
     """
     taken = {identify(path) for path in inputs}
     for path in paths:
-        if _is_stream(path):
+        if is_stream(path):
             continue
         if identify(path) in taken:
             raise AdainError(f"{path}: is an input, and would be overwritten", hint="choose another `output`")
@@ -125,7 +125,7 @@ def write_result(path: Path, picture: Picture) -> None:
         BrokenPipeError: nobody reads standard output any more.
 
     """
-    if not _is_stream(path):
+    if not is_stream(path):
         write_picture(path, picture)
         return
     name = "stdout" if path == STDOUT else str(path)
@@ -142,7 +142,7 @@ def write_result(path: Path, picture: Picture) -> None:
         raise AdainError(f"{name}: cannot be written ({explain(error)})") from error
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Whether a path is standard output, another open descriptor, a pipe, or a device that holds nothing."""
     if path == STDOUT or str(path) == "/dev/stderr" or _DESCRIPTOR.fullmatch(str(path)):
         return True
@@ -178,7 +178,7 @@ def _write_all(stream: BinaryIO, data: bytes) -> None:
 
 
 def _is_directory(output: str) -> bool:
-    if _is_stream(name_output(output)):
+    if is_stream(name_output(output)):
         return False
     return Path(output).is_dir() or output.endswith(("/", os.sep)) or not Path(output).suffix
 
