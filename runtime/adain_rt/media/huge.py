@@ -36,6 +36,8 @@ WRITABLE = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG", ".jpg": "JPEG", ".jp
 
 _LONGEST_JPEG = 65_500  # what libjpeg encodes
 _DEEPER = 257  # 65535 of 16 bits is 255 of 8
+_OPAQUE = 255
+_MINIMUM, _SUM = 0, 2  # the columns of libvips's statistics
 _METADATA = ("exif-data", "xmp-data", "iptc-data")
 _INTEGERS = {"uchar": 1, "ushort": _DEEPER}
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -119,21 +121,22 @@ def unpack(path: Path, folder: Path) -> Unpacked:
         folder: where the files are made.
 
     Raises:
-        AdainError: the picture is missing, broken or cut short, or of a kind that is not read here; or the disk is full.
+        AdainError: the picture is missing, broken or cut short, or of a kind that is not read here; or the disk is
+            full.
 
     """
     with _explain(path):
         picture, alpha = _open(path)
         pixels = PixelFile(folder / "content.raw", (picture.height, picture.width, 3))
-        if alpha is None or alpha.min() == 255:  # noqa: PLR2004 - opaque
-            _open(path)[0].rawsave(str(pixels.path))
+        if alpha is not None:
+            statistics = (picture * alpha).bandjoin(alpha).stats()  # a row for all bands, then one for each
+            least, *sums = statistics(_MINIMUM, 4)[0], *(statistics(_SUM, band)[0] for band in (1, 2, 3, 4))
+            picture, alpha = _open(path)  # each can be read once
+        if alpha is None or least == _OPAQUE:
+            picture.rawsave(str(pixels.path))
             return Unpacked(pixels, None)
-        picture, alpha = _open(path)
-        shares = [(picture[band] * alpha).avg() for band in range(3)]
-        total = _open(path)[1].avg()
-        picture, alpha = _open(path)
-        mean = [share / total if total else 0 for share in shares]
-        (alpha == 0).ifthenelse([round(each) for each in mean], picture).cast("uchar").rawsave(str(pixels.path))
+        mean = [round(share / max(sums[3], 1)) for share in sums[:3]]
+        (alpha == 0).ifthenelse(mean, picture).cast("uchar").rawsave(str(pixels.path))
         transparency = PixelFile(folder / "alpha.raw", (picture.height, picture.width))
         _open(path)[1].rawsave(str(transparency.path))
         return Unpacked(pixels, transparency)
@@ -151,7 +154,7 @@ def unpack_mask(path: Path, target: Path) -> PixelFile:
         luma = picture.cast("float") * [0.299, 0.587, 0.114]
         mask = luma[0] + luma[1] + luma[2]
         if alpha is not None:
-            mask = mask * alpha / 255
+            mask = mask * alpha / _OPAQUE
         mask.rint().cast("uchar").rawsave(str(target))
         return PixelFile(target, (picture.height, picture.width))
 
@@ -251,9 +254,10 @@ def _load_raw(pixels: PixelFile) -> Any:
 
 def _is_pyramid(image: Any) -> bool:
     """Whether a TIFF holds itself at half the size as well, behind itself or below."""
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    if image.get("vips-loader") != "tiffload":
+        return False
     below = image.get("n-subifds") if image.get_typeof("n-subifds") else 0
-    return image.get_typeof("vips-loader") != 0 and image.get("vips-loader") == "tiffload" and bool(below or pages > 1)
+    return bool(below or image.get_n_pages() > 1)
 
 
 @contextmanager
@@ -282,4 +286,5 @@ def _vips() -> Any:
             "pictures of more than 89 megapixels are read in parts by libvips, which is not installed",
             hint="run `pip install 'adain-rt[huge]'`",
         ) from None
+    pyvips.cache_set_max(0)  # it would take a file that has changed for what it was
     return pyvips
