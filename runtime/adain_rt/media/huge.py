@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from adain_models.errors import AdainError
 from adain_models.files import replacing
 from adain_rt.contract import Pixels
+from adain_rt.media.pictures.metadata import keep_exif
 from adain_rt.media.pictures.profiles import srgb_profile
+from adain_rt.media.pictures.xmp import keep_xmp
 
 __all__ = [
     "WRITABLE",
@@ -38,7 +41,6 @@ _LONGEST_JPEG = 65_500  # what libjpeg encodes
 _DEEPER = 257  # 65535 of 16 bits is 255 of 8
 _OPAQUE = 255
 _MINIMUM, _SUM = 0, 2  # the columns of libvips's statistics
-_METADATA = ("exif-data", "xmp-data", "iptc-data")
 _INTEGERS = {"uchar": 1, "ushort": _DEEPER}
 _OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"tile": True, "tile_width": 512, "tile_height": 512, "compression": "deflate", "predictor": "horizontal"},
@@ -179,10 +181,8 @@ def pack(painted: PixelFile, alpha: PixelFile | None, target: Path, original: Pa
             image = image.flatten(background=[255, 255, 255])
         source = vips.Image.new_from_file(str(original), access="sequential")
         image = image.copy(xres=source.xres, yres=source.yres)
-        for name in _METADATA:
-            if source.get_typeof(name):
-                image.set_type(vips.GValue.blob_type, name, source.get(name))
-        image.set_type(vips.GValue.blob_type, "icc-profile-data", srgb_profile())
+        for name, data in {**_keep_metadata(source), "icc-profile-data": srgb_profile()}.items():
+            image.set_type(vips.GValue.blob_type, name, data)
         options = dict(_OPTIONS[file_format])
         if file_format == "TIFF":
             large = painted.shape[0] * painted.shape[1] * image.bands * 4 // 3 > 1 << 32
@@ -250,6 +250,15 @@ def _load_raw(pixels: PixelFile) -> Any:
     height, width, *bands = pixels.shape
     image = _vips().Image.rawload(str(pixels.path), width, height, bands[0] if bands else 1)
     return image.copy(interpretation="srgb" if bands else "b-w")
+
+
+def _keep_metadata(source: Any) -> dict[str, bytes]:
+    """Return what of a picture's EXIF and XMP is true of the result, by the names that libvips has for them."""
+    found = {name: bytes(source.get(name)) for name in ("exif-data", "xmp-data") if source.get_typeof(name)}
+    exif = Image.Exif()
+    exif.load(found.get("exif-data", b""))
+    kept = {"exif-data": keep_exif(exif), "xmp-data": keep_xmp(found.get("xmp-data"))}
+    return {name: data for name, data in kept.items() if data}
 
 
 def _is_pyramid(image: Any) -> bool:

@@ -197,6 +197,20 @@ def test_a_pyramid_stays_one_and_metadata_is_kept(place, stylizer, china):
     assert pyvips.Image.new_from_file("out.tif", page=1).width == 320
 
 
+def test_a_photos_exif_is_kept_but_for_what_would_be_untrue(place, stylizer, china):
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "a pagoda", 6
+    Image.fromarray(china[:400, :500]).save("photo.jpg", exif=exif)
+    done = paint(stylizer, "out.jpg", "photo.jpg")
+    assert isinstance(done, Done)
+    assert (done.width, done.height) == (400, 500)
+    with Image.open("out.jpg") as made:
+        assert made.size == (400, 500)
+        assert made.getexif()[0x010E] == "a pagoda"
+        assert made.getexif().get(0x0112, 1) == 1
+        assert made.info["icc_profile"]
+
+
 @pytest.mark.parametrize("kind", ["16 bits", "grey", "sideways"])
 def test_other_kinds_are_read_as_pillow_reads_them(tmp_path, china, kind):
     path = tmp_path / "photo.tif"
