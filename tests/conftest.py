@@ -21,7 +21,7 @@ from adain_rt.stylizer import Stylizer
 if TYPE_CHECKING:
     from adain_models.networks.base import Network
 
-SLOW_PACKAGES = ("torch", "openvino", "tensorrt", "tensorrt_rtx", "tritonclient", "ray", "pyarrow")
+SLOW_PACKAGES = ("torch", "openvino", "pyvips", "tensorrt", "tensorrt_rtx", "tritonclient", "ray", "pyarrow")
 """The packages that the extra ``dev`` leaves out. ``pytest --fast`` hides them where they are installed."""
 
 SLOW_MODULES = (

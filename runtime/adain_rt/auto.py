@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
 from adain_rt import backends, contract
-from adain_rt.backends import AUTO, BACKENDS, Backend, Settings
+from adain_rt.backends import AUTO, BACKENDS, Backend, DeviceBackend, Settings
 from adain_rt.contract import GraphFacts, Pixels
 from adain_rt.errors import UnusableBackend
-from adain_rt.machine import forks
+from adain_rt.machine import forks, memory
 from adain_rt.machine.cpu import INT8_INSTRUCTIONS, instructions
 from adain_rt.model import Model
-from adain_rt.pixels import is_smooth
+from adain_rt.pixels import is_smooth, pad
 
-__all__ = ["AutoBackend", "OpenGraph"]
+__all__ = ["AutoBackend", "OpenGraph", "repeat"]
 
 _LOG = logging.getLogger("adain_rt")
 
@@ -27,17 +32,56 @@ class OpenGraph:
     """A graph that is loaded and checked, and the backend that runs it.
 
     Attributes:
+        graph: its name in the contract.
         facts: the facts in the graph's metadata.
         backend: the backend.
         backend_name: the backend's name.
-        host_bytes_per_pixel: how many bytes of the host's memory a run may take for each pixel; 0 on a GPU.
+        bytes_per_pixel: how many bytes of memory a run may take for each pixel.
+        on_gpu: whether that is the GPU's memory.
 
     """
 
+    graph: str
     facts: GraphFacts
     backend: Backend
     backend_name: str
-    host_bytes_per_pixel: float
+    bytes_per_pixel: float
+    on_gpu: bool
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+        """Return the graph's outputs; see ``Backend.run``."""
+        return self.backend.run(self.graph, inputs)
+
+    def stylize(
+        self,
+        batch: Pixels,
+        strength: float,
+        codes: Mapping[str, NDArray[np.float32]],
+        masks: Pixels | None = None,
+    ) -> Pixels:
+        """Return pictures (N, H, W, 3) of any size, stylised.
+
+        Args:
+            batch: the pictures.
+            strength: the paper's α, from 0 to 1.
+            codes: the inputs that are codes, by name, without the axis of the pictures.
+            masks: (R, H, W), for a graph that takes them.
+
+        """
+        count, height, width = batch.shape[:3]
+        inputs: dict[str, NDArray[Any]] = {"image": pad(batch), "strength": np.full(count, strength, np.float32)}
+        inputs |= repeat(count, **codes)
+        if masks is not None:
+            inputs |= repeat(count, masks=pad(masks[..., None])[..., 0])
+        (stylized,) = self.run(inputs)
+        cropped: Pixels = stylized[:, :height, :width]
+        return cropped
+
+    def free_bytes(self) -> int | None:
+        """Return how many bytes of that memory are free; ``None`` if unknown."""
+        if not self.on_gpu:
+            return memory.available_bytes()
+        return self.backend.free_bytes() if isinstance(self.backend, DeviceBackend) else None
 
 
 class AutoBackend:
@@ -133,8 +177,11 @@ class AutoBackend:
         backend.open(graph)
         facts = backend.facts(graph)
         self._model.check_graph(graph, precision, facts)
-        factor = BACKENDS[self.name].host_memory_factor.get(precision, 0.0)
-        return OpenGraph(facts, backend, self.name, (facts.bytes_per_pixel or 0) * factor)
+        spec = BACKENDS[self.name]
+        on_gpu = precision not in spec.host_memory_factor
+        halved = 0.5 if (facts.precision, precision) == ("fp32", "fp16") else 1.0  # on a GPU
+        factor = spec.host_memory_factor.get(precision, halved)
+        return OpenGraph(graph, facts, backend, self.name, (facts.bytes_per_pixel or 0) * factor, on_gpu)
 
     def _fall_back(self, error: UnusableBackend) -> None:
         """Choose the next backend, and say so in the log."""
@@ -148,6 +195,11 @@ class AutoBackend:
         self._graphs.clear()
         while self._backends:
             self._backends.popitem()[1].close()
+
+
+def repeat(count: int, **values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return values with a leading axis of the batch's length."""
+    return {name: np.repeat(value[None], count, axis=0) for name, value in values.items()}
 
 
 def _choose_precision(directory: Path, backend: str) -> str:

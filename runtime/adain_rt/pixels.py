@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from adain_models.errors import AdainError
 from adain_rt.contract import MIN_SIDE, MULTIPLE, Pixels
 
-__all__ = ["as_masks", "as_pictures", "compose", "count_padded", "is_smooth", "mask_visible", "pad"]
+__all__ = ["as_masks", "as_pictures", "compose", "is_smooth", "mask_visible", "pad", "padded"]
 
 _CHANNELS = 3
 _OPAQUE = 255
@@ -121,13 +121,6 @@ def mask_visible(masks: Pixels | None, alpha: Pixels | None) -> Pixels | None:
     return visible[None] if masks is None else np.minimum(masks, visible)
 
 
-def count_padded(pictures: Pixels) -> int:
-    """Return how many pixels pictures (N, H, W, 3) have once they are padded."""
-    count, height, width = pictures.shape[:3]
-    pixels: int = count * _padded(height) * _padded(width)
-    return pixels
-
-
 def is_smooth(pictures: Pixels) -> bool:
     """Whether one of the pictures is smooth, such as a clear sky, a studio backdrop or a gradient.
 
@@ -161,15 +154,15 @@ def pad(pictures: Pixels) -> Pixels:
 
     A side that is too short to reflect once is reflected again and again; a single row or column is repeated.
     """
-    rows, columns = (_padded(size) - size for size in pictures.shape[1:3])
+    rows, columns = (padded(size) - size for size in pictures.shape[1:3])
     if not rows and not columns:
         return np.ascontiguousarray(pictures)
     rest = [(0, 0)] * (pictures.ndim - 3)
-    padded = np.pad(pictures, [(0, 0), (0, rows), (0, columns), *rest], mode="reflect")
-    return np.ascontiguousarray(padded)  # it has the order of the pictures, and backends read memory as it lies
+    larger = np.pad(pictures, [(0, 0), (0, rows), (0, columns), *rest], mode="reflect")
+    return np.ascontiguousarray(larger)  # it has the order of the pictures, and backends read memory as it lies
 
 
-def _padded(side: int) -> int:
+def padded(side: int) -> int:
     """Return the length of a side once it is padded: a multiple of ``MULTIPLE``, and at least ``MIN_SIDE``."""
     return max(MIN_SIDE, side + -side % MULTIPLE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 
-__all__ = ["SUFFIX", "Style"]
+__all__ = ["SUFFIX", "Style", "as_styles", "stack_codes"]
 
 SUFFIX = ".safetensors"
 
@@ -237,3 +237,25 @@ def _as_array(tensor: Any) -> Any:
     if tensor is None or tensor["dtype"] != "F32":
         return None
     return np.frombuffer(tensor["data"], "<f4").reshape(tensor["shape"])
+
+
+def as_styles(given: Style | Sequence[Style]) -> list[Style]:
+    """Return the styles that a caller gave, one or several.
+
+    Raises:
+        AdainError: something given is no style.
+
+    """
+    styles = list(given) if isinstance(given, Iterable) else [given]
+    for each in styles:
+        if not isinstance(each, Style):
+            raise AdainError(
+                f"a style is a Style, not {type(each).__name__}",
+                hint="take one from a picture by Stylizer.encode, or from a file by Style.load",
+            )
+    return styles
+
+
+def stack_codes(styles: Sequence[Style]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the means and the deviations of styles, (R, C) each."""
+    return np.stack([style.mean for style in styles]), np.stack([style.std for style in styles])

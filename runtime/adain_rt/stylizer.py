@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
 from adain_models.weights import spec
-from adain_rt.auto import AutoBackend, OpenGraph
+from adain_rt.auto import AutoBackend, OpenGraph, repeat
 from adain_rt.backends import AUTO, BACKENDS, DeviceBackend, Settings
+from adain_rt.budget import AUTO_TILE, NO_TILES, RGB, Budget, Tile
 from adain_rt.contract import GRAPHS, MIN_SIDE, MULTIPLE, GraphSpec, Pixels
-from adain_rt.machine import memory
+from adain_rt.errors import TooLarge
 from adain_rt.model import Model
-from adain_rt.pixels import as_masks, as_pictures, compose, count_padded, pad
-from adain_rt.style import Style
+from adain_rt.pixels import as_masks, as_pictures, compose, pad
+from adain_rt.style import Style, as_styles, stack_codes
+from adain_rt.tiling import Canvas, Code, Progress, Tiling, part_of
 
 __all__ = ["AUTO", "Stylizer"]
 
+_MEASURING = 0.25
+"""About the share of the time of a picture in tiles that goes into measuring it; for progress only."""
 
-_EXTRA_REGION = 0.3
-"""How much more memory each region takes beyond the two that a graph's own count has, as a share of all (measured)."""
-
-_COPIED = 6
-"""Bytes of a pixel that are copied for a backend whose work takes none of this memory: the picture, in and out."""
-
-_UNASKED = 1 << 28
-"""So many bytes are copied without asking for the memory that is free, which takes longer than a GPU does."""
+Result = TypeVar("Result")
 
 
 class Stylizer:
@@ -56,12 +54,17 @@ class Stylizer:
         precision: ``fp32``, ``fp16`` (on GPUs), ``bf16`` (OpenVINO), ``int8`` (on CPUs), or ``auto``: fp16 on a GPU,
             else int8 where the model has it and the processor multiplies it fast, but fp32 for smooth pictures.
         settings: how the backend runs.
+        tile: ``auto``: a picture that does not fit into ``memory`` is computed in tiles, and comes out as the whole
+            does, within one level of 256. Or a side in pixels: what is larger is computed in tiles of that size. Or
+            ``off``: what does not fit is refused.
+        memory: the bytes that one picture may take, itself and its result included. ``None`` is what is free, at most
+            2 GiB. On a GPU it is the GPU's memory, and ``None`` all that is free.
 
     Attributes:
         settings: how the backend runs.
 
     Raises:
-        AdainError: there is no such model or backend, or the backend cannot run here.
+        AdainError: there is no such model or backend, the backend cannot run here, or there are no such tiles.
 
     """
 
@@ -71,8 +74,11 @@ class Stylizer:
         backend: str = AUTO,
         precision: str = AUTO,
         settings: Settings | None = None,
+        tile: Tile = AUTO_TILE,
+        memory: int | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        self._budget = Budget(tile, memory)
         self._asked = backend, precision
         self._model = Model(model)
         self._backend = AutoBackend(self._model, backend, precision, self.settings)
@@ -113,7 +119,7 @@ class Stylizer:
             AdainError: the model or the backend does not have the precision.
 
         """
-        return Stylizer(str(self._model.place), self._asked[0], precision, self.settings)
+        return Stylizer(str(self._model.place), self._asked[0], precision, self.settings, *astuple(self._budget))
 
     @property
     def weights_sha256(self) -> str:
@@ -138,8 +144,8 @@ class Stylizer:
         """
         batch = as_pictures(picture, (3,))[None]
         opened = self._backend.open("encode", batch)
-        _check_memory(opened, batch)
-        mean, std = opened.backend.run("encode", {"image": pad(batch)})
+        code = self._try_at_once(opened, batch, lambda: opened.run({"image": pad(batch)}), output=0)
+        mean, std = code or self.measure_tiles(batch[0])
         return Style(mean[0], std[0], self.model, opened.facts.weights_sha256)
 
     def stylize(
@@ -150,8 +156,11 @@ class Stylizer:
         strength: float = 1.0,
         masks: Pixels | None = None,
         content_code: Style | None = None,
+        progress: Progress | None = None,
     ) -> Pixels:
         """Return pictures in a style, of the same shape.
+
+        What does not fit into memory at once is computed in tiles; see the class.
 
         Args:
             content: uint8 (H, W, 3), or a batch (N, H, W, 3), sRGB: an array, or what ``numpy.asarray`` makes one of.
@@ -161,6 +170,7 @@ class Stylizer:
                 styles mix; pixels under no mask stay as they are.
             content_code: statistics to use in place of the content's own, as ``encode`` returns them: of the whole
                 picture for a tile of it, or smoothed over time for a frame.
+            progress: is called with the share that is done, up to 1, of a picture that is computed in tiles.
 
         Raises:
             AdainError: an argument is not of these, a style is another model's, the strength is out of range, masks and
@@ -173,13 +183,41 @@ class Stylizer:
         if masks is not None:
             if content_code is not None:
                 raise AdainError("masks and a content code exclude each other: each region is measured by itself")
-            stylized = self._stylize_regions(batch, _as_styles(style), strength, masks)
+            stylized = self._stylize_regions(batch, as_styles(style), strength, masks, progress)
         elif isinstance(style, Style):
-            stylized = self._stylize_whole(batch, style, strength, content_code)
+            stylized = self._stylize_whole(batch, style, strength, content_code, progress)
         else:
-            _as_styles(style)  # it says so where they are no styles at all
+            as_styles(style)  # it says so where they are no styles at all
             raise AdainError("several styles need a mask each; mix them into one with Style.mix")
         return stylized.reshape(content.shape)
+
+    def measure_tiles(self, content: Canvas, masks: Sequence[Canvas] = (), *, progress: Progress | None = None) -> Code:
+        """Return the statistics of a picture for ``Tiling.paint``, measured in tiles, of which one is in memory.
+
+        Args:
+            content: (H, W, 3): an array, or a file that is read in parts.
+            masks: (H, W) each, as for ``stylize``.
+            progress: is called with the share that is done, up to 1.
+
+        Raises:
+            AdainError: the model has no graphs yet, memory does not suffice, or the Stylizer is closed.
+
+        """
+        return self._split("measure", content, masks).measure(progress)
+
+    def split(self, content: Canvas, styles: Sequence[Style], masks: Sequence[Canvas] = ()) -> Tiling:
+        """Return the tiles of a picture, which ``Tiling.paint`` stylises; of the picture only a tile is in memory.
+
+        Args:
+            content: (H, W, 3): an array, or a file that is read in parts.
+            styles: one, or one for each mask.
+            masks: (H, W) each, as for ``stylize``.
+
+        Raises:
+            AdainError: any reason that ``stylize`` has.
+
+        """
+        return self._split("stylize_regions_fixed" if masks else "stylize_fixed", content, masks, styles)
 
     def stylize_on_device(
         self, content: Any, style: Style, *, strength: float = 1.0, out: Any = None, stream: int | None = None
@@ -213,7 +251,7 @@ class Stylizer:
             )
         count = content.shape[0]
         inputs = {"image": content, "strength": np.full(count, strength, np.float32)}
-        inputs |= _repeat(count, style_mean=style.mean, style_std=style.std)
+        inputs |= repeat(count, style_mean=style.mean, style_std=style.std)
         outputs = None if out is None else {"stylized": out}
         (stylized,) = opened.backend.run_on_device("stylize", inputs, outputs, stream)
         return stylized
@@ -235,8 +273,8 @@ class Stylizer:
         opened = self._backend.open(graph, inputs["image"])
         if sizes.get("C", opened.facts.channels) != opened.facts.channels:
             raise AdainError(f"the style has {sizes['C']} channels and the model {opened.facts.channels}")
-        _check_memory(opened, inputs["image"], regions=sizes.get("R", 1))
-        outputs = opened.backend.run(graph, inputs)
+        Budget(NO_TILES, self._budget.memory).fits(opened, inputs["image"].shape, sizes.get("R", 1))
+        outputs = opened.run(inputs)
         return {tensor.name: output for tensor, output in zip(spec.outputs, outputs, strict=True)}
 
     def check(self, style: Style) -> None:
@@ -246,7 +284,7 @@ class Stylizer:
             AdainError: another model made the style.
 
         """
-        (style,) = _as_styles([style])
+        (style,) = as_styles([style])
         self._check_style(style, self.weights_sha256)
 
     def close(self) -> None:
@@ -258,7 +296,7 @@ class Stylizer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made with, and not what it has opened."""
-        return type(self), (self._model.place, *self._asked, self.settings)
+        return type(self), (self._model.place, *self._asked, self.settings, *astuple(self._budget))
 
     def __enter__(self) -> Stylizer:  # noqa: PYI034 - Self needs Python 3.11
         """Return the Stylizer itself."""
@@ -270,31 +308,80 @@ class Stylizer:
         """Close the Stylizer."""
         self.close()
 
-    def _stylize_whole(self, batch: Pixels, style: Style, strength: float, content_code: Style | None) -> Pixels:
+    def _stylize_whole(
+        self, batch: Pixels, style: Style, strength: float, content_code: Style | None, progress: Progress | None
+    ) -> Pixels:
         codes = {"style_mean": style.mean, "style_std": style.std}
         if content_code is None:
             opened = self._open("stylize", [style], batch)
-            return _run(opened, "stylize", batch, strength, codes)
-        opened = self._open("stylize_fixed", [style, content_code], batch)
-        codes |= {"content_mean": content_code.mean, "content_std": content_code.std}
-        return _run(opened, "stylize_fixed", batch, strength, codes)
+        else:
+            opened = self._open("stylize_fixed", [style, content_code], batch)
+            codes |= {"content_mean": content_code.mean, "content_std": content_code.std}
+        stylized = self._try_at_once(opened, batch, lambda: opened.stylize(batch, strength, codes))
+        if stylized is not None:
+            return stylized
+        measured = None if content_code is None else (content_code.mean[None], content_code.std[None])
+        return self._paint_tiles(batch, [style], strength, (), measured, progress)
 
-    def _stylize_regions(self, batch: Pixels, styles: Sequence[Style], strength: float, masks: Pixels) -> Pixels:
+    def _stylize_regions(
+        self, batch: Pixels, styles: Sequence[Style], strength: float, masks: Pixels, progress: Progress | None
+    ) -> Pixels:
         height, width = batch.shape[1:3]
         masks = as_masks(masks, len(styles), height, width)
         opened = self._open("stylize_regions", styles, batch)
-        codes = {
-            "style_mean": np.stack([style.mean for style in styles]),
-            "style_std": np.stack([style.std for style in styles]),
-        }
-        stylized = _run(opened, "stylize_regions", batch, strength, codes, masks)
+        mean, std = stack_codes(styles)
+        codes = {"style_mean": mean, "style_std": std}
+        stylized = self._try_at_once(opened, batch, lambda: opened.stylize(batch, strength, codes, masks), len(masks))
+        if stylized is None:
+            return self._paint_tiles(batch, styles, strength, list(masks), None, progress)
         return compose(stylized, batch, masks)
+
+    def _try_at_once(
+        self, opened: OpenGraph, batch: Pixels, run: Callable[[], Result], regions: int = 1, output: int = RGB
+    ) -> Result | None:
+        """Return what a graph makes of pictures at once; ``None`` if they are for tiles."""
+        if not self._budget.fits(opened, batch.shape, regions, output):
+            return None
+        try:
+            return run()
+        except TooLarge:
+            if not opened.on_gpu or self._budget.tile == NO_TILES:
+                raise
+            return None
+
+    def _paint_tiles(
+        self,
+        batch: Pixels,
+        styles: Sequence[Style],
+        strength: float,
+        masks: Sequence[Canvas],
+        measured: Code | None,
+        progress: Progress | None,
+    ) -> Pixels:
+        stylized = np.empty(batch.shape, np.uint8)
+        measuring = 0.0 if measured else _MEASURING
+        for place, (picture, out) in enumerate(zip(batch, stylized, strict=True)):
+            part = part_of(progress, place / len(batch), 1 / len(batch))
+            codes = measured or self.measure_tiles(picture, masks, progress=part_of(part, 0, measuring))
+            painting = part_of(part, measuring, 1 - measuring)
+            tiling = self.split(picture, styles, masks)
+            for rows, columns, pixels in tiling.paint(codes, strength, progress=painting):
+                out[rows, columns] = pixels
+        return stylized
+
+    def _split(self, graph: str, content: Canvas, masks: Sequence[Canvas], codes: Sequence[Style] = ()) -> Tiling:
+        """Return a picture as a graph computes it in tiles."""
+        opened = self._open(graph, codes, np.asarray(content)[None])
+        height, width = content.shape[:2]
+        output = 0 if graph == "measure" else RGB
+        window = self._budget.window(opened, height, width, len(masks) + bool(masks) or 1, output)
+        return Tiling(content, masks, opened, window, stack_codes(codes) if codes else None)
 
     def _open(self, graph: str, codes: Sequence[Style], pictures: Pixels | None = None) -> OpenGraph:
         """Open a graph for pictures, if they are known, and refuse style codes that it does not take."""
         opened = self._backend.open(graph, pictures)
         channels = opened.facts.channels
-        for code in _as_styles(codes):
+        for code in as_styles(codes):
             self._check_style(code, opened.facts.weights_sha256)
             if code.mean.shape != (channels,):
                 raise AdainError(f"the style has {code.mean.size} channels and the model {channels}")
@@ -332,52 +419,6 @@ def _check_inputs(graph: GraphSpec, inputs: Mapping[str, NDArray[Any]]) -> dict[
             f"not {sizes['W']}x{sizes['H']}"
         )
     return sizes
-
-
-def _run(
-    opened: OpenGraph,
-    graph: str,
-    batch: Pixels,
-    strength: float,
-    codes: dict[str, NDArray[np.float32]],
-    masks: Pixels | None = None,
-) -> Pixels:
-    """Return what a graph makes of pictures of any size."""
-    _check_memory(opened, batch, regions=1 if masks is None else len(masks))
-    count, height, width = batch.shape[:3]
-    inputs: dict[str, NDArray[Any]] = {"image": pad(batch), "strength": np.full(count, strength, np.float32)}
-    inputs |= _repeat(count, **codes)
-    if masks is not None:
-        inputs |= _repeat(count, masks=pad(masks[..., None])[..., 0])
-    (stylized,) = opened.backend.run(graph, inputs)
-    cropped: Pixels = stylized[:, :height, :width]
-    return cropped
-
-
-def _repeat(count: int, **values: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Return values with a leading axis of the batch's length."""
-    return {name: np.repeat(value[None], count, axis=0) for name, value in values.items()}
-
-
-def _check_memory(opened: OpenGraph, batch: Pixels, regions: int = 1) -> None:
-    """Refuse pictures that may need more memory than there is, before any of it is taken."""
-    bytes_per_pixel = opened.host_bytes_per_pixel * (1 + _EXTRA_REGION * max(0, regions - 2))
-    height, width = batch.shape[1:3]
-    needed = round(count_padded(batch) * (bytes_per_pixel or _COPIED + regions))
-    if bytes_per_pixel or needed > _UNASKED:
-        memory.check_fits(height, width, needed)
-
-
-def _as_styles(given: Style | Sequence[Style]) -> list[Style]:
-    """Return the styles that a caller gave, one or several."""
-    styles = list(given) if isinstance(given, Iterable) else [given]
-    for each in styles:
-        if not isinstance(each, Style):
-            raise AdainError(
-                f"a style is a Style, not {type(each).__name__}",
-                hint="take one from a picture by Stylizer.encode, or from a file by Style.load",
-            )
-    return styles
 
 
 def _check_strength(strength: float) -> None:

@@ -11,6 +11,7 @@ from adain_rt.media.pictures import Picture
 from adain_rt.pixels import as_masks, mask_visible
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
+from adain_rt.tiling import Progress
 
 __all__ = ["COLORS", "StyleMix", "StyleSource", "Transfer"]
 
@@ -83,7 +84,9 @@ class Transfer:
             return source
         return replace(source, code=source.encode(self.stylizer))
 
-    def apply(self, content: Picture, mix: StyleMix, masks: Pixels | None = None) -> Picture:
+    def apply(
+        self, content: Picture, mix: StyleMix, masks: Pixels | None = None, progress: Progress | None = None
+    ) -> Picture:
         """Return the content stylised.
 
         Wholly transparent pixels belong to no region.
@@ -92,6 +95,7 @@ class Transfer:
             content: the picture.
             mix: the styles; ``prepare`` saves encoding them again for each content.
             masks: uint8 (R, H, W), one for each style, as for ``Stylizer.stylize``.
+            progress: as for ``Stylizer.stylize``.
 
         Raises:
             AdainError: the picture cannot be stylised (see ``Stylizer.stylize``), or a style has no picture to
@@ -103,7 +107,11 @@ class Transfer:
             masks = as_masks(masks, len(styles), *content.pixels.shape[:2])
         masks = mask_visible(masks, content.alpha)
         pixels = self.stylizer.stylize(
-            content.pixels, styles[0] if masks is None else styles, strength=self.strength, masks=masks
+            content.pixels,
+            styles[0] if masks is None else styles,
+            strength=self.strength,
+            masks=masks,
+            progress=progress,
         )
         return content.with_pixels(color.keep_chroma(content.pixels, pixels) if self.color == "luma" else pixels)
 
@@ -119,11 +127,16 @@ class Transfer:
             AdainError: a style cannot be encoded, or has no picture to recolour.
 
         """
-        codes = [self._encode(source, content) for source in mix.sources]
+        codes = [self.encode(source, content) for source in mix.sources]
         return codes if apart else [Style.mix(codes, mix.weights)]
 
-    def _encode(self, source: StyleSource, content: Pixels) -> Style:
-        """Return the code of a style for a content."""
+    def encode(self, source: StyleSource, content: Pixels) -> Style:
+        """Return the code of a style for a content.
+
+        Raises:
+            AdainError: the style cannot be encoded, or it has no picture to recolour.
+
+        """
         if self.color == "coral":
             return self.stylizer.encode(color.coral(_picture_to_recolor(source), content))
         return source.encode(self.stylizer)

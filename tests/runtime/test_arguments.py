@@ -105,7 +105,6 @@ def test_pictures_are_refused_for_their_memory_before_any_is_taken(stylizer, pai
     large = np.broadcast_to(PICTURE[:1, :1], (side, side, 3))
     masks = np.broadcast_to(MASK[:1, :1], (1, side, side))
     for use in (
-        lambda: stylizer.encode(large),
         lambda: stylizer.stylize(large, painting),
         lambda: stylizer.stylize(large, [painting], masks=masks),
     ):

@@ -322,6 +322,7 @@ def test_a_picture_under_way_ends_though_another_thread_closes(china, painting, 
 def test_memory_is_checked_before_any_is_taken(monkeypatch, painting):
     monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 1 << 20)
     monkeypatch.setattr("adain_rt.stylizer.pad", None)
+    monkeypatch.setattr("adain_rt.auto.pad", None)
     large, stylizer = np.zeros((101, 99, 3), np.uint8), exact("lite")
     masks = np.full((1, 101, 99), 255, np.uint8)
     for use in (
@@ -333,16 +334,3 @@ def test_memory_is_checked_before_any_is_taken(monkeypatch, painting):
             AdainError, match=r"\A99x101 pixels may take .* GB of memory, .*shorter side of \d+ pixels fits"
         ):
             use()
-
-
-def test_each_region_beyond_the_second_needs_more_memory(monkeypatch, painting):
-    asked = []
-    monkeypatch.setattr(
-        "adain_rt.machine.memory.check_fits", lambda *size_and_needed: asked.append(size_and_needed[-1])
-    )
-    content, stylizer = np.zeros((32, 32, 3), np.uint8), exact("lite")
-    for count in (1, 2, 3, 4):
-        stylizer.stylize(content, [painting] * count, masks=np.zeros((count, 32, 32), np.uint8))
-    assert asked[0] == asked[1]
-    assert asked[2] - asked[1] == pytest.approx(0.3 * asked[0], abs=1)
-    assert asked[3] - asked[2] == pytest.approx(0.3 * asked[0], abs=1)

@@ -72,6 +72,14 @@ class Backend(Protocol):
 class DeviceBackend(Backend, Protocol):
     """A backend that also runs the graphs on arrays in a GPU's memory."""
 
+    def free_bytes(self) -> int:
+        """Return how many bytes of the GPU's memory are free.
+
+        Raises:
+            AdainError: the GPU is lost.
+
+        """
+
     def run_on_device(
         self, graph: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any] | None = None, stream: int | None = None
     ) -> tuple[Any, ...]:

@@ -54,6 +54,11 @@ class LaneBackend(ABC, Generic[L]):
 
         """
 
+    def free_bytes(self) -> int:
+        """Return how many bytes of the GPU's memory are free; see ``DeviceBackend.free_bytes``."""
+        with self._cuda.current():
+            return self._cuda.free_bytes()
+
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         """Run a graph; see ``Backend.run``."""
         spec = GRAPHS[graph]

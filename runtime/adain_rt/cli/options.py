@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from adain_models.weights import spec
 from adain_rt import backends, contract, transfer
 from adain_rt.backends import Settings
+from adain_rt.budget import AUTO_TILE, NO_TILES, Tile
 from adain_rt.stylizer import Stylizer
 
 __all__ = [
@@ -86,6 +88,46 @@ _cuda_graph: _Decorator = click.option(
 )
 
 
+def tile_side(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
+    """Return the side of tiles, or one of the words."""
+    if value in (AUTO_TILE, NO_TILES):
+        return value
+    if not value.isascii() or not value.isdecimal():
+        raise click.BadParameter(f"{value!r} is not {AUTO_TILE}, {NO_TILES} or a number of pixels.", ctx, param)
+    return int(value)
+
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)(?:I?B)?")
+
+
+def byte_count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Return the bytes that a text such as ``1.5G`` stands for."""
+    if value is None:
+        return None
+    amount = _AMOUNT.fullmatch(value.upper())
+    if amount is None or not float(amount[1]):
+        raise click.BadParameter(f"{value!r} is not an amount of memory, such as 512M or 2G.", ctx, param)
+    return int(float(amount[1]) * _UNITS[amount[2]])
+
+
+_tile: _Decorator = click.option(
+    "--tile",
+    callback=tile_side,
+    default=AUTO_TILE,
+    show_default=True,
+    metavar="auto|off|N",
+    help="Compute a photo in tiles: auto if it does not fit into --memory, off never, or all that are larger than N "
+    "pixels, in tiles of N. It comes out as the whole does.",
+)
+_memory: _Decorator = click.option(
+    "--memory",
+    callback=byte_count,
+    metavar="SIZE",
+    help="Memory that a photo may take, such as 512M; of a GPU its own.  [default: what is free, at most 2G on a CPU]",
+)
+
+
 def stylizer(function: Callable[..., Any], threads: _Decorator = threads) -> Callable[..., Any]:
     """Add the options of a Stylizer to a command, which gets the Stylizer as ``stylizer``.
 
@@ -99,6 +141,8 @@ def stylizer(function: Callable[..., Any], threads: _Decorator = threads) -> Cal
     @engines
     @trust_engines
     @_cuda_graph
+    @_tile
+    @_memory
     @wraps(function)
     def wrapped(
         *args: Any,
@@ -109,10 +153,12 @@ def stylizer(function: Callable[..., Any], threads: _Decorator = threads) -> Cal
         engines: Path | None,
         trust_engines: bool,
         cuda_graph: bool,
+        tile: Tile,
+        memory: int | None,
         **kwargs: Any,
     ) -> Any:
         settings = Settings(threads=threads, engines=engines, trust_engines=trust_engines, cuda_graph=cuda_graph)
-        with Stylizer(model, backend, precision, settings) as stylizer:
+        with Stylizer(model, backend, precision, settings, tile, memory) as stylizer:
             return function(*args, stylizer=stylizer, **kwargs)
 
     return wrapped

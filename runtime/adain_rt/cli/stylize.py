@@ -20,6 +20,9 @@ from adain_rt.stylizer import Stylizer
 
 __all__ = ["command"]
 
+_STEPS = 100
+"""Steps of the progress bar for each result: a large picture is computed in many tiles."""
+
 
 @click.command("stylize")
 @click.argument("contents", nargs=-1, required=True, metavar="CONTENT...")
@@ -105,13 +108,17 @@ def command(
 def _paint(job: Stills, stylizer: Stylizer, outcomes: list[Outcome], as_json: bool) -> None:
     """Do the job; collect what happens, and report it, also if the job is interrupted."""
     try:
-        with progress("Stylizing", len(job.targets)) as bar:
+        with progress("Stylizing", _STEPS * len(job.targets)) as bar:
+            finished = 0
+
+            def advance(share: float) -> None:
+                bar.update(int(_STEPS * (finished + share)) - bar.pos)
+
+            job.progress = advance
             for outcome in job.run(stylizer):
                 outcomes.append(outcome)
-                if isinstance(outcome, Done | Skipped):
-                    bar.update(1)
-                elif isinstance(outcome, Failed):
-                    bar.update(outcome.results)
+                finished += outcome.results if isinstance(outcome, Failed) else isinstance(outcome, Done | Skipped)
+                advance(0)
     finally:
         if outcomes:
             _report(outcomes, stylizer, as_json)
@@ -120,6 +127,9 @@ def _paint(job: Stills, stylizer: Stylizer, outcomes: list[Outcome], as_json: bo
 def _word_interruption(job: Stills, outcomes: Sequence[Outcome]) -> str:
     there = sum(isinstance(outcome, Done | Skipped) for outcome in outcomes)
     said = f"interrupted; {there} of {len(job.targets)} results are written"
+    if job.unfinished and not job.overwrite:
+        kept = ", ".join(map(str, job.unfinished))
+        return f"{said}, and the same command with --resume goes on where it stopped ({kept})"
     if job.overwrite or len(job.targets) == 1:  # what is replaced may exist before it is painted
         return said
     return f"{said}, and the same command with --resume goes on with the others"

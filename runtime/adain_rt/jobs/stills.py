@@ -11,11 +11,14 @@ import numpy as np
 
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
-from adain_rt.jobs.inputs import fit_content, name_fitted, read_content
-from adain_rt.jobs.outputs import STDOUT, check_free, identify, plan_outputs, write_result
+from adain_rt.errors import TooManyPixels
+from adain_rt.jobs.huge import HugePainting, find_work
+from adain_rt.jobs.inputs import STDIN, fit_content, name_fitted, read_content
+from adain_rt.jobs.outputs import STDOUT, check_free, identify, is_stream, plan_outputs, write_result
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
 from adain_rt.media.pictures import Picture, frame, read_mask
 from adain_rt.stylizer import Stylizer
+from adain_rt.tiling import Progress
 from adain_rt.transfer import StyleMix, Transfer
 
 __all__ = ["Done", "Failed", "Outcome", "Remark", "Skipped", "Stills", "name_source"]
@@ -82,6 +85,7 @@ class Stills:
         overwrite: whether existing files may be replaced.
         resume: whether a result is skipped if its file exists. The file is not compared with anything: results are
             written whole or not at all. A content that is another's result is left out.
+        progress: is called with the share of the result under way that is done, if it is computed in tiles.
         targets: the file of each result, by content and styles.
         finished: those of the targets that are skipped.
         waiting: the others.
@@ -103,6 +107,7 @@ class Stills:
     output: str | None = None
     overwrite: bool = False
     resume: bool = False
+    progress: Progress | None = None
     targets: dict[tuple[Path, Mixture], Path] = field(init=False)
     finished: dict[tuple[Path, Mixture], Path] = field(init=False)
     waiting: dict[tuple[Path, Mixture], Path] = field(init=False)
@@ -123,6 +128,11 @@ class Stills:
         inputs = [*self.contents, *self.masks, *files]
         check_free(self.finished.values(), inputs, overwrite=True)
         check_free(self.waiting.values(), inputs, self.overwrite)
+
+    @property
+    def unfinished(self) -> list[Path]:
+        """The folders that hold what an interrupted run has done of huge pictures."""
+        return [work for target in self.targets.values() if (work := find_work(target)).is_dir()]
 
     def run(self, stylizer: Stylizer) -> Iterator[Outcome]:
         """Do the job, and yield what happens.
@@ -181,6 +191,9 @@ class Stills:
         """
         try:
             picture, regions, name = self._read(content)
+        except TooManyPixels as error:
+            yield from self._paint_huge(content, targets, mixes, transfer, written, error)
+            return
         except AdainError as error:
             yield Failed(str(content), name_source(error, str(content)), len(targets))
             return
@@ -188,7 +201,7 @@ class Stills:
         for mixture, target in targets.items():
             started = time.perf_counter()
             try:
-                stylized = transfer.apply(picture, mixes[mixture], regions)
+                stylized = transfer.apply(picture, mixes[mixture], regions, self.progress)
                 seconds = time.perf_counter() - started
                 self._check_still_free(target, written)
                 write_result(target, stylized)
@@ -198,6 +211,37 @@ class Stills:
             else:
                 written[identify(target)] = content
                 yield Done(content, mixture.label, target, stylized.width, stylized.height, seconds)
+
+    def _paint_huge(
+        self,
+        content: Path,
+        targets: Mapping[Mixture, Path],
+        mixes: Mapping[Mixture, StyleMix],
+        transfer: Transfer,
+        written: dict[Hashable, Path],
+        too_many: TooManyPixels,
+    ) -> Iterator[Outcome]:
+        """Stylise a content that has too many pixels to be read at once."""
+        for mixture, target in targets.items():
+            started = time.perf_counter()
+            try:
+                self._check_huge(content, target, too_many)
+                self._check_still_free(target, written)
+                mix = mixes[mixture]
+                painting = HugePainting(content, target, mix, transfer, self.masks, self.resume, self.progress)
+                width, height = painting.paint()
+            except AdainError as error:
+                yield Failed(str(content), name_source(error, str(content), str(target)), 1)
+            else:
+                written[identify(target)] = content
+                yield Done(content, mixture.label, target, width, height, time.perf_counter() - started)
+
+    def _check_huge(self, content: Path, target: Path, too_many: TooManyPixels) -> None:
+        """Check that a content with too many pixels is painted from a file into a file, in its own size."""
+        if self.size or self.max_size or self.crop:
+            raise AdainError(too_many.message, hint="leave out `size`, `max_size` and `crop`")
+        if content == STDIN or is_stream(target):
+            raise AdainError(too_many.message, hint="paint it from a file into a file")
 
     def _leave_out_results(self) -> None:
         """Leave out the contents that are results of others: a directory that was painted into itself holds both."""

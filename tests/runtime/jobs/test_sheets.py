@@ -27,7 +27,7 @@ def test_what_a_picture_is_refused_for_names_it(desk, stylizer, monkeypatch):
     with pytest.raises(AdainError, match=r"^strip.png: the picture of 1 x 65537 pixels would have 512 x ") as caught:
         list(sheet("strip.png").rows(stylizer))
     assert "`max_size`" in caught.value.hint
-    monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 20_000_000)
+    monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 2_000_000)
     with pytest.raises(AdainError, match=r"^photo.jpg \(96x64 pixels before it was resized\): 768x512 pixels may take"):
         list(sheet("photo.jpg").rows(stylizer))
 

@@ -268,7 +268,7 @@ def test_a_narrow_picture_is_refused_for_the_size_that_it_would_have(desk, styli
 
 
 def test_a_resized_picture_that_takes_too_much_memory_is_named_with_its_own_size(desk, stylizer, monkeypatch):
-    monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 20_000_000)
+    monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 2_000_000)
     (failed,) = job("@great-wave", size=400, output="out.png").run(stylizer)
     assert isinstance(failed, Failed)
     start = "photo.jpg (96x64 pixels before it was resized): 600x400 pixels may take "

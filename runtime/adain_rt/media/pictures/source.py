@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from adain_models.errors import AdainError
 from adain_models.files import explain
+from adain_rt.errors import TooManyPixels
 from adain_rt.media.pictures.decoding import count_frames, decode, open_image
 from adain_rt.media.pictures.formats import FORMATS, MAX_PIXELS
 from adain_rt.media.pictures.geometry import SIDEWAYS, Box, locate_stored_box, turn_upright
@@ -206,5 +207,5 @@ def _explain_errors(name: str) -> Iterator[None]:
         ) from error
 
 
-def _too_large(name: str) -> AdainError:
-    return AdainError(f"{name}: has more than {MAX_PIXELS:,} pixels; use a smaller picture")
+def _too_large(name: str) -> TooManyPixels:
+    return TooManyPixels(f"{name}: has more than {MAX_PIXELS:,} pixels", hint="use a smaller picture")

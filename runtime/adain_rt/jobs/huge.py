@@ -1,0 +1,187 @@
+"""One picture that is too large to be read whole: painted between files, and gone on with after an interruption."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adain_models.errors import AdainError
+from adain_models.files import explain, replacing
+from adain_rt import color
+from adain_rt.contract import Pixels
+from adain_rt.media import huge
+from adain_rt.media.huge import PixelFile
+from adain_rt.style import Style
+from adain_rt.tiling import Canvas, Progress, part_of
+from adain_rt.transfer import StyleMix, Transfer
+
+__all__ = ["HugePainting", "find_work"]
+
+_STATE = "state.json"
+_MEASURING, _PAINTING, _WRITING = 0.05, 0.3, 0.95
+"""About the shares of the whole time after which each begins; for progress only."""
+
+
+def find_work(target: Path) -> Path:
+    """Return the folder, beside a result, that holds what is done of it. It is removed when the result is written."""
+    return target.parent / f".{target.name}.adain-work"
+
+
+@dataclass
+class HugePainting:
+    """Stylises one picture of any size, of which only a tile is in memory.
+
+    The pixels are decoded into a file beside the result, painted into another, and encoded from there. What is done is
+    noted after each tile, so that the same painting goes on after an interruption.
+
+    Attributes:
+        content: the picture.
+        target: the result.
+        mix: the styles.
+        transfer: runs the network; has the strength and the colours.
+        masks: files, one for each style.
+        resume: whether to go on with what an interrupted run has done.
+        progress: is called with the share that is done.
+
+    """
+
+    content: Path
+    target: Path
+    mix: StyleMix
+    transfer: Transfer
+    masks: Sequence[Path] = ()
+    resume: bool = False
+    progress: Progress | None = None
+    _folder: Path = field(init=False)
+    _state: dict[str, Any] = field(init=False)
+
+    def paint(self) -> tuple[int, int]:
+        """Write the result, and return its width and height.
+
+        Raises:
+            AdainError: libvips is not installed, a file cannot be read or written, the disk has not the room, or any
+                reason that ``Stylizer.stylize`` has.
+
+        """
+        huge.check_installed()
+        self._folder = find_work(self.target)
+        try:
+            self._state = self._begin()
+            content, alpha, masks = self._unpack()
+            huge.check_writable(self.target, *content.shape[:2])
+            painted = self._paint(content, masks)
+            huge.pack(painted, alpha, self.target, self.content)
+        except OSError as error:
+            raise AdainError(f"{self._folder}: cannot be written ({explain(error)})") from None
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return content.shape[1], content.shape[0]
+
+    def _begin(self) -> dict[str, Any]:
+        """Return what an interrupted run of the same painting has done; without any, begin in an empty folder."""
+        same = {"painting": self._identify()}
+        if self.resume:
+            with suppress(OSError, ValueError, AttributeError):
+                state: dict[str, Any] = json.loads((self._folder / _STATE).read_text("utf-8"))
+                if state.get("painting") == same["painting"]:
+                    return state
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
+        self._folder.mkdir(parents=True)
+        return same
+
+    def _identify(self) -> str:
+        """Return a hash of all that decides what the result is."""
+        digest = hashlib.sha256()
+        stylizer = self.transfer.stylizer
+        chosen = (stylizer.weights_sha256, stylizer.backend, stylizer.precision, self.transfer.strength)
+        digest.update(repr((*chosen, self.transfer.color, self.mix.weights)).encode())
+        for path in (self.content, *self.masks):
+            facts = path.stat()
+            digest.update(repr((str(path.resolve()), facts.st_size, facts.st_mtime_ns)).encode())
+        for source in self.mix.sources:
+            numbers = [source.pixels] if source.code is None else [source.code.mean, source.code.std]
+            for each in numbers:
+                digest.update(np.ascontiguousarray(each).data)
+        return digest.hexdigest()
+
+    def _note(self, **done: Any) -> None:
+        """Note what is done, for a later run."""
+        self._state |= done
+        with replacing(self._folder / _STATE) as aside:
+            aside.write_text(json.dumps(self._state), "utf-8")
+
+    def _unpack(self) -> tuple[PixelFile, PixelFile | None, list[Canvas]]:
+        """Return the picture, its alpha, and the masks, in files."""
+        if "shape" not in self._state:
+            self._check_room()
+            unpacked = huge.unpack(self.content, self._folder)
+            masks = [huge.unpack_mask(mask, self._folder / f"mask{place}.raw") for place, mask in enumerate(self.masks)]
+            for mask, path in zip(masks, self.masks, strict=True):
+                if mask.shape != unpacked.pixels.shape[:2]:
+                    (height, width), (rows, columns) = mask.shape, unpacked.pixels.shape[:2]
+                    raise AdainError(
+                        f"mask {path}: is {width}x{height} pixels and {self.content} is {columns}x{rows}; "
+                        "make the mask as large as the content"
+                    )
+            self._note(shape=unpacked.pixels.shape, alpha=unpacked.alpha is not None)
+        shape = tuple(self._state["shape"])
+        content = PixelFile(self._folder / "content.raw", shape)
+        alpha = PixelFile(self._folder / "alpha.raw", shape[:2]) if self._state["alpha"] else None
+        masks = [PixelFile(self._folder / f"mask{place}.raw", shape[:2]) for place in range(len(self.masks))]
+        if alpha is None:
+            return content, None, list(masks)
+        return content, alpha, [_Visible(alpha, mask) for mask in masks] or [_Visible(alpha)]
+
+    def _paint(self, content: PixelFile, masks: Sequence[Canvas]) -> PixelFile:
+        """Return the file of the painted pixels."""
+        codes = [self.transfer.encode(source, np.asarray(content)) for source in self.mix.sources]
+        styles = codes if self.masks else [Style.mix(codes, self.mix.weights)]
+        stylizer, painted = self.transfer.stylizer, PixelFile(self._folder / "painted.raw", content.shape)
+        if "measured" not in self._state:
+            measuring = part_of(self.progress, _MEASURING, _PAINTING - _MEASURING)
+            mean, std = stylizer.measure_tiles(content, masks, progress=measuring)
+            painted.make()
+            self._note(measured=[mean.tolist(), std.tolist()], tiles=None, done=0)
+        mean, std = (np.array(numbers, np.float32) for numbers in self._state["measured"])
+        tiling = stylizer.split(content, styles, masks)
+        tiles = [len(tiling.tiles), *tiling.tiles[0].rows, *tiling.tiles[0].columns]
+        if self._state["tiles"] != tiles:  # another amount of memory is free now
+            self._note(tiles=tiles, done=0)
+        painting = part_of(self.progress, _PAINTING, _WRITING - _PAINTING)
+        for rows, columns, pixels in tiling.paint((mean, std), self.transfer.strength, self._state["done"], painting):
+            luma = self.transfer.color == "luma"
+            painted[rows, columns] = color.keep_chroma(content[rows, columns], pixels) if luma else pixels
+            self._note(done=self._state["done"] + 1)
+        return painted
+
+    def _check_room(self) -> None:
+        """Refuse what the disk has no room for, as far as can be told."""
+        width, height = huge.read_size(self.content)
+        needed = width * height * (2 * 3 + 1 + len(self.masks))
+        free = shutil.disk_usage(self._folder).free
+        if needed > free:
+            raise AdainError(
+                f"{self.target}: takes {needed / 1e9:.1f} GB of disk while it is painted, "
+                f"and {free / 1e9:.1f} GB are free",
+                hint="choose another `output`",
+            )
+
+
+class _Visible:
+    """A mask, or everything, without the pixels that are wholly transparent."""
+
+    def __init__(self, alpha: PixelFile, mask: PixelFile | None = None) -> None:
+        self._mask, self._alpha = mask, alpha
+        self.shape = alpha.shape
+
+    def __getitem__(self, part: tuple[slice, slice]) -> Pixels:
+        visible = np.where(self._alpha[part], np.uint8(255), np.uint8(0))
+        return visible if self._mask is None else np.minimum(self._mask[part], visible)
