@@ -16,7 +16,8 @@ from adain_models.weights import spec
 from adain_rt.auto import AutoBackend, OpenGraph, repeat
 from adain_rt.backends import AUTO, BACKENDS, DeviceBackend, Settings
 from adain_rt.budget import AUTO_TILE, NO_TILES, RGB, Budget, Tile
-from adain_rt.contract import GRAPHS, MIN_SIDE, MULTIPLE, GraphSpec, Pixels
+from adain_rt.checks import check_inputs, check_strength, find_graph
+from adain_rt.contract import Pixels
 from adain_rt.errors import TooLarge
 from adain_rt.model import Model
 from adain_rt.pixels import as_masks, as_pictures, compose, pad
@@ -178,7 +179,7 @@ class Stylizer:
 
         """
         content = as_pictures(content, (3, 4))
-        _check_strength(strength)
+        check_strength(strength)
         batch = content if content.ndim == 4 else content[None]  # noqa: PLR2004 - the batch has four axes
         if masks is not None:
             if content_code is not None:
@@ -240,7 +241,7 @@ class Stylizer:
             AdainError: any reason that ``stylize`` has; an array does not fit; or the backend takes no such arrays.
 
         """
-        _check_strength(strength)
+        check_strength(strength)
         if len(getattr(content, "shape", ())) != 4:  # noqa: PLR2004 - the batch has four axes
             raise AdainError(f"pictures on a GPU are a uint8 array (N, H, W, 3), not {type(content).__name__}")
         opened = self._open("stylize", [style])
@@ -268,8 +269,8 @@ class Stylizer:
                 suffice, or the Stylizer is closed.
 
         """
-        spec = _find_graph(graph)
-        sizes = _check_inputs(spec, inputs)
+        spec = find_graph(graph)
+        sizes = check_inputs(spec, inputs)
         opened = self._backend.open(graph, inputs["image"])
         if sizes.get("C", opened.facts.channels) != opened.facts.channels:
             raise AdainError(f"the style has {sizes['C']} channels and the model {opened.facts.channels}")
@@ -394,37 +395,3 @@ class Stylizer:
                 f"{self.model} ({weights_sha256[:12]})",
                 hint="save it again from its picture",
             )
-
-
-def _find_graph(name: str) -> GraphSpec:
-    if name not in GRAPHS:
-        raise AdainError(f"there is no graph {name}", hint=f"use one of {', '.join(GRAPHS)}")
-    return GRAPHS[name]
-
-
-def _check_inputs(graph: GraphSpec, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]:
-    """Return the sizes of a graph's inputs; refuse what it does not take."""
-    try:
-        sizes = graph.sizes_of({name: array.shape for name, array in inputs.items()})
-    except ValueError as error:
-        raise AdainError(f"the input {error}") from None
-    for tensor in graph.inputs:
-        if inputs[tensor.name].dtype != tensor.dtype:
-            raise AdainError(f"the input {tensor.name} must be {tensor.dtype}, not {inputs[tensor.name].dtype}")
-    if 0 in sizes.values():
-        raise AdainError("an input is empty")
-    if any(sizes[side] % MULTIPLE or sizes[side] < MIN_SIDE for side in "HW"):
-        raise AdainError(
-            f"the sides of pictures for a graph are multiples of {MULTIPLE}, and {MIN_SIDE} at least, "
-            f"not {sizes['W']}x{sizes['H']}"
-        )
-    return sizes
-
-
-def _check_strength(strength: float) -> None:
-    try:
-        fits = bool(0 <= strength <= 1)
-    except (TypeError, ValueError):  # a text, or an array of many
-        raise AdainError(f"the strength (alpha) is a number from 0 to 1, not {type(strength).__name__}") from None
-    if not fits:
-        raise AdainError(f"the strength (alpha) must be from 0 to 1, not {strength:g}")
