@@ -375,7 +375,7 @@ class Stylizer:
         opened = self._open(graph, codes, np.asarray(content)[None])
         height, width = content.shape[:2]
         output = 0 if graph == "measure" else RGB
-        window = self._budget.window(opened, height, width, len(masks) + bool(masks) or 1, output)
+        window = self._budget.window(opened, height, width, len(masks) or 1, output)
         return Tiling(content, masks, opened, window, stack_codes(codes) if codes else None)
 
     def _open(self, graph: str, codes: Sequence[Style], pictures: Pixels | None = None) -> OpenGraph:

@@ -172,14 +172,6 @@ class Moments:
         m2 = self.m2 + other.m2 + apart**2 * self.count[:, None] * share
         return Moments(count, self.mean + apart * share, m2)
 
-    def joined(self) -> Moments:
-        """Return the moments of all regions as one, whose number of regions is 1."""
-        whole = Moments.none(1, self.mean.shape[1])
-        for region in range(len(self.count)):
-            here = slice(region, region + 1)
-            whole += Moments(self.count[here], self.mean[here], self.m2[here])
-        return whole
-
     def code(self) -> Code:
         """Return the mean and the deviation, float32 (R, C) each.
 
@@ -217,27 +209,21 @@ class Tiling:
         self.tiles = lay_tiles(padded(self._height), padded(self._width), window, opened.facts.halo or 0)
 
     def measure(self, progress: Progress | None = None) -> Code:
-        """Return the code of each region, (R, C); with masks one more follows, that of the whole picture.
+        """Return the code of each region, (R, C) each; without masks, of the whole picture.
 
         Args:
             progress: is called with the share that is done.
 
         """
-        moments = Moments.none(len(self._masks) + bool(self._masks) or 1, self._opened.facts.channels)
+        moments = Moments.none(len(self._masks) or 1, self._opened.facts.channels)
         for measured in self._compute(self._measure, 0, progress):
             moments += measured
-        mean, std = moments.code()
-        if self._masks:
-            whole_mean, whole_std = moments.joined().code()
-            mean, std = np.concatenate([mean[:-1], whole_mean]), np.concatenate([std[:-1], whole_std])
-        return mean, std
+        return moments.code()
 
     def paint(
         self, content: Code, strength: float = 1.0, start: int = 0, progress: Progress | None = None
     ) -> Iterator[tuple[slice, slice, Pixels]]:
         """Yield the tiles, each as the rows and columns that it gives, and its pixels.
-
-        What no mask covers is a region of its own, whose style is the code of the whole picture: it stays.
 
         Args:
             content: what ``Stylizer.measure_tiles`` returned for the picture and its masks.
@@ -249,7 +235,7 @@ class Tiling:
         given = {"strength": np.full(1, strength, np.float32)}
         for name, own, style in zip(("mean", "std"), content, self._styles or (), strict=True):
             given[f"content_{name}"] = own[None] if self._masks else own
-            given[f"style_{name}"] = np.concatenate([style, own[-1:]])[None] if self._masks else style
+            given[f"style_{name}"] = style[None] if self._masks else style
         painted = self._compute(lambda tile: self._paint(tile, given), start, progress)
         for tile, pixels in zip(self.tiles[start:], painted, strict=True):
             top, left = tile.rows.begin, tile.columns.begin
@@ -277,7 +263,7 @@ class Tiling:
         inputs: dict[str, NDArray[Any]] = {"image": image, **given}
         (stylized,) = self._opened.run(inputs | {"masks": masks[None]} if self._masks else inputs)
         if self._masks:
-            stylized = compose(stylized, image, masks[:-1])
+            stylized = compose(stylized, image, masks)
         within = stylized[0, : self._height - tile.rows.start, : self._width - tile.columns.start]
         own: Pixels = within[tile.own_in_read]
         return own
@@ -287,17 +273,7 @@ class Tiling:
         image = pad(np.asarray(self._content[tile.read])[None])
         if not self._masks:
             return image, np.full((1, *image.shape[1:3]), _OPAQUE, np.uint8)
-        masks = pad(np.stack([np.asarray(mask[tile.read]) for mask in self._masks])[..., None])[..., 0]
-        return image, np.concatenate([masks, _find_uncovered(masks)[None]])
-
-
-def _find_uncovered(masks: Pixels) -> Pixels:
-    """Return a mask (H, W) of the feature positions, 8x8 pixels each, that no mask (R, H, W) reaches."""
-    height, width = masks.shape[1:]
-    cells = masks.reshape(len(masks), height // MULTIPLE, MULTIPLE, width // MULTIPLE, MULTIPLE)
-    covered = cells.any((0, 2, 4))
-    uncovered = np.where(covered, np.uint8(0), np.uint8(_OPAQUE))
-    return uncovered.repeat(MULTIPLE, 0).repeat(MULTIPLE, 1)
+        return image, pad(np.stack([np.asarray(mask[tile.read]) for mask in self._masks])[..., None])[..., 0]
 
 
 def _map_ahead(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:

@@ -102,9 +102,6 @@ def test_moments_of_parts_add_up_to_those_of_the_whole(seed, parts, regions):
     np.testing.assert_allclose(measured.mean, weight @ whole / weight.sum(1, keepdims=True), rtol=1e-12)
     expected = [each @ (whole - own) ** 2 for each, own in zip(weight, measured.mean, strict=True)]
     np.testing.assert_allclose(measured.m2, expected, rtol=1e-6, atol=1e-12)
-    together = measured.joined()
-    np.testing.assert_allclose(together.mean[0], weight.sum(0) @ whole / weight.sum(), rtol=1e-12)
-    np.testing.assert_allclose(together.m2[0], weight.sum(0) @ (whole - together.mean[0]) ** 2, rtol=1e-6, atol=1e-12)
 
 
 def test_a_region_without_a_position_changes_nothing():
