@@ -105,5 +105,5 @@ class Stream:
         if self._blend is not None:
             painted = self._blend.blend(frame, painted, seconds, cut)
             if masks is not None:
-                painted = np.where(masks.any(axis=0)[..., None], painted, frame)
+                painted = np.where(masks.max(axis=0)[..., None] > 0, painted, frame)
         return color.keep_chroma(frame, painted) if self._keep_chroma else painted
