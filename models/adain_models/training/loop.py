@@ -77,11 +77,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Photo:
-    """A crop of a photo, uint8 (3, H, W), the same as the network sees it, and its features, bfloat16 (C, h, w)."""
+    """A crop of a photo, uint8 (3, H, W); the same as the network sees it; its features, bfloat16 (C, h, w) each."""
 
     picture: Tensor
     seen: Tensor
-    features: Tensor
+    features: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class Training:
         grain = torch.Generator(self._device).manual_seed(int(generator.integers(1 << 62)))
         noise = torch.randn(clean.shape, generator=grain, device=self._device)
         level = _NOISE * torch.rand((count, 1, 1, 1), generator=grain, device=self._device)
-        features = torch.stack([photo.features for photo in drawn])
+        features = [torch.stack(each) for each in zip(*(photo.features for photo in drawn), strict=True)]
         return Photos(clean, seen + level * noise, features), targets
 
     def _make_photos(self, keys: Sequence[tuple[int, int]]) -> list[_Photo]:
@@ -251,7 +251,7 @@ class Training:
         for clean, seen in self._pool.map(pixels, keys):
             picture = self._tensor(clean)
             with self._autocast():
-                features = self._recipe.features(picture[None] / 255)[0].bfloat16()
+                features = [each[0].bfloat16() for each in self._recipe.features(picture[None] / 255)]
             photos.append(_Photo(picture, picture if seen is clean else self._tensor(seen), features))
         return photos
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adain_models.adain import adain, channel_statistics
 from adain_models.errors import AdainError
 from adain_models.networks.base import STRIDE, Network
-from adain_models.training.teacher import Teacher, normalized, relative_distance, statistics
+from adain_models.training.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
 
 __all__ = ["FixedEncoder", "Joint", "Photos", "Recipe", "Target"]
 
@@ -44,13 +44,13 @@ class Photos:
     Attributes:
         clean: float (N, 3, H, W), RGB in 0..1.
         seen: the same, spoiled or not.
-        features: of the clean ones, (N, C, h, w).
+        features: of the clean ones, (N, C, h, w) each, one for each layer that the content term compares.
 
     """
 
     clean: Tensor
     seen: Tensor
-    features: Tensor
+    features: Sequence[Tensor]
 
 
 class Recipe(ABC):
@@ -68,8 +68,8 @@ class Recipe(ABC):
         """Return what the losses need to know of a style, uint8 (3, H, W)."""
 
     @abstractmethod
-    def features(self, photos: Tensor) -> Tensor:
-        """Return what the losses need to know of photos, (N, C, h, w), of RGB in 0..1, float (N, 3, H, W)."""
+    def features(self, photos: Tensor) -> list[Tensor]:
+        """Return what the losses need to know of photos, (N, C, h, w) each, of RGB in 0..1, float (N, 3, H, W)."""
 
     @abstractmethod
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
@@ -118,9 +118,9 @@ class FixedEncoder(Recipe):
         return Target(picture, [statistics(features)[0][0] for features in self._features(picture[None] / 255)], [])
 
     @torch.no_grad()
-    def features(self, photos: Tensor) -> Tensor:
+    def features(self, photos: Tensor) -> list[Tensor]:
         """Return the features that AdaIN changes."""
-        return self._features(photos)[-1]
+        return self._features(photos)[-1:]
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content and style."""
@@ -129,7 +129,7 @@ class FixedEncoder(Recipe):
             _in_turns(torch.stack(codes), count) for codes in zip(*(style.codes for style in styles), strict=True)
         ]
         mean, std = wanted[-1].chunk(2, 1)
-        target = adain(photos.features.float(), mean, std)
+        target = adain(photos.features[0].float(), mean, std)
         made = self._features(network.decoder(target, mean[..., None, None], std[..., None, None]))
         style = [2 * nn.functional.mse_loss(statistics(x)[0], theirs) for x, theirs in zip(made, wanted, strict=True)]
         content = nn.functional.mse_loss(made[-1].float(), target)
@@ -154,17 +154,32 @@ class Joint(Recipe):
     picture of a spoiled photo as of the clean one. That of unrest keeps flat regions calm, those of lattice and grid
     the doublings from showing, that of ghosts the colours of an edge from spreading. The teacher sees pictures clipped
     to 0..1, as they will be; excess is what is cut off.
+
+    Args:
+        teacher: judges.
+        deep: judges the content too, by its last layer; the content term is the mean of the two.
+        style: the weight of the style term; that of the content term is 1.
+        texture: the weight of the texture term.
+        identity: the weight of the identity term.
+        unrest: the weight of the unrest term.
+
     """
 
     def __init__(
-        self, teacher: Teacher, style: float = 18, texture: float = 9, identity: float = 8, unrest: float = 50
+        self,
+        teacher: Teacher,
+        deep: Vgg16 | None = None,
+        style: float = 18,
+        texture: float = 12,
+        identity: float = 8,
+        unrest: float = 40,
     ) -> None:
         self.weights = {
             "content": 1,
             "style": style,
             "texture": texture,
             "identity": identity,
-            "noise": 40,
+            "noise": 50,
             "unrest": unrest,
             "lattice": 100,
             "grid": 10,
@@ -172,6 +187,7 @@ class Joint(Recipe):
             "excess": 1,
         }
         self._teacher = teacher
+        self._deep = deep
 
     def trained(self, network: Network) -> nn.Module:
         """Return the whole network."""
@@ -186,9 +202,9 @@ class Joint(Recipe):
         )
 
     @torch.no_grad()
-    def features(self, photos: Tensor) -> Tensor:
-        """Return relu3_4 after instance normalisation."""
-        return normalized(self._teacher(photos)[-1])
+    def features(self, photos: Tensor) -> list[Tensor]:
+        """Return relu3_4, and relu4_1 if a deep teacher judges too, after instance normalisation."""
+        return self._contents(photos, self._teacher(photos)[-1])
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content, style, texture, identity, noise, unrest, lattice, grid, ghosts and excess."""
@@ -217,12 +233,12 @@ class Joint(Recipe):
             "excess": excess.abs().mean(),
         }
 
-    def judge(self, pictures: Tensor, photos: Tensor, styles: Sequence[Target]) -> dict[str, Tensor]:
+    def judge(self, pictures: Tensor, photos: Sequence[Tensor], styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content, style and texture of pictures, whatever made them.
 
         Args:
             pictures: float (N, 3, H, W), RGB around 0..1.
-            photos: their features.
+            photos: the photos' features.
             styles: M of them; M divides N, and the styles take turns.
 
         """
@@ -234,11 +250,19 @@ class Joint(Recipe):
             )
         style = [relative_distance(ours, theirs) for (ours, _), theirs in zip(measured, codes, strict=True)]
         texture = [relative_distance(ours, theirs) for (_, ours), theirs in zip(measured, textures, strict=True)]
+        content = [
+            nn.functional.mse_loss(ours, theirs.float())
+            for ours, theirs in zip(self._contents(pictures, layers[-1]), photos, strict=True)
+        ]
         return {
-            "content": nn.functional.mse_loss(normalized(layers[-1]), photos.float()),
+            "content": torch.stack(content).mean(),
             "style": torch.stack(style).mean(),
             "texture": torch.stack(texture).mean(),
         }
+
+    def _contents(self, pictures: Tensor, last: Tensor) -> list[Tensor]:
+        """Return what the content term compares, given the teacher's last layer of the pictures."""
+        return [normalized(layer) for layer in (last, *(self._deep(pictures)[-1:] if self._deep else ()))]
 
     def _measure(self, pictures: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
         """Return the teacher's layers of pictures, and the statistics of these and of those of the halved pictures."""

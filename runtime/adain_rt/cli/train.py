@@ -48,6 +48,12 @@ _STEPS = 20000  # where neither steps nor minutes are given
     help="VGG-19 weights up to conv3_4 as safetensors, as Keras publishes them. With a teacher, encoder and decoder "
     "are trained as one. Without one, the encoder is kept and judges, and only the decoder is trained.",
 )
+@click.option(
+    "--vgg16",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="VGG-16 weights up to conv4_1, in the same form: half of the content loss is then at its relu4_1.",
+)
 @click.option("--fresh", is_flag=True, help="Start from random weights instead of the model's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Number of steps.  [default: 20000, or --minutes]")
 @click.option(
@@ -84,13 +90,13 @@ _STEPS = 20000  # where neither steps nor minutes are given
     "--texture-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the correlations between channels; needs --teacher.  [default: 9]",
+    help="Weight of the correlations between channels; needs --teacher.  [default: 12]",
 )
 @click.option(
     "--unrest-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the loss that keeps flat regions of the photograph calm; needs --teacher.  [default: 50]",
+    help="Weight of the loss that keeps flat regions of the photograph calm; needs --teacher.  [default: 40]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @click.option(
@@ -118,6 +124,7 @@ def command(
     contents: Path,
     styles: Sequence[str],
     teacher: Path | None,
+    vgg16: Path | None,
     fresh: bool,
     steps: int | None,
     minutes: float | None,
@@ -165,7 +172,7 @@ def command(
     network = checkpoint.load(store.dir_with_weights(model) / store.WEIGHTS_NAME)
     given = {"style": style_weight, "texture": texture_weight, "unrest": unrest_weight}
     weights = {name: weight for name, weight in given.items() if weight is not None}
-    recipe = training.choose_recipe(network, teacher, device, weights)
+    recipe = training.choose_recipe(network, teacher, vgg16, device, weights)
     if fresh:
         torch.manual_seed(seed)
         loop.forget(recipe.trained(network))

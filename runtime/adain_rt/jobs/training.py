@@ -24,7 +24,7 @@ from adain_models.networks.base import Network
 from adain_models.training.crops import LARGEST, held_out
 from adain_models.training.loop import Progress, Training
 from adain_models.training.losses import FixedEncoder, Joint, Recipe
-from adain_models.training.teacher import Teacher
+from adain_models.training.teacher import Teacher, Vgg16
 from adain_rt.contract import Pixels
 from adain_rt.machine.cpu import choose_threads
 from adain_rt.media.pictures import Picture, frame, read_picture, write_picture
@@ -55,21 +55,26 @@ def prepare_device(device: str) -> None:
         torch.set_float32_matmul_precision("high")  # of covariances, whose errors are averaged over positions
 
 
-def choose_recipe(network: Network, teacher: Path | None, device: str, weights: Mapping[str, float]) -> Recipe:
+def choose_recipe(
+    network: Network, teacher: Path | None, vgg16: Path | None, device: str, weights: Mapping[str, float]
+) -> Recipe:
     """Return what is minimised: a teacher's losses for the whole network, or the encoder's own for the decoder.
 
     Args:
         network: to be trained.
         teacher: the weights of VGG-19 as a safetensors file.
+        vgg16: those of VGG-16, which judges the content too.
         device: where the teacher runs.
         weights: of terms of the loss, by name; the others have the recipe's own.
 
     Raises:
-        AdainError: the teacher cannot be read; or there is no teacher, and the network or a weight needs one.
+        AdainError: a teacher cannot be read; or there is no teacher, and the network, VGG-16 or a weight needs one.
 
     """
     if teacher:
-        return Joint(Teacher(teacher).to(device), **weights)
+        return Joint(Teacher(teacher).to(device), Vgg16(vgg16).to(device) if vgg16 else None, **weights)
+    if vgg16:
+        raise AdainError("VGG-16 judges only beside VGG-19", hint="add `teacher`, or leave out `vgg16`")
     for name in sorted(weights.keys() - {"style"}):
         raise AdainError(
             f"the loss has a term for {name} only with a teacher", hint=f"add `teacher`, or leave out `{name}_weight`"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from adain_models.adain import adain, channel_statistics
 from adain_models.errors import AdainError
@@ -18,7 +19,7 @@ from adain_models.training.crops import LARGEST, crop, held_out, sides, spoil, w
 from adain_models.training.liveness import Watch
 from adain_models.training.loop import STATE_NAME, Settings, Training
 from adain_models.training.losses import FixedEncoder, Joint, Photos
-from adain_models.training.teacher import Teacher
+from adain_models.training.teacher import Teacher, Vgg16, normalized
 from adain_models.weights import checkpoint, store
 from adain_rt.media.pictures import frame
 
@@ -184,6 +185,22 @@ def test_what_spoils_a_photo_is_not_to_be_seen(narrow_teacher, china, flower):
 
     assert term(clean) < 1e-5
     assert term(clean + noise) > 1.2 * term(clean + noise / 2) > 0  # it is kept down, and not in proportion
+
+
+def test_half_of_the_content_is_judged_by_a_deep_teacher(narrow_teacher, tmp_path, china, flower):
+    generator, tensors, inputs = torch.Generator().manual_seed(1), {}, 3
+    for name in Vgg16.names:
+        tensors[f"conv{name}.weight"] = 0.2 * torch.randn(8, inputs, 3, 3, generator=generator)
+        tensors[f"conv{name}.bias"], inputs = torch.zeros(8), 8
+    save_file(tensors, tmp_path / "vgg16.safetensors")
+    teacher, deep = Teacher(narrow_teacher), Vgg16(tmp_path / "vgg16.safetensors")
+    photo, picture = (torch.tensor(each[:64, :64]).permute(2, 0, 1)[None] / 255 for each in (china, flower))
+    both, alone = Joint(teacher, deep), Joint(teacher)
+    style = both.target((255 * picture[0]).to(torch.uint8))
+    shallow = alone.judge(picture, alone.features(photo), [style])["content"]
+    apart = [normalized(deep(each)[-1]) for each in (picture, photo)]
+    found = both.judge(picture, both.features(photo), [style])["content"]
+    assert found.item() == pytest.approx((shallow + torch.nn.functional.mse_loss(*apart)).item() / 2, rel=1e-5)
 
 
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(joint, tmp_path):

@@ -61,6 +61,7 @@ def test_what_needs_a_teacher_is_refused_without_one(run, desk):
     run("train", *options).refused("lite", "--teacher")
     checkpoint.save(Vgg19(width=4), desk / "mine" / "weights.safetensors")
     run("train", *options, "--model", "mine", "--unrest-weight", "3").refused("--unrest-weight", "--teacher")
+    run("train", *options, "--model", "mine", "--vgg16", "vgg16.safetensors").refused("--vgg16", "--teacher")
 
 
 @pytest.mark.parametrize(
