@@ -104,12 +104,15 @@ def normalize(features: Tensor, style: Code, normalization: Normalization) -> Te
         normalization: whose statistics to use.
 
     """
-    statistics = {
-        "batch": batch_statistics(features),
-        "picture": adain.channel_statistics(features),
-        "style": style,
-    }
-    return adain.adain(features, *statistics[normalization.given], content=statistics[normalization.removed])
+    content = _statistics(features, style, normalization.removed)
+    return adain.adain(features, *_statistics(features, style, normalization.given), content=content)
+
+
+def _statistics(features: Tensor, style: Code, whose: str) -> Code:
+    """Return the mean and the deviation that a normalisation removes or gives, (N, C) or (1, C) each."""
+    if whose == "style":
+        return style
+    return batch_statistics(features) if whose == "batch" else adain.channel_statistics(features)
 
 
 @torch.no_grad()
@@ -137,7 +140,9 @@ def compare(network: Network, photos: Pixels, style: Code, judges: Sequence[Judg
     outcomes = []
     for normalization in NORMALIZATIONS:
         changed = normalize(features, style, normalization)
-        pictures = reference.decode(network, changed)
+        given = _statistics(features, style, normalization.given)
+        code = (each[..., None, None].expand(len(features), -1, -1, -1) for each in given)
+        pictures = reference.decode(network, changed, *code)
         seen = reference.features_of(network, pictures)
         feature_gaps = relative_distance(_code(changed), target.expand_as(before)) / whole
         picture_gaps = relative_distance(_code(seen), target.expand_as(before)) / whole

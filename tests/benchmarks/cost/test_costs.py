@@ -274,6 +274,7 @@ def test_lites_convolutions_are_those_of_its_network(lite):
         "encoder.conv1": 1, "encoder.down1": 2, "encoder.down2": 4, "encoder.res1": 4, "encoder.down3": 8,
         "encoder.res2": 8, "decoder.res1": 8, "decoder.res2": 8, "decoder.res3": 8, "decoder.up1": 4,
         "decoder.res4": 4, "decoder.up2": 2, "decoder.up3": 1, "decoder.out": 1,
+        **{f"decoder.style{number}": 512 for number in (1, 2, 3, 4)},  # of the code, which is one position
     }  # fmt: skip
     beyond = {"decoder.up1": 1, "decoder.up2": 1, "decoder.up3": 3}
     expected = 0

@@ -84,15 +84,27 @@ def residual_network(gain: float) -> ir.Model:
     return small([*nodes, helper.make_node("Mul", ["sum3", "zero"], ["y"])], constants)
 
 
+def codes_of(model: onnx.ModelProto) -> set[str]:
+    """The code that the decoder gets, and what modulations make of it before they change features."""
+    found = {name for node in model.graph.node if node.op_type == "Concat" for name in node.output}
+    for node in model.graph.node:
+        if node.op_type in {"Conv", "Resize"} and node.input[0] in found:
+            found.update(node.output)
+    return found
+
+
 @pytest.mark.parametrize("graph", contract.GRAPHS)
 def test_convolutions_are_float16_and_adain_is_float32(model_dir, graph):
     model = ir.to_proto(engine_model(model_dir, graph, "fp16"))
     onnx.checker.check_model(model, full_check=True)
     types = types_of(model)
     half, single = TensorProto.FLOAT16, TensorProto.FLOAT
+    codes = codes_of(model)
     for node in model.graph.node:
         given = {types[name] for name in node.output}
-        if node.op_type in {"Conv", "MaxPool", "Pad", "Resize"}:
+        if codes.intersection(node.input):
+            assert given == {single}
+        elif node.op_type in {"Conv", "MaxPool", "Pad", "Resize"}:
             assert given == {half}
         elif node.op_type in {"Mul", "Div", "Sqrt", "ReduceMean", "ReduceSum", "Sub", "Round"}:
             assert half not in given
@@ -101,19 +113,20 @@ def test_convolutions_are_float16_and_adain_is_float32(model_dir, graph):
             assert given == {half if is_blur else single}  # the masks' is the other
     weights = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and node.input[0] not in codes:
             assert [weights[name] for name in node.input[1:]] == [half, half]
     assert single in set(types.values())
 
 
 @pytest.mark.parametrize("graph", contract.GRAPHS)
-def test_float16_is_left_and_entered_once(model_dir, graph):
-    """The picture and AdaIN's output go in; the features and the picture come out."""
+def test_float16_is_left_and_entered_for_adain_and_modulations_alone(model_dir, graph):
+    """The picture and AdaIN's output go in; the features and the picture come out; each modulation comes and goes."""
     model = ir.to_proto(engine_model(model_dir, graph, "fp16"))
+    modulations = sum(name.endswith(".gain.weight") for node in model.graph.node for name in node.input)
     types = types_of(model)
     casts = [node for node in model.graph.node if node.op_type == "Cast" and TensorProto.FLOAT16 in
              (types[node.input[0]], types[node.output[0]])]  # fmt: skip
-    assert len(casts) == (2 if graph in ("encode", "measure") else 4)
+    assert len(casts) == (2 if graph in ("encode", "measure") else 4 + 2 * modulations)
 
 
 @pytest.mark.parametrize("graph", contract.GRAPHS)

@@ -43,11 +43,13 @@ def lite_dir(tmp_path_factory) -> Path:
     return directory
 
 
-def test_the_folder_holds_four_valid_graphs_that_read_one_file_of_halves(lite_dir):
+def test_the_folder_holds_valid_graphs_that_read_one_file_of_halves(lite_dir):
     folder = contract.graph_dir(lite_dir, "fp16")
     assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
-    assert {numbers.dtype for numbers in load_file(folder / store.WEIGHTS_NAME).values()} == {np.dtype(np.float16)}
-    assert (folder / store.WEIGHTS_NAME).stat().st_size < 0.51 * (lite_dir / store.WEIGHTS_NAME).stat().st_size
+    numbers = load_file(folder / store.WEIGHTS_NAME)
+    assert {each.dtype for name, each in numbers.items() if ".style" not in name} == {np.dtype(np.float16)}
+    assert {each.dtype for name, each in numbers.items() if ".style" in name} == {np.dtype(np.float32)}  # modulations
+    assert (folder / store.WEIGHTS_NAME).stat().st_size < 0.57 * (lite_dir / store.WEIGHTS_NAME).stat().st_size
     for graph in contract.GRAPHS:
         path = folder / contract.graph_file(graph)
         onnx.checker.check_model(path, full_check=True)

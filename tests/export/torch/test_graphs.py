@@ -86,11 +86,13 @@ def test_a_cast_is_all_that_touches_uint8(model_dir, graph):
 def test_no_shape_arithmetic_survives_but_the_count_of_positions(model_dir, graph):
     nodes = [node.op_type for node in load(model_dir, graph).graph.node]
     assert nodes.count("Shape") == (1 if graph in ("encode", "stylize") else 0)
-    assert not {"Gather", "Concat", "Expand", "Slice", "If", "Loop", "Constant", "Identity"} & set(nodes)
+    assert not {"Gather", "Expand", "Slice", "If", "Loop", "Constant", "Identity"} & set(nodes)
+    modulates = model_dir == store.model_dir("lite") and graph.startswith("stylize")
+    assert nodes.count("Concat") == modulates  # of means and deviations, not of sizes
 
 
-def test_stylize_has_fewer_than_99_nodes(model_dir):
-    assert len(load(model_dir, "stylize").graph.node) < 99
+def test_stylize_has_fewer_than_120_nodes(model_dir):
+    assert len(load(model_dir, "stylize").graph.node) < 120
 
 
 @pytest.mark.parametrize("graph", contract.GRAPHS)

@@ -81,7 +81,7 @@ def test_where_every_picture_is_broken_the_status_is_2(run, desk):
 def test_pictures_that_need_more_memory_than_there_is_are_named_and_the_others_stylised(run, desk, monkeypatch):
     Image.fromarray(pixels("photo.jpg")).resize((480, 320)).save("large.png")
     monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 20_000_000)
-    result = run("stylize", "large.png", "photo.jpg", *STYLE, "-o", "out")
+    result = run("stylize", "large.png", "photo.jpg", *STYLE, "--tile", "off", "-o", "out")
     assert result.status == 1
     assert result.err.startswith("adain-rt: large.png: 480x320 pixels may take ")
     assert "pixels fits)" in result.err

@@ -94,7 +94,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(client):
 
 def test_a_result_that_would_be_too_large_is_refused_before_it_is_made(client, photo):
     answer = client.post(URL, files=[*STYLE, *content(photo)], data={"size": "20000"})
-    refused(answer, 422, "would have 30000x20000 pixels", "`size`")
+    refused(answer, 422, "would have 30000 x 20000 when it is resized", "`size`")
     strip = png_of(np.zeros((16, 1600, 3), np.uint8) + np.arange(1600, dtype=np.uint8)[:, None])
     style = [("style", ("strip.png", strip))]
     assert client.post(URL, files=[*style, *content(photo)], data={"style_size": "2048"}).status_code == 200

@@ -40,8 +40,9 @@ def convolutions(graph: ir.Graph) -> list[ir.Node]:
 
 
 def is_of_code(node: ir.Node) -> bool:
-    """Whether a node is a 1x1 convolution, which reads a code, not features."""
-    return node.op_type == "Conv" and node.attributes["kernel_shape"].as_ints() == (1, 1)
+    """Whether a node is a convolution that reads a code, which is joined of means and deviations, not features."""
+    above = node.inputs[0].producer() if node.op_type == "Conv" and node.inputs[0] is not None else None
+    return above is not None and above.op_type == "Concat"
 
 
 def convolution_name(convolution: ir.Node) -> str:

@@ -17,7 +17,7 @@ from tests.runtime.fake_cuda import FakeArray, FakeCuda
 from torch import nn
 
 from adain_models.errors import AdainError
-from adain_models.networks.base import Network
+from adain_models.networks.base import Decoder, Network
 from adain_models.weights import checkpoint, store
 from adain_rt.backends import BACKENDS, Settings, open_backend
 from adain_rt.backends.plans import Lane
@@ -127,7 +127,7 @@ class Odd(Network):
             nn.Conv2d(3, 8, 3, **reflect), nn.MaxPool2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d(2),
             nn.Conv2d(8, 8, 3, padding=1), nn.LeakyReLU(), nn.Conv2d(8, 8, 3, groups=2, **reflect),
         )  # fmt: skip
-        self.decoder = nn.Sequential(
+        self.decoder = Decoder(
             nn.Upsample(scale_factor=2, mode="nearest"), nn.ReLU(), nn.Upsample(scale_factor=2, mode="nearest"),
             nn.Upsample(scale_factor=2, mode="bilinear"),
             nn.Conv2d(8, 12, 3, padding=2, padding_mode="replicate"), nn.AvgPool2d(3, 1), nn.ReLU(),
