@@ -155,7 +155,7 @@ def _restore_biases(graph: ir.Graph) -> None:
             weight = require(node.inputs[1])
             name = str(weight.name).removesuffix("weight") + "bias"
             node.resize_inputs(3)
-            zeros = np.zeros(require(weight.shape)[0], np.float32)
+            zeros = np.zeros(len(constant(weight)), np.float32)
             node.replace_input_with(2, add_constant(graph, name, zeros))
 
 

@@ -99,7 +99,8 @@ class Modulation(nn.Module):
         gain, shift = self.gain(code), self.shift(code)
         if self.scale > 1 and code.shape[2] > 1:
             gain, shift = (nn.functional.interpolate(each, scale_factor=self.scale) for each in (gain, shift))
-        return x * gain + shift
+        modulated: Tensor = x * gain + shift
+        return modulated
 
 
 class Decoder(nn.Sequential):

@@ -71,7 +71,7 @@ class FusedNetwork:
         """
         x = self._first(inputs["image"])
         for step in self._encoder:
-            x = step(x)
+            x = self._do(step, x)
         features = self._convolutions.settle(x).tensor
         if graph == "encode":
             for name, values in zip(("mean", "std"), self._ops.measure(features), strict=True):
@@ -84,7 +84,7 @@ class FusedNetwork:
         x, code = self._stylize(features, inputs)
         modulations = code @ self._matrix + self._constant if self._modulations else None
         for step in self._decoder:
-            x = self._modulate(x, step, modulations) if isinstance(step, _Modulated) else step(x)
+            x = self._do(step, x, modulations)
         self._last(x, outputs["stylized"])
 
     def _stylize(self, features: Tensor, inputs: Mapping[str, Tensor]) -> tuple[Map, Tensor]:
@@ -93,26 +93,30 @@ class FusedNetwork:
         content = (inputs["content_mean"], inputs["content_std"]) if "content_mean" in inputs else None
         if "masks" in inputs:
             return _stylize_regions(features, styles, inputs["masks"], strength, content)
-        content = content or self._ops.measure(features)
-        code = torch.cat([torch.lerp(*pair, strength[:, None]) for pair in zip(content, styles, strict=True)], 1)
-        return Map(features, restyle=Restyle(*content, *styles, strength)), code
+        mean, std = content or self._ops.measure(features)
+        style_mean, style_std = styles
+        alpha = strength[:, None]
+        code = torch.cat([torch.lerp(mean, style_mean, alpha), torch.lerp(std, style_std, alpha)], 1)
+        return Map(features, restyle=Restyle(mean, std, style_mean, style_std, strength)), code
 
-    def _modulate(self, x: Map, modulated: _Modulated, modulations: Tensor | None) -> Map:
-        """Return the output of a step, modulated.
+    def _do(self, step: Step | _Modulated, x: Map, modulations: Tensor | None = None) -> Map:
+        """Return the output of a step.
 
         Args:
-            x: what the step reads.
-            modulated: the step.
+            step: the step.
+            x: what it reads.
             modulations: float32 (N, columns), or (N, h, w, columns) where the code differs from place to place.
 
         """
+        if not isinstance(step, _Modulated):
+            return step(x)
         assert modulations is not None  # noqa: S101 - there are some, since this is one
-        own = modulations[..., modulated.columns]
+        own = modulations[..., step.columns]
         if own.ndim == 2:  # noqa: PLR2004 - (N, columns)
-            return modulated.step(x, own)
-        settled = self._convolutions.settle(modulated.step(x, None)).tensor
+            return step.step(x, own)
+        settled = self._convolutions.settle(step.step(x, None)).tensor
         gain, shift = (
-            nn.functional.interpolate(each, scale_factor=modulated.layer.scale)
+            nn.functional.interpolate(each, scale_factor=step.layer.scale)
             for each in own.permute(0, 3, 1, 2).chunk(2, 1)
         )
         return Map(_to_finite(settled.float() * gain + shift, settled.dtype))
