@@ -1,9 +1,10 @@
 # make demo       install the light runtime and stylise a picture
 # make check      lint, check imports and types; without PyTorch, in seconds
 # make test-fast  run the tests that need no PyTorch, OpenVINO or TensorRT; in less than a minute
-# make test       install what the tests need; do what `make check` does, with all types; run every test but those for a GPU
-#                 or a browser
+# make test       install what the tests need; do what `make check` does, with all types; run every test but those for a GPU,
+#                 a browser or a cluster
 # make test-page  test the page of `adain-rt serve` in Chromium; in two minutes
+# make test-cluster  test `adain-rt batch` on a Ray cluster in processes of their own; in half a minute
 # make test-gpu   test on an NVIDIA GPU
 # make check-triton  load a repository of `adain-rt triton` into NVIDIA's server, without a GPU; Python 3.10 to 3.13
 # make fuzz       look for files that end otherwise than in a picture or one line; ten minutes; FUZZ (minutes, readers) changes it
@@ -39,7 +40,7 @@ $(BIN)/ruff format --check .
 $(BIN)/lint-imports
 endef
 
-.PHONY: demo check test-fast test test-gpu check-triton fuzz release engines gpu-day bench lock lint-containers docs bundle clean test-page
+.PHONY: demo check test-fast test test-cluster test-gpu check-triton fuzz release engines gpu-day bench lock lint-containers docs bundle clean test-page
 
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
@@ -62,6 +63,9 @@ test: $(VENV)/test $(STUBS)
 
 test-page: $(VENV)/page-test
 	$(BIN)/pytest -m browser tests/browser
+
+test-cluster: $(VENV)/test
+	$(BIN)/pytest -m cluster
 
 test-gpu: $(VENV)/test
 	$(BIN)/pytest -m gpu tests/gpu

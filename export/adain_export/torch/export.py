@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 import torch
 from onnx_ir.passes import common
@@ -18,8 +17,8 @@ from safetensors.numpy import save_file
 
 from adain_export.graphs.engine_graph import engine_model
 from adain_export.graphs.halo import find_halo
-from adain_export.graphs.passes import ContractShapesPass, SharedWeightsPass
-from adain_export.graphs.passes.editing import add_constant, constant, require
+from adain_export.graphs.passes import ContractShapesPass, RestoreBiasesPass, SharedWeightsPass
+from adain_export.graphs.passes.editing import constant
 from adain_export.graphs.staging import finish, stage
 from adain_export.torch import deploy
 from adain_export.torch.verify import verify, verify_half
@@ -135,28 +134,17 @@ def _clean(model: ir.Model, graph: str, channels: int, weights: Path) -> ir.Mode
     model.producer_name = "adain-rt"
     model.producer_version = None
     model.graph.name = graph
-    _restore_biases(model.graph)
     passes = ir.passes.Sequential(
         common.CommonSubexpressionEliminationPass(),
         common.DeduplicateInitializersPass(),
         common.RemoveUnusedNodesPass(),
         common.ClearMetadataAndDocStringPass(),
         common.NameFixPass(),
+        RestoreBiasesPass(),
         ContractShapesPass(contract.GRAPHS[graph], channels),
         SharedWeightsPass(weights),
     )
     return passes(model).model
-
-
-def _restore_biases(graph: ir.Graph) -> None:
-    """Give each convolution its bias: the exporter leaves out those that are all zeros."""
-    for node in graph:
-        if node.op_type == "Conv" and len(node.inputs) == 2:  # noqa: PLR2004 - the features and the weight
-            weight = require(node.inputs[1])
-            name = str(weight.name).removesuffix("weight") + "bias"
-            node.resize_inputs(3)
-            zeros = np.zeros(len(constant(weight)), np.float32)
-            node.replace_input_with(2, add_constant(graph, name, zeros))
 
 
 def _dtype(tensor: TensorSpec) -> torch.dtype:

@@ -20,6 +20,7 @@ from adain_export.graphs.passes import (
     QuantizeWeightsPass,
     RepeatEdgesPass,
     ReportRangesPass,
+    RestoreBiasesPass,
     Uint8ActivationsPass,
     UpsamplePhasesPass,
     UpsampleTransposedPass,
@@ -350,3 +351,13 @@ def test_reported_ranges_are_those_of_the_network(lite, china):
     assert names[0] == "encoder.conv1.output"
     np.testing.assert_allclose(reported[0], first.amin((2, 3)), atol=1e-4)
     np.testing.assert_allclose(reported[1], first.amax((2, 3)), rtol=1e-4)
+
+
+def test_a_bias_of_zeros_that_the_exporter_left_out_is_back():
+    weight = np.ones((3, 2, 1, 1), np.float32)
+    model = small([helper.make_node("Conv", ["x", "c.weight"], ["y"])], {"c.weight": weight})
+    RestoreBiasesPass()(model)
+    (convolution,) = convolutions(model.graph)
+    assert convolution.inputs[2].name == "c.bias"
+    np.testing.assert_array_equal(constant(convolution.inputs[2]), np.zeros(3, np.float32))
+    assert not RestoreBiasesPass()(model).modified

@@ -17,7 +17,6 @@ from adain_export.torch.verify import verify
 from adain_models import reference
 from adain_models.errors import AdainError
 from adain_models.files import sha256_of
-from adain_models.networks.vgg19 import Vgg19
 from adain_models.weights import checkpoint, store
 from adain_rt import contract
 from adain_rt.backends import open_backend
@@ -164,15 +163,3 @@ def test_verify_refuses_a_graph_that_computes_something_else(tmp_path):
     onnx.save(model, tmp_path / "stylize_fixed.onnx")
     with pytest.raises(AdainError, match=r"stylize_fixed differs from PyTorch by [56] of 256"):
         verify(tmp_path)
-
-
-def test_a_bias_of_zeros_stays_in_the_graphs(tmp_path):
-    """PyTorch's exporter leaves it out, and the passes read each convolution's bias."""
-    network = Vgg19(4)
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            layer.bias.data.zero_()
-    checkpoint.save(network, tmp_path / store.WEIGHTS_NAME)
-    list(export_model(tmp_path, "zero", tmp_path))
-    nodes = load(tmp_path, "stylize").graph.node
-    assert [node.name for node in nodes if node.op_type == "Conv" and len(node.input) != 3] == []

@@ -134,6 +134,7 @@ def test_a_worker_that_fits_nowhere_is_refused(cluster, run, desk):
     )
 
 
+@pytest.mark.cluster
 def test_a_cluster_is_found_by_its_address_and_ray_is_not_heard(cluster, desk):
     # With no address, Ray is started on this machine: the blocks of docs/guides/ray.md do that.
     ended = batch_alone("--address", cluster.address)

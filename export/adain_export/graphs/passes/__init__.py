@@ -10,6 +10,7 @@ from adain_export.graphs.passes.quantize_blurs import QuantizeBlursPass
 from adain_export.graphs.passes.quantize_weights import QuantizeWeightsPass
 from adain_export.graphs.passes.repeat_edges import RepeatEdgesPass
 from adain_export.graphs.passes.report_ranges import ReportRangesPass
+from adain_export.graphs.passes.restore_biases import RestoreBiasesPass
 from adain_export.graphs.passes.shared_weights import SharedWeightsPass
 from adain_export.graphs.passes.uint8_activations import Uint8ActivationsPass
 from adain_export.graphs.passes.upsample_phases import UpsamplePhasesPass
@@ -27,6 +28,7 @@ __all__ = [
     "QuantizeWeightsPass",
     "RepeatEdgesPass",
     "ReportRangesPass",
+    "RestoreBiasesPass",
     "SharedWeightsPass",
     "Uint8ActivationsPass",
     "UpsamplePhasesPass",
