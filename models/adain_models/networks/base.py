@@ -96,11 +96,13 @@ class Modulation(nn.Module):
             code: (N, 2C, 1, 1), or (N, 2C, H / scale, W / scale) where it differs from place to place.
 
         """
-        gain, shift = self.gain(code), self.shift(code)
-        if self.scale > 1 and code.shape[2] > 1:
+        return self.apply_to(x, self.gain(code), self.shift(code))
+
+    def apply_to(self, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+        """Return γ x + β, given γ and β as they are made of a code, (N, channels, ...) of the code's size."""
+        if self.scale > 1 and gain.shape[2] > 1:
             gain, shift = (nn.functional.interpolate(each, scale_factor=self.scale) for each in (gain, shift))
-        modulated: Tensor = x * gain + shift
-        return modulated
+        return x * gain + shift
 
 
 class Decoder(nn.Sequential):

@@ -81,23 +81,44 @@ class FusedNetwork:
             for name, values in zip(("count", "mean", "m2"), _measure(features, inputs["masks"]), strict=True):
                 outputs[name].copy_(values)
             return
-        x, code = self._stylize(features, inputs)
-        modulations = code @ self._matrix + self._constant if self._modulations else None
+        x, modulations = self._stylize(features, inputs)
         for step in self._decoder:
             x = self._do(step, x, modulations)
         self._last(x, outputs["stylized"])
 
-    def _stylize(self, features: Tensor, inputs: Mapping[str, Tensor]) -> tuple[Map, Tensor]:
-        """Return features after AdaIN, and the code that they have: (N, 2C), by regions (N, h, w, 2C)."""
+    def _stylize(self, features: Tensor, inputs: Mapping[str, Tensor]) -> tuple[Map, Tensor | None]:
+        """Return features after AdaIN, and what modulations make of their code, if the network has any."""
         styles, strength = (inputs["style_mean"], inputs["style_std"]), inputs["strength"]
         content = (inputs["content_mean"], inputs["content_std"]) if "content_mean" in inputs else None
         if "masks" in inputs:
-            return _stylize_regions(features, styles, inputs["masks"], strength, content)
+            return self._stylize_regions(features, styles, inputs["masks"], strength, content)
         mean, std = content or self._ops.measure(features)
         style_mean, style_std = styles
+        styled = Map(features, restyle=Restyle(mean, std, style_mean, style_std, strength))
+        if not self._modulations:
+            return styled, None
         alpha = strength[:, None]
         code = torch.cat([torch.lerp(mean, style_mean, alpha), torch.lerp(std, style_std, alpha)], 1)
-        return Map(features, restyle=Restyle(mean, std, style_mean, style_std, strength)), code
+        return styled, nn.functional.linear(code, self._matrix, self._constant)
+
+    def _stylize_regions(
+        self,
+        features: Tensor,
+        styles: tuple[Tensor, Tensor],
+        masks: Tensor,
+        strength: Tensor,
+        content: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Map, Tensor | None]:
+        """Return the same by regions, with the functions of the reference; modulations differ from place to place."""
+        exact = features.float()
+        weights = adain.region_weights(masks.float(), exact.shape[2:])
+        content = content or adain.region_statistics(exact, weights)
+        stylized = adain.blend(exact, adain.regional_adain(exact, *styles, weights, content), strength)
+        styled = Map(_to_finite(stylized, features.dtype))
+        if not self._modulations:
+            return styled, None
+        code = torch.cat(adain.regional_code(content, styles, weights, strength), 1).permute(0, 2, 3, 1)
+        return styled, nn.functional.linear(code, self._matrix, self._constant)
 
     def _do(self, step: Step | _Modulated, x: Map, modulations: Tensor | None = None) -> Map:
         """Return the output of a step.
@@ -115,14 +136,11 @@ class FusedNetwork:
         if own.ndim == 2:  # noqa: PLR2004 - (N, columns)
             return step.step(x, own)
         settled = self._convolutions.settle(step.step(x, None)).tensor
-        gain, shift = (
-            nn.functional.interpolate(each, scale_factor=step.layer.scale)
-            for each in own.permute(0, 3, 1, 2).chunk(2, 1)
-        )
-        return Map(_to_finite(settled.float() * gain + shift, settled.dtype))
+        changed = step.layer.apply_to(settled.float(), *own.permute(0, 3, 1, 2).chunk(2, 1))
+        return Map(_to_finite(changed, settled.dtype))
 
     def _join_modulations(self) -> tuple[Tensor, Tensor]:
-        """Return the matrices of all modulations side by side, float32 (2C, columns), and their constants."""
+        """Return the matrices of all modulations, one below the other, float32 (columns, 2C), and their constants."""
         if not self._modulations:
             return torch.empty(0), torch.empty(0)
         device = self._convolutions.device
@@ -130,7 +148,7 @@ class FusedNetwork:
             torch.cat(each).detach().to(device)
             for each in zip(*((part.weight[:, :, 0, 0], bias_of(part)) for part in self._matrices()), strict=True)
         )
-        return matrix.mT.contiguous(), constant
+        return matrix, constant
 
     def _make_steps(self, layers: Sequence[nn.Module]) -> list[Step | _Modulated]:
         """Return a step for each layer.
@@ -196,22 +214,6 @@ class FusedNetwork:
 def _measure(features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return what the statistics of regions are made of, with the functions of the reference."""
     return adain.measure_regions(features.float(), adain.region_weights(masks.float(), features.shape[2:]))
-
-
-def _stylize_regions(
-    features: Tensor,
-    styles: tuple[Tensor, Tensor],
-    masks: Tensor,
-    strength: Tensor,
-    content: tuple[Tensor, Tensor] | None,
-) -> tuple[Map, Tensor]:
-    """Return features stylised by regions, and their code (N, h, w, 2C), with the functions of the reference."""
-    exact = features.float()
-    weights = adain.region_weights(masks.float(), exact.shape[2:])
-    content = content or adain.region_statistics(exact, weights)
-    stylized = adain.blend(exact, adain.regional_adain(exact, *styles, weights, content), strength)
-    code = torch.cat(adain.regional_code(content, styles, weights, strength), 1).permute(0, 2, 3, 1)
-    return Map(_to_finite(stylized, features.dtype)), code
 
 
 def _to_finite(features: Tensor, dtype: torch.dtype) -> Tensor:
