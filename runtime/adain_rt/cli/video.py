@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,15 +44,7 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
 
 @click.command("video")
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
-@click.option(
-    "--style",
-    "styles",
-    multiple=True,
-    required=True,
-    metavar="S[:W]",
-    help="Style: a picture, a directory of pictures, a saved style, or a preset (@name). Repeat it to mix styles, with "
-    "weights W.",
-)
+@options.styles
 @click.option(
     "--mask",
     "masks",
@@ -196,8 +188,9 @@ def _paint(job: Video, stylizer: Stylizer, outcomes: list[Outcome]) -> None:
     """Do the job; collect what happens, but for single frames, which only a progress bar shows."""
     from adain_rt.jobs.video import Began, Painted
 
-    with ExitStack() as shown:
-        for outcome in job.run(stylizer):
+    # Closed at once when a signal ends the loop: the job's threads may not outlive the Stylizer that they paint with.
+    with ExitStack() as shown, closing(job.run(stylizer)) as run:
+        for outcome in run:
             if isinstance(outcome, Began):
                 shown.close()  # the bar of the result before
                 bar = shown.enter_context(progress(outcome.output.name, outcome.frames, iter(())))

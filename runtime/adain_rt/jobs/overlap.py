@@ -22,15 +22,16 @@ def run_ahead(items: Iterable[_T], size: int) -> Generator[_T]:
     which is waited for, and ``items`` is closed if it is a generator.
     """
     producer = _Producer(items, size)
-    producer.start()
     try:
+        producer.start()
         while not isinstance(item := producer.queue.get(), _End):
             yield item
         if item.error is not None:
             raise item.error
     finally:
         producer.stopped.set()
-        producer.join()
+        if producer.ident is not None:  # a signal may have come before its start
+            producer.join()
 
 
 class _End:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -161,7 +161,7 @@ class Video:
             else:
                 choose_codec(path, find_container(_name_format(path)), self.codec)
 
-    def run(self, stylizer: Stylizer) -> Iterator[Outcome]:
+    def run(self, stylizer: Stylizer) -> Generator[Outcome, None, None]:
         """Do the job, and yield what happens.
 
         A clip that fails costs no other.
