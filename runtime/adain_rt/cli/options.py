@@ -260,5 +260,6 @@ overwrite: _Decorator = click.option("--overwrite", is_flag=True, help="Replace 
 resume: _Decorator = click.option(
     "--resume",
     is_flag=True,
-    help="Skip what is done: results whose file exists, whatever it holds. Use it after a batch was interrupted.",
+    help="Skip what is done: results whose file exists, whatever it holds. Go on with a huge photo where it stopped. "
+    "Use it after an interruption.",
 )
