@@ -216,6 +216,17 @@ def test_every_convolution_reads_and_gives_what_int8_holds(model_dir, ranges, gr
     assert "Relu" not in {node.op_type for node in model.graph}
 
 
+def test_centring_what_a_code_scaled_adds_nothing_to_features_but_to_codes(model_dir, ranges, china):
+    model = read_graph(model_dir, "stylize")
+    quantize_weights(model)
+    BoundActivationsPass(ranges, branches=False)(model)
+    centred = [node.outputs[0] for node in model.graph if (node.name or "").endswith(".input_centred")]
+    assert centred
+    model.graph.outputs[:] = centred
+    for value, numbers in zip(centred, run(model, inputs_for(model, china)), strict=True):
+        assert numbers.shape[2:] == (1, 1), value.name
+
+
 def test_a_relus_range_takes_all_levels_of_int8(model_dir, ranges):
     model = read_graph(model_dir, "encode")
     first = convolutions(model.graph)[0]

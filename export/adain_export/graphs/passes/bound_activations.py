@@ -42,7 +42,8 @@ class BoundActivationsPass(ir.passes.InPlacePass):
        replaces it. What is neither a convolution nor a residual addition reads the sum of it and 128 s.
     3. A residual addition: if a convolution reads the sum, the middle of each channel's range is subtracted from it, in
        the bias of the branch's last convolution. If so asked, the branch is clipped; s is its furthest number / 127.
-    4. Any other value that a convolution reads, which is AdaIN's output: an Add subtracts each channel's middle.
+    4. Any other value that a convolution reads, which is a sum of scaled features and a code's numbers (AdaIN's output, or
+       a modulation's): the middle of each channel's range is subtracted from the numbers, which are far fewer.
     5. What a convolution gives to a blur, which ``QuantizeBlursPass`` made a convolution: the middle of each channel's
        range is subtracted from it, in its bias.
     6. What a convolution reads of 3 to 5 is clipped; s is the furthest number of any channel / 127.
@@ -100,7 +101,7 @@ class _Bounding:
             name = f"{convolution_name(convolution)}.input"
             low, high = self.ranges[name]
             if read not in self.offsets:
-                read = self._shift(read, (low + high) / 2, f"{name}_centred")
+                self._shift_sum(producer(read), (low + high) / 2, f"{name}_centred")
             read = self._clip(read, _scale((high - low).max() / 2, _HALF - 1), _moves(read))
         self._add_to_bias(convolution, _convolve_constant(convolution, self.offsets[read]))
 
@@ -155,6 +156,13 @@ class _Bounding:
         shifted = insert("Add", value, [add_constant(self.graph, f"{name}_offset", numbers)], name, uses=uses)
         self.offsets[shifted] = offset
         return shifted
+
+    def _shift_sum(self, addition: ir.Node, offset: _Channels, name: str) -> None:
+        """Subtract (C,) from a sum: from its second term, what a code adds to scaled features."""
+        added = addition.inputs[1]
+        assert added is not None  # noqa: S101 - for the type checker
+        self._shift(added, offset, name, [use for use in added.uses() if use.node is addition])
+        self.offsets[addition.outputs[0]] = offset
 
     def _add_to_bias(self, convolution: ir.Node, change: float | _Channels) -> None:
         bias = (constant(convolution.inputs[2]) + change).astype(np.float32)
