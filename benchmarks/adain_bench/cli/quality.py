@@ -172,6 +172,8 @@ _FIGURES = {
     "grid modulo 8": "grid_8",
     "grid modulo 4": "grid_4",
     "axes": "axes",
+    "angles": "angles",
+    "unevenness": "unevenness",
     "strokes 8-16 px": "strokes_8",
     "strokes 16-32 px": "strokes_16",
     "flat parts: strokes 8-16 px": "flat_strokes_8",

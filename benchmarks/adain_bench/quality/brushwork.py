@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 
-__all__ = ["Tiles", "all_tiles", "axes", "flat_tiles", "grid", "noise_gain", "strokes"]
+__all__ = ["Tiles", "all_tiles", "angles", "axes", "flat_tiles", "grid", "noise_gain", "strokes", "unevenness"]
 
 Tiles = NDArray[np.intp]
 """Where tiles are: row and column of each one's first pixel, (N, 2)."""
@@ -50,9 +50,9 @@ def flat_tiles(photo: Pixels) -> Tiles:
         AdainError: as ``all_tiles``.
 
     """
-    plane, tiles = _luminance(photo), all_tiles(photo)
-    across, down = (np.abs(np.diff(cut, axis=axis)).mean((1, 2)) for cut in [_cut(plane, tiles)] for axis in (2, 1))
-    return tiles[np.argsort(across + down, kind="stable")[: max(1, len(tiles) // _FLAT)]]
+    tiles = all_tiles(photo)
+    order = np.argsort(_variations(_luminance(photo), tiles), kind="stable")
+    return tiles[order[: max(1, len(tiles) // _FLAT)]]
 
 
 def grid(picture: Pixels, tiles: Tiles, modulo: int) -> float:
@@ -63,7 +63,7 @@ def grid(picture: Pixels, tiles: Tiles, modulo: int) -> float:
     the two. By chance, and by the edges of things, photos have 1.02 to 1.2.
     """
     plane = _luminance(picture)
-    return (_unevenness(plane, tiles, modulo) + _unevenness(plane.T, tiles[:, ::-1], modulo)) / 2
+    return (_lock(plane, tiles, modulo) + _lock(plane.T, tiles[:, ::-1], modulo)) / 2
 
 
 def axes(picture: Pixels, tiles: Tiles) -> float:
@@ -72,18 +72,31 @@ def axes(picture: Pixels, tiles: Tiles) -> float:
     Of the mean of the tiles' power spectra, each divided by its sum, the tile's mean removed before and a Hann window
     on it: the mean power within 9 degrees of the axes over the mean power elsewhere, from 1/16 to 1/2 cycle a pixel.
     """
-    cut = _cut(_luminance(picture), tiles)
-    hann = np.sin(np.pi * np.arange(_TILE) / _TILE) ** 2
-    window = hann[:, None] * hann
-    power = np.abs(np.fft.fft2((cut - cut.mean((1, 2), keepdims=True)) * window)) ** 2
-    power /= cut[0].size * (window**2).sum()  # of which the sum is the variance, by Parseval's theorem
-    down, across = np.meshgrid(*[np.abs(np.fft.fftfreq(_TILE))] * 2, indexing="ij")
-    frequency = np.hypot(down, across)
-    seen = (frequency >= 1 / 16) & (frequency <= 1 / 2)
-    near = np.degrees(np.arctan2(np.minimum(down, across), np.maximum(down, across))) <= _NEAR
-    shares = (power / (power[:, seen].sum(1)[:, None, None] + _VISIBLE)).mean(0)
-    along, off = shares[seen & near].mean(), shares[seen & ~near].mean()
+    shares, degrees = _spectrum(picture, tiles)
+    along, off = shares[degrees <= _NEAR].mean(), shares[degrees > _NEAR].mean()
     return float(along / off) if off else 1.0
+
+
+def angles(picture: Pixels, tiles: Tiles) -> float:
+    """Return how far power keeps to some angles to the pixel axes; white noise has 1.
+
+    Of the same spectrum as in ``axes``: the largest over the mean of the mean powers in five sectors of 9 degrees, from
+    along an axis to 45 degrees off both. A hatch along the diagonals shows here, and not in ``axes``.
+    """
+    shares, degrees = _spectrum(picture, tiles)
+    sectors = np.ceil(degrees / _NEAR).astype(int).clip(1, 5)
+    means = np.array([shares[sectors == sector].mean() for sector in range(1, 6)])
+    return float(means.max() / means.mean()) if means.any() else 1.0
+
+
+def unevenness(picture: Pixels, tiles: Tiles) -> float:
+    """Return how unevenly what is drawn is spread over tiles: the deviation of their variations over the mean of these.
+
+    A tile's variation is its mean absolute difference between neighbouring pixels, and a level besides, which nobody
+    sees.
+    """
+    variations = _variations(_luminance(picture), tiles) + _VISIBLE
+    return float(variations.std() / variations.mean())
 
 
 def strokes(picture: Pixels, cell: int, tiles: Tiles | None = None) -> float:
@@ -142,7 +155,30 @@ def _cut(plane: _Plane, tiles: Tiles, side: int = _TILE) -> _Plane:
     return windows[tiles[:, 0], tiles[:, 1]]
 
 
-def _unevenness(plane: _Plane, tiles: Tiles, modulo: int) -> float:
+def _variations(plane: _Plane, tiles: Tiles) -> _Plane:
+    """Return the tiles' mean absolute differences between neighbouring pixels, across and down together, (N,)."""
+    cut = _cut(plane, tiles)
+    across, down = (np.abs(np.diff(cut, axis=axis)).mean((1, 2)) for axis in (2, 1))
+    variations: _Plane = across + down
+    return variations
+
+
+def _spectrum(picture: Pixels, tiles: Tiles) -> tuple[_Plane, _Plane]:
+    """Return the powers that ``axes`` looks at, and how many degrees each is off the nearest axis, (M,) both."""
+    cut = _cut(_luminance(picture), tiles)
+    hann = np.sin(np.pi * np.arange(_TILE) / _TILE) ** 2
+    window = hann[:, None] * hann
+    power = np.abs(np.fft.fft2((cut - cut.mean((1, 2), keepdims=True)) * window)) ** 2
+    power /= cut[0].size * (window**2).sum()  # of which the sum is the variance, by Parseval's theorem
+    down, across = np.meshgrid(*[np.abs(np.fft.fftfreq(_TILE))] * 2, indexing="ij")
+    frequency = np.hypot(down, across)
+    seen = (frequency >= 1 / 16) & (frequency <= 1 / 2)
+    degrees = np.degrees(np.arctan2(np.minimum(down, across), np.maximum(down, across)))
+    shares = (power / (power[:, seen].sum(1)[:, None, None] + _VISIBLE)).mean(0)
+    return shares[seen], degrees[seen]
+
+
+def _lock(plane: _Plane, tiles: Tiles, modulo: int) -> float:
     """Return the largest over the mean of the energies across by column modulo ``modulo``; 1 where nothing changes."""
     energies = (np.diff(_cut(plane, tiles), axis=2) ** 2).mean(1)  # (N, columns)
     energies /= energies.mean(1, keepdims=True) + _VISIBLE

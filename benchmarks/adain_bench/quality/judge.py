@@ -4,6 +4,8 @@ By pixels alone, as ``adain_bench.quality.brushwork`` defines them, where the ph
 
 - *grid*, modulo 8 and modulo 4: how far gradients are locked to the places where the network doubles.
 - *axes*: how much more power there is along the pixel axes than off them.
+- *angles*: how far power keeps to some angles to the axes, be it along them or along the diagonals.
+- *unevenness*: how unevenly what is drawn is spread; bands beside edges are uneven.
 - *strokes*, of 8 to 16 and of 16 to 32 pixels: how strong they are, divided by how strong they are in the style. In the
   whole picture the photo's own edges count too; in its flat parts only what was painted there does.
 - *noise gain*, of what can be run: what noise of one level on a smooth ramp becomes, in levels.
@@ -33,7 +35,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from adain_bench.quality.brushwork import Tiles, all_tiles, axes, flat_tiles, grid, strokes
+from adain_bench.quality.brushwork import Tiles, all_tiles, angles, axes, flat_tiles, grid, strokes, unevenness
 from adain_bench.quality.patches import Cloud, cloud, distance
 from adain_models.errors import AdainError
 from adain_models.training.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
@@ -49,13 +51,15 @@ _PATCHES = ("patches_3", "patches_4")  # the figures of ``Vgg16.layers``
 class Quality:
     """One picture's figures; ``None`` is a figure that cannot be known.
 
-    The first seven need no teacher, the next three VGG-16, the last three VGG-19; the noise gain needs a program that
+    The first nine need no teacher, the next three VGG-16, the last three VGG-19; the noise gain needs a program that
     can be run.
     """
 
     grid_8: float
     grid_4: float
     axes: float
+    angles: float
+    unevenness: float
     strokes_8: float | None
     strokes_16: float | None
     flat_strokes_8: float | None
@@ -124,9 +128,10 @@ class Judge:
             for where in (None, tiles)
             for cell, whole in zip(_CELLS, self._strokes, strict=True)
         ]
-        regular = grid(picture, tiles, 8), grid(picture, tiles, 4), axes(picture, tiles)
+        locked = grid(picture, tiles, 8), grid(picture, tiles, 4)
+        regular = [figure(picture, tiles) for figure in (axes, angles, unevenness)]
         gaps = {name: distance / self._whole[name] for name, distance in self._distances(seen).items()}
-        return Quality(*regular, *widths, **gaps)
+        return Quality(*locked, *regular, *widths, **gaps)
 
     @torch.no_grad()
     def _look(self, pixels: Pixels) -> _Seen:

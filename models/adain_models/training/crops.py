@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-__all__ = ["LARGEST", "Pixels", "crop", "form", "held_out", "sides", "spoil", "whole"]
+__all__ = ["LARGEST", "Pixels", "crop", "form", "held_out", "isolate", "sides", "spoil", "whole"]
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """A picture, RGB, (H, W, 3)."""
 
 LARGEST = 512
 """Pixels of the shorter side of the largest scale: what pictures are usually resized to."""
+
+_HILLS = 5
+"""Random heights across and down, of which what is above the sea is sharp."""
 
 _FORMS = (1, 4 / 3, 3 / 2, 2)
 """The longer side of a style by the shorter: few, so that many styles of a batch have one shape."""
@@ -58,6 +61,20 @@ def crop(picture: Pixels, side: int, generator: np.random.Generator, permuted: f
         around = Image.fromarray(pixels).rotate(math.degrees(angle), Image.Resampling.BICUBIC)
         pixels = np.asarray(around)[margin : margin + side, margin : margin + side]
     return _vary(pixels, generator, permuted)
+
+
+def isolate(picture: Pixels, generator: np.random.Generator) -> Pixels:
+    """Return a picture, uint8 (H, W, 3), of which random parts lie with hard edges before what a blur left of the rest.
+
+    Skies, walls and what is out of focus are such plain grounds. Few photographs have much of them, and it is there
+    that a network shows what it draws by itself.
+    """
+    image = Image.fromarray(picture)
+    ground = image.filter(ImageFilter.GaussianBlur(math.exp(generator.uniform(math.log(8), math.log(64)))))
+    heights = Image.fromarray(generator.integers(256, size=(_HILLS, _HILLS), dtype=np.uint8))
+    sea = generator.uniform(96, 160)
+    shore = heights.resize(image.size, Image.Resampling.BICUBIC).point(lambda height: 128 + 32 * (height - sea))
+    return np.asarray(Image.composite(image, ground, shore))
 
 
 def spoil(picture: Pixels, generator: np.random.Generator) -> Pixels:

@@ -25,7 +25,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_models.networks.base import Network, channels_last
-from adain_models.training.crops import Pixels, crop, form, sides, spoil, whole
+from adain_models.training.crops import Pixels, crop, form, isolate, sides, spoil, whole
 from adain_models.training.liveness import Watch
 from adain_models.training.losses import Photos, Recipe, Target
 from adain_models.weights import checkpoint
@@ -41,6 +41,7 @@ _CROPS = 3  # of each photo; what the recipe measures of one is kept
 _KEPT = 4096  # crops of photos, and as many styles
 _PERMUTED = (0.1, 0.3)  # the share of crops, and of styles, whose red, green and blue change places
 _TURNED = 0.5  # the share of crops that lie at any angle
+_ISOLATED = 0.25  # the share of crops of which parts lie before a plain ground
 _NOISE = 2 / 255  # the largest deviation of the noise that a crop gets
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 2  # one step in so many is watched for dead channels
@@ -245,6 +246,8 @@ class Training:
         def pixels(key: tuple[int, int]) -> tuple[Pixels, Pixels]:
             generator = self._chance(key)
             clean = crop(self._contents[key[0]], self._settings.crop, generator, _PERMUTED[0], _TURNED)
+            if generator.random() < _ISOLATED:
+                clean = isolate(clean, generator)
             return clean, spoil(clean, generator)
 
         photos = []

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from adain_models.adain import adain, channel_statistics
 from adain_models.errors import AdainError
-from adain_models.networks.base import STRIDE, Network
+from adain_models.networks.base import Network
+from adain_models.training import artifacts
 from adain_models.training.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
 
 __all__ = ["FixedEncoder", "Joint", "Photos", "Recipe", "Target"]
 
-_FLAT = 0.02  # of a photo's variation: where it is this, a position counts by 1/e as flat
-_FAINT = 1e-3  # of a picture's energy: what is next to nothing has no phase
+_SMALLER = (2, 4)  # times, at which a teacher sees pictures as well
 _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a clipped pixel have no gradient
 
 
@@ -149,11 +149,12 @@ class Joint(Recipe):
     """Encoder and decoder as one, judged by a teacher (``adain_models.training.teacher`` defines the distances).
 
     The code of a style comes from the network's own encoder, so that it learns what to put into it. The teacher sees
-    pictures at their size and at half of it, where its layers span strokes twice as long. The term of identity keeps
-    the auto-encoder: what the decoder makes of unchanged features is the photo. That of noise asks for the same
-    picture of a spoiled photo as of the clean one. That of unrest keeps flat regions calm, those of lattice and grid
-    the doublings from showing, that of ghosts the colours of an edge from spreading. The teacher sees pictures clipped
-    to 0..1, as they will be; excess is what is cut off.
+    pictures at their size, at half and at a quarter of it, where its layers span longer strokes. The term of identity
+    keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of noise asks for the same
+    picture of a spoiled photo as of the clean one. Six terms are of ``artifacts``: unrest keeps flat regions calm,
+    lattice and grid keep the doublings from showing, angles and unevenness a hatch of the network's own, and ghosts the
+    colours of an edge from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut
+    off.
 
     Args:
         teacher: judges.
@@ -183,6 +184,8 @@ class Joint(Recipe):
             "unrest": unrest,
             "lattice": 100,
             "grid": 10,
+            "angles": 3,
+            "unevenness": 3,
             "ghosts": 40,
             "excess": 1,
         }
@@ -195,7 +198,7 @@ class Joint(Recipe):
 
     @torch.no_grad()
     def target(self, picture: Tensor) -> Target:
-        """Return the codes and the correlations of the teacher's layers, at the picture's size and at half of it."""
+        """Return the codes and the correlations of the teacher's layers, at the picture's size and at smaller ones."""
         measured = self._measure(picture[None] / 255)[1]
         return Target(
             picture, [code[0] for code, _ in measured], [correlations[0].half() for _, correlations in measured]
@@ -207,7 +210,7 @@ class Joint(Recipe):
         return self._contents(photos, self._teacher(photos)[-1])
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
-        """Return content, style, texture, identity, noise, unrest, lattice, grid, ghosts and excess."""
+        """Return content, style, texture, identity, noise, the artifacts and excess."""
         count = len(photos.clean)
         few = max(1, count // 4)
         paintings = torch.stack([style.picture for style in styles]) / 255
@@ -221,15 +224,17 @@ class Joint(Recipe):
         pictures, undisturbed, same = decoded.split([count, few, few])
         excess = pictures - pictures.clamp(0, 1)
         seen = pictures - (1 - _LEAK) * excess
-        flat = _flatness(photos.clean)
+        flat = artifacts.flatness(photos.clean)
         return {
             **self.judge(seen, photos.features, styles),
             "identity": nn.functional.l1_loss(same, photos.clean[:few]),
             "noise": nn.functional.l1_loss(pictures[:few], undisturbed),
-            "unrest": (_variation(pictures) * flat).mean(),
-            "lattice": _lattice(pictures),
-            "grid": _grid(pictures, flat),
-            "ghosts": _ghosts(pictures, photos.clean),
+            "unrest": artifacts.unrest(pictures, flat),
+            "lattice": artifacts.lattice(pictures),
+            "grid": artifacts.grid(pictures, flat),
+            "angles": artifacts.angles(pictures, flat),
+            "unevenness": artifacts.unevenness(pictures, flat),
+            "ghosts": artifacts.ghosts(pictures, photos.clean),
             "excess": excess.abs().mean(),
         }
 
@@ -265,79 +270,12 @@ class Joint(Recipe):
         return [normalized(layer) for layer in (last, *(self._deep(pictures)[-1:] if self._deep else ()))]
 
     def _measure(self, pictures: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
-        """Return the teacher's layers of pictures, and the statistics of these and of those of the halved pictures."""
+        """Return the teacher's layers of pictures, and the statistics of these and of those of smaller pictures."""
         layers = self._teacher(pictures)
-        halved = self._teacher(nn.functional.avg_pool2d(pictures, 2))
-        return layers, [statistics(features) for features in [*layers, *halved]]
+        smaller = [self._teacher(nn.functional.avg_pool2d(pictures, factor)) for factor in _SMALLER]
+        return layers, [statistics(features) for each in (layers, *smaller) for features in each]
 
 
 def _in_turns(each: Tensor, count: int) -> Tensor:
     """Return what M styles have, (M, ...), for so many photos, (count, ...): the styles take turns, M divides count."""
     return torch.cat([each] * (count // len(each)))
-
-
-def _flatness(photos: Tensor) -> Tensor:
-    """Return how flat photos are around each position, (N, 1, H - 1, W - 1): exp(-v / 0.02) of the mean variation v."""
-    around = nn.functional.avg_pool2d(_variation(photos), 9, stride=1, padding=4, count_include_pad=False)
-    return (-around / _FLAT).exp()
-
-
-def _variation(pictures: Tensor) -> Tensor:
-    """Return the absolute differences to the next pixel across and down, the mean of colours, (N, 1, H - 1, W - 1)."""
-    across = pictures[:, :, :-1, 1:] - pictures[:, :, :-1, :-1]
-    down = pictures[:, :, 1:, :-1] - pictures[:, :, :-1, :-1]
-    return (across.abs() + down.abs()).mean(1, keepdim=True)
-
-
-def _lattice(pictures: Tensor) -> Tensor:
-    """Return how far pictures alternate from column to column and from row to row, in phase over 16 pixels.
-
-    Doubling leaves such a mesh, always in the same phase. What is drawn alternates too, but not for long, and its
-    phases cancel in the mean over a window. Third differences leave out tones, slopes and curves.
-    """
-    found = pictures.new_zeros(())
-    for x in (pictures, pictures.mT):
-        third = (x[..., 3:] - 3 * x[..., 2:-1] + 3 * x[..., 1:-2] - x[..., :-3]) / 8  # a where a and -a alternate
-        sign = 1 - 2 * (torch.arange(third.shape[-1], device=x.device) % 2)
-        found = found + nn.functional.avg_pool2d(third * sign, 16, stride=8).abs().mean()
-    return found
-
-
-def _grid(pictures: Tensor, flat: Tensor) -> Tensor:
-    """Return how unevenly the energy of gradients is spread over the grid of features, the mean over both axes.
-
-    Where photos are flat, squared differences to the next pixel are summed by column modulo 8; the term is the variance
-    of the eight sums over the square of their mean. The sums are over all pictures of a batch, each of which has the
-    same energy: what a picture draws has any phase, and what the doublings leave has one.
-
-    Args:
-        pictures: float (N, 3, H, W).
-        flat: (N, 1, H - 1, W - 1), how much a position counts.
-
-    """
-    found = pictures.new_zeros(())
-    for x, weight in ((pictures, flat), (pictures.mT, flat.mT)):
-        energy = (x[:, :, :-1, 1:] - x[:, :, :-1, :-1]).square().mean(1, keepdim=True) * weight
-        columns = energy.sum((1, 2)) / (energy.sum((1, 2, 3))[:, None] + _FAINT)
-        whole = columns.shape[1] // STRIDE * STRIDE
-        sums = columns[:, :whole].reshape(-1, STRIDE).sum(0)
-        found = found + sums.var(correction=0) / sums.mean().square().clamp(min=_FAINT) / 2
-    return found
-
-
-def _ghosts(pictures: Tensor, photos: Tensor) -> Tensor:
-    """Return how far neighbouring cells of pictures differ where they are similar in the photo.
-
-    Features are as coarse as 8 pixels, and each is made of some hundred pixels around: what they know of an edge shows
-    as bands beside it. Cells of 8 pixels are compared in chroma alone, lest strokes be lost, and cells of 16 in all
-    colours. A pair of cells counts by exp(-d / 0.02) of their difference d in the photo; the mean over pairs and axes.
-    """
-    found = pictures.new_zeros(())
-    for cell in (STRIDE, 2 * STRIDE):
-        ours, theirs = (nn.functional.avg_pool2d(each, cell) for each in (pictures, photos))
-        if cell == STRIDE:
-            ours = ours - ours.mean(1, keepdim=True)
-        for axis in (2, 3):
-            apart, apart_in_photo = (each.diff(dim=axis).abs().mean(1) for each in (ours, theirs))
-            found = found + (apart * (-apart_in_photo / _FLAT).exp()).mean() / 2
-    return found

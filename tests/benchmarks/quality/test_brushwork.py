@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from adain_bench.quality.brushwork import all_tiles, axes, flat_tiles, grid, noise_gain, strokes
+from adain_bench.quality.brushwork import all_tiles, angles, axes, flat_tiles, grid, noise_gain, strokes, unevenness
 from adain_models.errors import AdainError
 
 
@@ -45,6 +45,7 @@ def test_white_noise_has_no_grid_and_no_axes(noise):
     assert grid(noise, tiles, 8) == pytest.approx(1, abs=0.05)
     assert grid(noise, tiles, 4) == pytest.approx(1, abs=0.05)
     assert axes(noise, tiles) == pytest.approx(1, abs=0.05)
+    assert angles(noise, tiles) == pytest.approx(1, abs=0.05)
 
 
 def test_lines_eight_pixels_apart_are_a_grid_modulo_eight_and_four_apart_one_of_both(noise):
@@ -102,9 +103,27 @@ def test_stripes_along_an_axis_are_on_it_and_slanted_ones_off_it(degrees, low, h
     assert low < axes(stripes, all_tiles(stripes)) < high
 
 
+@pytest.mark.parametrize("degrees", [0, 22.5, 45, 67.5, 90])
+def test_stripes_at_any_angle_keep_to_one_of_five_sectors(degrees):
+    rows, columns = np.mgrid[:128, :160]
+    across = columns * math.cos(math.radians(degrees)) + rows * math.sin(math.radians(degrees))
+    stripes = grey(128 + 40 * np.sin(2 * math.pi * across / 6))
+    assert 3.5 < angles(stripes, all_tiles(stripes)) <= 5
+
+
+def test_what_is_half_as_strong_in_half_of_the_tiles_is_uneven_by_a_third(noise):
+    tiles = all_tiles(noise)
+    assert unevenness(noise, tiles) < 0.02
+    half = noise[..., 0].astype(float) - 128
+    half[:, 160:] /= 2
+    apart = tiles[np.isin(tiles[:, 1], (0, 96, 160, 256))]  # none on the border between the halves
+    assert unevenness(grey(128 + half), apart) == pytest.approx(1 / 3, abs=0.03)
+    assert unevenness(np.full_like(noise, 128), tiles) == 0
+
+
 def test_rows_and_columns_count_the_same(china):
     picture, turned = china[:192], china[:192].swapaxes(0, 1)
-    for figure in (axes, lambda *seen: grid(*seen, 8), lambda seen, tiles: strokes(seen, 8, tiles)):
+    for figure in (axes, angles, unevenness, lambda *seen: grid(*seen, 8), lambda seen, tiles: strokes(seen, 8, tiles)):
         assert figure(turned, flat_tiles(turned)) == pytest.approx(figure(picture, flat_tiles(picture)))
 
 
