@@ -13,7 +13,7 @@ from adain_bench.show.table import format_table
 
 __all__ = ["markdown", "name_of", "pictures_per_second", "tables"]
 
-_OWN_COLUMNS = {"size", "batch", "streams", "style_encoding", "cache", "method"}
+_OWN_COLUMNS = {"size", "batch", "streams", "style_encoding", "cache", "method", "tile"}
 _SAID_ALONE = {"model", "backend", "precision"}  # whose values say what they are
 _SHOWN = {"psnr_db", "share_of_floor", "floor_s", "bound", "pictures", "pictures_per_s"} | {
     "import_s", "load_s", "host_peak_bytes", "device_bytes",
@@ -187,6 +187,29 @@ def _throughput(results: Sequence[Result]) -> tuple[list[str], list[list[object]
     return _columns(results, columns)
 
 
+def _tiles(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
+    """Return rows in blocks of one network on one backend, the picture at once before its tiles."""
+    ordered = sorted(results, key=name_of)
+    wholes = {name_of(each): each.times for each in results if each.params.get("tile") == "off"}
+
+    def to_whole(result: Result) -> str | None:
+        whole = wholes.get(name_of(result))
+        if result.times is None or whole is None:
+            return None
+        return "1" if result.times is whole else str(ratio(result.times, whole))
+
+    columns: list[Column] = [
+        ("case", name_of),
+        ("size", _param("size")),
+        ("tiles", _param("tile")),
+        *_times("s", "median", "min"),
+        ("spread", _spread),
+        ("calls", _calls),
+        ("to the whole", to_whole),
+    ]
+    return _columns(ordered, columns)
+
+
 def _serve(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
     columns: list[Column] = [
         ("case", _param("by")),
@@ -340,6 +363,12 @@ _GROUPS = {
         "Throughput",
         "Times are of a call, which stylises a whole batch, or of streams four pictures each.",
         _throughput,
+    ),
+    "tiles": _Group(
+        "Tiles",
+        "Whole calls, from pixels to pixels. *To the whole* is the ratio of the time to that of the same picture at "
+        "once, turn by turn, with its 95 % interval.",
+        _tiles,
     ),
     "serve": _Group(
         "Serving",
