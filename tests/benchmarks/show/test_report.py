@@ -147,7 +147,7 @@ def test_throughput_is_pictures_over_the_time_of_a_call(reported):
 def test_tiles_are_compared_with_the_whole_picture_of_the_same_network_and_backend(reported):
     def result(backend, tile, seconds):
         params = {"model": "lite", "backend": backend, "tile": tile, "precision": "fp32", "size": 512}
-        return Result("tiles", f"{backend} {tile}", params, _times(seconds))
+        return Result("tiles", f"{backend} {tile}", params, _times(seconds), extra_info={"cpu_s": 2 * seconds})
 
     rows = _rows(
         reported(
@@ -163,6 +163,7 @@ def test_tiles_are_compared_with_the_whole_picture_of_the_same_network_and_backe
         ("openvino", "off", "1"),
         ("openvino", "256", "4.000"),
     ]
+    assert [(row["CPU, s"], row["CPU to the whole"]) for row in rows[:2]] == [("4.00", "1"), ("6.00", "1.50")]
 
 
 def test_starts_and_floors_have_their_columns(reported):
