@@ -374,8 +374,8 @@ _GROUPS = {
     "tiles": _Group(
         "Tiles",
         "Whole calls, from pixels to pixels. *To the whole* is the ratio of the time to that of the same picture at "
-        "once, turn by turn, with its 95 % interval. *CPU* is the time of all cores, which changes little with what else "
-        "runs.",
+        "once, turn by turn, with its 95 % interval. *CPU* is the time of all cores, which changes little with what "
+        "else runs.",
         _tiles,
     ),
     "serve": _Group(

@@ -88,7 +88,7 @@ def test_tiles_stand_beside_the_whole_picture():
     said = _run("tiles", "--repeats", "2", "--seconds", "0.02", *options)
     rows = [[cell.strip() for cell in line.split("|")] for line in said.output.splitlines() if "onnxruntime" in line]
     assert [row[1:4] for row in rows] == [["lite onnxruntime int8", "200", tiles] for tiles in ("off", "128", "64")]
-    assert rows[0][-2] == "1"
+    assert rows[0][-2] == "1.00"
     assert all(float(row[-2]) > 0 for row in rows)
 
 
