@@ -20,7 +20,7 @@ from adain_bench.record.run import Result
 from adain_models.errors import AdainError
 from adain_models.weights import store
 from adain_rt import contract
-from adain_rt.budget import NO_TILES
+from adain_rt.budget import NO_TILES, Tile
 from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 from adain_rt.stylizer import Stylizer
@@ -98,11 +98,12 @@ def tiles(sides: Sequence[int], request: Request) -> list[Result]:
         AdainError: there is no such model, or PyTorch is missing, which makes random weights for ``vgg19``.
 
     """
+    sizes: list[Tile] = [NO_TILES, *sides]
     with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
         models = [_fill_in_weights(model, Path(folder)) for model in request.models]
         contenders = [
             contender
-            for tile in (NO_TILES, *sides)
+            for tile in sizes
             for contender in ours(models, request.backends, request.precisions, request.settings, tile)
         ]
         to_time = list(cases(contenders, [max(request.sizes)], [1], ["excluded"]))
