@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from adain_models.errors import AdainError
 from adain_rt import backends, contract
-from adain_rt.backends import AUTO, BACKENDS, Backend, DeviceBackend, Settings
+from adain_rt.backends import AUTO, BACKENDS, Backend, DeviceBackend, Settings, TrimmableBackend
 from adain_rt.contract import GraphFacts, Pixels
 from adain_rt.errors import UnusableBackend
 from adain_rt.machine import forks, memory
@@ -82,6 +82,11 @@ class OpenGraph:
         if not self.on_gpu:
             return memory.available_bytes()
         return self.backend.free_bytes() if isinstance(self.backend, DeviceBackend) else None
+
+    def trim(self) -> None:
+        """Free the memory that runs of this graph keep, where that is the host's."""
+        if isinstance(self.backend, TrimmableBackend):
+            self.backend.trim(self.graph)
 
 
 class AutoBackend:

@@ -245,10 +245,13 @@ class Tiling:
         """Yield what ``work`` makes of the tiles, in their order."""
         tiles = self.tiles[start:]
         results = _map_ahead(work, tiles, LANES) if self._opened.on_gpu else map(work, tiles)
-        for done, result in enumerate(results, start + 1):
-            yield result
-            if progress is not None:
-                progress(done / len(self.tiles))
+        try:
+            for done, result in enumerate(results, start + 1):
+                yield result
+                if progress is not None:
+                    progress(done / len(self.tiles))
+        finally:
+            self._opened.trim()  # the second pass has a graph of its own, and the result takes memory to encode
 
     def _measure(self, tile: Tile) -> Moments:
         image, masks = self._read(tile)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from adain_models.weights import store
 from adain_rt import Stylizer
+from adain_rt.auto import OpenGraph
 from adain_rt.backends import BACKENDS, open_backend
 from adain_rt.style import Style
 from adain_rt.tiling import Moments, Tile, Window, find_window, lay_tiles
@@ -223,3 +226,51 @@ def test_the_tile_is_the_part_of_a_picture_that_it_says():
     (tile,) = lay_tiles(64, 48, Window(64, 48), 8)
     assert tile == Tile((0, 64, 0, 64), (0, 48, 0, 48))
     assert tile.read == tile.own == tile.own_in_read == (slice(0, 64), slice(0, 48))
+
+
+def test_each_pass_gives_up_its_memory_when_it_ends(monkeypatch, large, styles):
+    trimmed: list[str] = []
+    monkeypatch.setattr(OpenGraph, "trim", lambda opened: trimmed.append(opened.graph))
+    tiled = stylizer(tile=128)
+    code = tiled.measure_tiles(large[:200, :300])
+    assert trimmed == ["measure"]
+    painting = tiled.split(large[:200, :300], styles[:1]).paint(code)
+    next(painting)
+    assert trimmed == ["measure"]
+    list(painting)
+    assert trimmed == ["measure", "stylize_fixed"]
+
+
+TRIM = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from adain_models.weights import store
+from adain_rt.backends import Settings, open_backend
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+backend = open_backend(sys.argv[1], store.model_dir("lite") / "int8", "int8", Settings())
+def encode(side):
+    outputs = backend.run("encode", {"image": np.full((1, side, side, 3), 99, np.uint8)})
+    return [output.copy() for output in outputs]  # ONNX Runtime lends its own memory
+encode(64)
+sizes = [resident()]
+first = encode(1536)
+sizes.append(resident())
+backend.trim("encode")
+sizes.append(resident())
+assert all((one == other).all() for one, other in zip(first, encode(1536)))
+print(*sizes)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
+@pytest.mark.parametrize("backend", ON_CPU)
+def test_what_a_run_keeps_is_freed_and_taken_again(backend):
+    done = subprocess.run([sys.executable, "-c", TRIM, backend], capture_output=True, text=True, check=True)  # noqa: S603
+    before, kept, after = map(int, done.stdout.split())
+    assert kept - before > 50e6
+    assert after - before < 0.5 * (kept - before)

@@ -22,6 +22,7 @@ _COMMANDS = {
     "serve": "measure:serve",
     "start": "measure:start",
     "throughput": "measure:throughput",
+    "tiles": "measure:tiles",
     "video": "video:command",
 }
 """From a command's name to its module in this package, and its name there."""

@@ -1,4 +1,4 @@
-"""``adain-rt bench latency``, ``throughput``, ``start``, ``exactness``, ``paper``, ``gpu`` and ``all``."""
+"""``adain-rt bench latency``, ``throughput``, ``start``, ``exactness``, ``paper``, ``tiles``, ``gpu`` and ``all``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from adain_rt.backends import Settings
 from adain_rt.cli import options
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["everything", "exactness", "gpu", "latency", "paper", "serve", "start", "throughput"]
+__all__ = ["everything", "exactness", "gpu", "latency", "paper", "serve", "start", "throughput", "tiles"]
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -248,6 +248,35 @@ def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
     the times.
     """
     run_and_print([(sections.paper, Request((spec.DEFAULT_MODEL,), **asked))], output, as_json)
+
+
+@click.command("tiles")
+@_models
+@_backends
+@_precisions
+@click.option(
+    "--size", type=click.IntRange(128, 8192), default=4096, show_default=True, metavar="N",
+    help="Side of the square picture in pixels.",
+)  # fmt: skip
+@_repeatable(
+    "--tile", "sides", click.IntRange(64, 8192), (2048, 1024), "N", "Side of the tiles in pixels; may be repeated."
+)
+@partial(_with_measuring_options, seconds=60.0)
+def tiles(
+    names: Sequence[str], size: int, sides: Sequence[int], output: Path | None, as_json: bool, **asked: Any
+) -> None:
+    """Time a large picture in tiles beside the same picture at once.
+
+    They take turns, and the table has the ratio of their times. If the weights of `vgg19` have not been fetched, random
+    weights take their place; this does not change the times.
+
+    \b
+    Examples:
+      adain-rt bench tiles --backend openvino --precision int8
+      adain-rt bench tiles --model vgg19 --backend openvino --size 2048 --tile 1024 --tile 512
+    """
+    request = Request(backends=names, sizes=(size,), **asked)
+    run_and_print([(partial(sections.tiles, sides), request)], output, as_json)
 
 
 @click.command("all")

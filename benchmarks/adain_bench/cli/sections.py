@@ -18,12 +18,14 @@ from adain_bench.measure.throughput import throughput_cases
 from adain_bench.measure.timing import Plan, time_cases
 from adain_bench.record.run import Result
 from adain_models.errors import AdainError
+from adain_models.weights import store
 from adain_rt import contract
+from adain_rt.budget import NO_TILES, Tile
 from adain_rt.cli.extras import needing
 from adain_rt.cli.terminal import progress
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["exactness", "latency", "paper", "serving", "start", "throughput"]
+__all__ = ["exactness", "latency", "paper", "serving", "start", "throughput", "tiles"]
 
 _MOST_STARTS = 3
 
@@ -87,6 +89,34 @@ def throughput(request: Request) -> list[Result]:
     of_ours = replace(request, peers=False)
     to_time = list(throughput_cases(_contenders(of_ours), max(request.sizes), request.batches, request.streams))
     return _time("Throughput", "throughput", to_time, request.plan)
+
+
+def tiles(sides: Sequence[int], request: Request) -> list[Result]:
+    """Time a picture of the largest size at once, and in tiles of each size. The styles are known.
+
+    Raises:
+        AdainError: there is no such model, or PyTorch is missing, which makes random weights for ``vgg19``.
+
+    """
+    sizes: list[Tile] = [NO_TILES, *sides]
+    with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
+        models = [_fill_in_weights(model, Path(folder)) for model in request.models]
+        contenders = [
+            contender
+            for tile in sizes
+            for contender in ours(models, request.backends, request.precisions, request.settings, tile)
+        ]
+        to_time = list(cases(contenders, [max(request.sizes)], [1], ["excluded"]))
+        return _time("Tiles", "tiles", to_time, request.plan)
+
+
+def _fill_in_weights(model: str, folder: Path) -> str:
+    """Return a model, or the paper's network with random weights, made in a folder, if its own were not fetched."""
+    if model != "vgg19" or contract.has_graphs(store.model_dir(model), "fp32"):
+        return model
+    with needing("bench tiles --model vgg19", "bench"):
+        from adain_bench.measure.paper import vgg19_model
+    return vgg19_model(folder)[0]
 
 
 def serving(stylizer: Stylizer, clients: Sequence[int], workers: int | None, request: Request) -> list[Result]:

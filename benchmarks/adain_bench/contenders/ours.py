@@ -12,6 +12,7 @@ from adain_bench.contenders.contender import Contender, Stylist
 from adain_models.weights import store
 from adain_rt import contract
 from adain_rt.backends import BACKENDS, Settings
+from adain_rt.budget import AUTO_TILE, Tile
 from adain_rt.contract import Pixels
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
@@ -20,7 +21,11 @@ __all__ = ["ours"]
 
 
 def ours(
-    models: Sequence[str], names: Sequence[str] = (), precisions: Sequence[str] = (), settings: Settings | None = None
+    models: Sequence[str],
+    names: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    settings: Settings | None = None,
+    tile: Tile | None = None,
 ) -> Iterator[Contender]:
     """Yield each model on each backend in each of its precisions; a backend that cannot run here once, with the reason.
 
@@ -31,22 +36,24 @@ def ours(
         names: of the backends; none is all.
         precisions: of those that the backends have; none is all.
         settings: how the backends run.
+        tile: as for a Stylizer; ``None`` is ``auto``, and nothing is said of it.
 
     """
     settings = settings or Settings()
+    open_stylist = partial(_open_stylist, tile=tile or AUTO_TILE)
     for model, name in product(models, names or BACKENDS):
-        params = {"model": store.model_name(model), "backend": name}
+        params = {"model": store.model_name(model), "backend": name} | ({} if tile is None else {"tile": tile})
         wanted = [each for each in BACKENDS[name].precisions if each in (precisions or contract.PRECISIONS)]
         hindrance = BACKENDS[name].hindrance()
         if hindrance is not None and wanted:
-            yield Contender(params, partial(_open_stylist, model, name, wanted[0], settings), hindrance)
+            yield Contender(params, partial(open_stylist, model, name, wanted[0], settings), hindrance)
             continue
         for precision in wanted:
             in_precision = {**params, "precision": precision}
-            make = partial(_open_stylist, model, name, precision, settings)
+            make = partial(open_stylist, model, name, precision, settings)
             yield Contender(in_precision, make, _find_hindrance(model, precision))
             if BACKENDS[name].on_device:
-                without = partial(_open_stylist, model, name, precision, replace(settings, cuda_graph=False))
+                without = partial(open_stylist, model, name, precision, replace(settings, cuda_graph=False))
                 yield Contender({**in_precision, "cuda_graph": "off"}, without, _find_hindrance(model, precision))
 
 
@@ -97,6 +104,6 @@ class _OursOnGpu(_Ours):
         return timed
 
 
-def _open_stylist(model: str, backend: str, precision: str, settings: Settings) -> Stylist:
-    stylizer = Stylizer(model, backend, precision, settings)
+def _open_stylist(model: str, backend: str, precision: str, settings: Settings, tile: Tile) -> Stylist:
+    stylizer = Stylizer(model, backend, precision, settings, tile)
     return _OursOnGpu(stylizer) if BACKENDS[backend].on_device else _Ours(stylizer)

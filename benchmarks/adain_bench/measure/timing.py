@@ -66,13 +66,14 @@ def time_cases(group: str, cases: Sequence[Case], plan: Plan, done: Callable[[Ca
 
 @dataclass
 class _Timing:
-    """A case, and what was measured of it, in seconds."""
+    """A case, and what was measured of it, in seconds; ``on_cpu`` of all cores, for each call but the first."""
 
     case: Case
     turns: int = 0
     calls: int = 0
     whole: list[tuple[float, ...]] = field(default_factory=list)
     on_gpu: list[tuple[float, ...]] = field(default_factory=list)
+    on_cpu: list[float] = field(default_factory=list)
     failed: str | None = None
 
     def run_guarded(self, work: Callable[[], None]) -> None:
@@ -87,6 +88,7 @@ class _Timing:
     def warm_up(self, plan: Plan) -> None:
         """Call until the calls take as long as those before, or the time is up; then decide on the turns."""
         self._once()  # loads, compiles, allocates
+        self.on_cpu.clear()
         seconds: list[float] = []
         while not _is_steady(seconds) and sum(seconds) < plan.seconds:
             seconds.append(self._once())
@@ -124,12 +126,17 @@ class _Timing:
     def _rate(self) -> dict[str, float]:
         if not self.whole:
             return {}
-        return {"pictures_per_s": self.case.pictures / median(second for turn in self.whole for second in turn)}
+        return {
+            "pictures_per_s": self.case.pictures / median(second for turn in self.whole for second in turn),
+            "cpu_s": median(self.on_cpu),
+        }
 
     def _once(self) -> float:
-        started = time.perf_counter()
+        started, on_cpu = time.perf_counter(), time.process_time()
         self.case.call()
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        self.on_cpu.append(time.process_time() - on_cpu)
+        return seconds
 
 
 def _is_steady(seconds: Sequence[float]) -> bool:

@@ -13,9 +13,9 @@ from adain_bench.show.table import format_table
 
 __all__ = ["markdown", "name_of", "pictures_per_second", "tables"]
 
-_OWN_COLUMNS = {"size", "batch", "streams", "style_encoding", "cache", "method"}
+_OWN_COLUMNS = {"size", "batch", "streams", "style_encoding", "cache", "method", "tile"}
 _SAID_ALONE = {"model", "backend", "precision"}  # whose values say what they are
-_SHOWN = {"psnr_db", "share_of_floor", "floor_s", "bound", "pictures", "pictures_per_s"} | {
+_SHOWN = {"psnr_db", "share_of_floor", "floor_s", "bound", "pictures", "pictures_per_s", "cpu_s"} | {
     "import_s", "load_s", "host_peak_bytes", "device_bytes",
 }  # fmt: skip
 _CALLS_FOR = {"p90": 10, "p99": 100}  # below so many calls the percentile is little but the longest
@@ -160,7 +160,7 @@ def _paper_row(excluded: Result | None, included: Result | None) -> list[object]
         result.params.get("batch"),
         *(_format_pair(values) for values in (here, paper, ratios)),
         _calls(result),
-        _notes(result, {"paper_s", "pictures_per_s"}),
+        _notes(result, {"paper_s", "pictures_per_s", "cpu_s"}),
     ]
 
 
@@ -185,6 +185,36 @@ def _throughput(results: Sequence[Result]) -> tuple[list[str], list[list[object]
         ("notes", lambda result: _notes(result, _SHOWN)),
     ]
     return _columns(results, columns)
+
+
+def _tiles(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
+    """Return rows in blocks of one network on one backend, the picture at once before its tiles."""
+    ordered = sorted(results, key=name_of)
+    wholes = {name_of(each): each for each in results if each.params.get("tile") == "off"}
+
+    def to_whole(result: Result) -> str | None:
+        whole = wholes.get(name_of(result))
+        if whole is None or result.times is None or whole.times is None:
+            return None
+        return "1" if result is whole else str(ratio(result.times, whole.times))
+
+    def cpu_to_whole(result: Result) -> float | None:
+        whole, own = wholes.get(name_of(result)), _number(result, "cpu_s")
+        of_whole = None if whole is None else _number(whole, "cpu_s")
+        return own / of_whole if own and of_whole else None
+
+    columns: list[Column] = [
+        ("case", name_of),
+        ("size", _param("size")),
+        ("tiles", _param("tile")),
+        *_times("s", "median", "min"),
+        ("spread", _spread),
+        ("calls", _calls),
+        ("to the whole", to_whole),
+        ("CPU, s", _info("cpu_s")),
+        ("CPU to the whole", cpu_to_whole),
+    ]
+    return _columns(ordered, columns)
 
 
 def _serve(results: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
@@ -340,6 +370,13 @@ _GROUPS = {
         "Throughput",
         "Times are of a call, which stylises a whole batch, or of streams four pictures each.",
         _throughput,
+    ),
+    "tiles": _Group(
+        "Tiles",
+        "Whole calls, from pixels to pixels. *To the whole* is the ratio of the time to that of the same picture at "
+        "once, turn by turn, with its 95 % interval. *CPU* is the time of all cores, which changes little with what "
+        "else runs.",
+        _tiles,
     ),
     "serve": _Group(
         "Serving",

@@ -12,7 +12,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from adain_models.errors import AdainError
-from adain_rt.backends.base import Backend, BackendSpec, DeviceBackend, ProfilingBackend, Settings
+from adain_rt.backends.base import Backend, BackendSpec, DeviceBackend, ProfilingBackend, Settings, TrimmableBackend
 from adain_rt.backends.hindrances import (
     check_onnxruntime_gpu,
     check_onnxruntime_rtx,
@@ -31,6 +31,7 @@ __all__ = [
     "DeviceBackend",
     "ProfilingBackend",
     "Settings",
+    "TrimmableBackend",
     "candidates",
     "choose",
     "open_backend",

@@ -22,6 +22,7 @@ __all__ = [
     "KernelRun",
     "ProfilingBackend",
     "Settings",
+    "TrimmableBackend",
     "check_ends",
     "check_file",
     "explain_failure",
@@ -135,6 +136,14 @@ class ProfilingBackend(Backend, Protocol):
             AdainError: any reason that ``run`` has.
 
         """
+
+
+@runtime_checkable
+class TrimmableBackend(Backend, Protocol):
+    """A backend that keeps a run's memory for the next run, and can give it up."""
+
+    def trim(self, graph: str) -> None:
+        """Free the memory that runs of a graph keep, unless one is under way. The next run takes it again."""
 
 
 _MOST_THREADS = 1024

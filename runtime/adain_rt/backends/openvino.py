@@ -110,6 +110,12 @@ class OpenVinoBackend:
                 kind = f"{kernel.node_type} {kernel.exec_type}"
                 yield KernelRun(str(place), kernel.node_name, kind, kernel.real_time.total_seconds())
 
+    def trim(self, graph: str) -> None:
+        """Free what runs of a graph keep; see ``TrimmableBackend.trim``."""
+        opened = self._graphs.get(graph)
+        if opened is not None:
+            opened.trim()
+
     def close(self) -> None:
         """Free the compiled models; see ``Backend.close``."""
         with self._lock:
@@ -156,6 +162,10 @@ class _Graph:
         finally:
             self._free.append(request)
         return outputs
+
+    def trim(self) -> None:
+        with suppress(RuntimeError):  # a run is under way
+            self._compiled.release_memory()
 
 
 @contextmanager

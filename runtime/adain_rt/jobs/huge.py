@@ -29,6 +29,8 @@ _STATE = "state.json"
 _MEASURING, _PAINTING, _WRITING = 0.05, 0.3, 0.95
 """About the shares of the whole time after which each begins; for progress only."""
 
+_GO_ON = "make room there and go on with `resume`"
+
 
 def find_work(target: Path) -> Path:
     """Return the folder, beside a result, that holds what is done of it. It is removed when the result is written."""
@@ -80,7 +82,7 @@ class HugePainting:
             painted = self._paint(content, masks)
             huge.pack(painted, alpha, self.target, self.content)
         except OSError as error:
-            raise AdainError(f"{self._folder}: cannot be written ({explain(error)})") from None
+            raise AdainError(f"{self._folder}: cannot be written ({explain(error)})", hint=_GO_ON) from None
         shutil.rmtree(self._folder, ignore_errors=True)
         return content.shape[1], content.shape[0]
 
@@ -115,8 +117,11 @@ class HugePainting:
     def _note(self, **done: Any) -> None:
         """Note what is done, for a later run."""
         self._state |= done
-        with replacing(self._folder / _STATE) as aside:
-            aside.write_text(json.dumps(self._state), "utf-8")
+        try:
+            with replacing(self._folder / _STATE) as aside:
+                aside.write_text(json.dumps(self._state), "utf-8")
+        except AdainError as error:
+            raise AdainError(error.message, hint=_GO_ON) from None
 
     def _unpack(self) -> tuple[PixelFile, PixelFile | None, list[Canvas]]:
         """Return the picture, its alpha, and the masks, in files."""
@@ -131,6 +136,9 @@ class HugePainting:
                         f"mask {path}: is {width}x{height} pixels and {self.content} is {columns}x{rows}; "
                         "make the mask as large as the content"
                     )
+            for file in (unpacked.pixels, unpacked.alpha, *masks):
+                if file is not None:
+                    file.sync()
             self._note(shape=unpacked.pixels.shape, alpha=unpacked.alpha is not None)
         shape = tuple(self._state["shape"])
         content = PixelFile(self._folder / "content.raw", shape)
@@ -159,6 +167,7 @@ class HugePainting:
         for rows, columns, pixels in tiling.paint((mean, std), self.transfer.strength, self._state["done"], painting):
             luma = self.transfer.color == "luma"
             painted[rows, columns] = color.keep_chroma(content[rows, columns], pixels) if luma else pixels
+            painted.sync()
             self._note(done=self._state["done"] + 1)
         return painted
 

@@ -5,6 +5,7 @@ libvips decodes and encodes them as a stream, so that only some rows are in memo
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,11 @@ class PixelFile:
         """Make the file, all zeros, which takes no room on the disk yet."""
         with self.path.open("wb") as file:
             file.truncate(self.shape[0] * self._row_bytes)
+
+    def sync(self) -> None:
+        """Let the pixels reach the disk, so that they survive a power failure."""
+        with self.path.open("r+b") as file:  # Windows wants a file that is open for writing
+            os.fsync(file.fileno())
 
     @property
     def _row_bytes(self) -> int:
@@ -224,7 +230,8 @@ def check_writable(target: Path, height: int, width: int) -> None:
 def _open(path: Path) -> tuple[Any, Any]:
     """Return a picture as a stream of rows: RGB of 8 bits, and alpha or ``None``. It can be read once."""
     vips = _vips()
-    image = vips.Image.new_from_file(str(path), access="sequential", fail_on="truncated").autorot()
+    # Of a TIFF that is cut short, libvips reads the rows that are missing as black unless errors are fatal.
+    image = vips.Image.new_from_file(str(path), access="sequential", fail_on="error").autorot()
     if image.format not in _INTEGERS:
         raise AdainError(f"{path}: a picture this large is read with 8 or 16 bits, not as {image.format}")
     alpha = None

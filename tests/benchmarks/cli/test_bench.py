@@ -83,6 +83,15 @@ def test_throughput_has_batches_and_streams():
     assert all(row["extra_info"]["pictures_per_s"] > 0 for row in rows)
 
 
+def test_tiles_stand_beside_the_whole_picture():
+    options = ["--backend", "onnxruntime", "--precision", "int8", "--size", 200, "--tile", 128, "--tile", 64]
+    said = _run("tiles", "--repeats", "2", "--seconds", "0.02", *options)
+    rows = [[cell.strip() for cell in line.split("|")] for line in said.output.splitlines() if "onnxruntime" in line]
+    assert [row[1:4] for row in rows] == [["lite onnxruntime int8", "200", tiles] for tiles in ("off", "128", "64")]
+    assert rows[0][-2] == "1.00"
+    assert all(float(row[-2]) > 0 for row in rows)
+
+
 def test_a_run_against_itself_has_no_slower_case_and_status_0(measured):
     record = measured[0] / "run.json"
     said = _run("compare", record, record)

@@ -144,6 +144,28 @@ def test_throughput_is_pictures_over_the_time_of_a_call(reported):
     ]
 
 
+def test_tiles_are_compared_with_the_whole_picture_of_the_same_network_and_backend(reported):
+    def result(backend, tile, seconds):
+        params = {"model": "lite", "backend": backend, "tile": tile, "precision": "fp32", "size": 512}
+        return Result("tiles", f"{backend} {tile}", params, _times(seconds), extra_info={"cpu_s": 2 * seconds})
+
+    rows = _rows(
+        reported(
+            result("onnxruntime", "off", 2.0),
+            result("openvino", "off", 1.0),
+            result("onnxruntime", 256, 3.0),
+            result("openvino", 256, 4.0),
+        )
+    )
+    assert [(row["case"].split()[1], row["tiles"], row["to the whole"].split()[0]) for row in rows] == [
+        ("onnxruntime", "off", "1"),
+        ("onnxruntime", "256", "1.500"),
+        ("openvino", "off", "1"),
+        ("openvino", "256", "4.000"),
+    ]
+    assert [(row["CPU, s"], row["CPU to the whole"]) for row in rows[:2]] == [("4.00", "1.00"), ("6.00", "1.50")]
+
+
 def test_starts_and_floors_have_their_columns(reported):
     params = {"model": "lite", "backend": "openvino", "precision": "int8", "size": 512}
     facts = {"import_s": 0.5, "load_s": 0.25, "host_peak_bytes": 300 << 20}

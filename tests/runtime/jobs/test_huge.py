@@ -14,7 +14,7 @@ from PIL import Image
 from adain_models.errors import AdainError
 from adain_rt import Stylizer
 from adain_rt.jobs import huge as job
-from adain_rt.jobs.huge import find_work
+from adain_rt.jobs.huge import HugePainting, find_work
 from adain_rt.jobs.stills import Done, Failed, Stills
 from adain_rt.jobs.styles import parse
 from adain_rt.media import huge
@@ -118,6 +118,17 @@ def test_an_interrupted_painting_goes_on_at_the_tile_where_it_stopped(place, sty
     assert len(written) == tiles - 3 > 0
     np.testing.assert_array_equal(np.asarray(Image.open("out.png")), expected)
     assert not find_work(Path("out.png")).exists()
+
+
+def test_what_is_noted_as_done_has_reached_the_disk(place, stylizer, monkeypatch):
+    steps: list[str] = []
+    sync, note = PixelFile.sync, HugePainting._note
+    monkeypatch.setattr(PixelFile, "sync", lambda file: steps.append(file.path.name) or sync(file))
+    monkeypatch.setattr(HugePainting, "_note", lambda self, **done: steps.append(min(done)) or note(self, **done))
+    assert isinstance(paint(stylizer), Done)
+    assert steps[:2] == ["content.raw", "alpha"]  # the facts that are noted of what was decoded
+    last = steps[steps.index("painted.raw") :]
+    assert last == ["painted.raw", "done"] * (len(last) // 2)
 
 
 @pytest.mark.parametrize("change", [{"strength": 0.5}, {"styles": ["@udnie"]}])

@@ -37,6 +37,11 @@ class OnnxRuntimeBackend(SessionBackend):
         del precision  # the graphs of the folder have it
         self._threads = settings.threads or choose_threads()
 
+    def trim(self, graph: str) -> None:
+        """Free what runs of a graph keep, with the session; see ``TrimmableBackend.trim``."""
+        with self._lock:
+            self._sessions.pop(graph, None)
+
     def profile(self, graph: str, inputs: Mapping[str, NDArray[Any]], runs: int) -> list[KernelRun]:
         """Time a graph's kernels in a session of their own; see ``ProfilingBackend.profile``."""
         path = graph_path(self._directory, graph)

@@ -45,7 +45,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
             return _apply_profile(image, profile)
         except (OSError, TypeError, ValueError):  # a broken profile is no reason to refuse a picture
             pass
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def fill_unseen_colors(pixels: Pixels, alpha: Pixels) -> Pixels:

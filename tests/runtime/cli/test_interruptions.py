@@ -1,0 +1,181 @@
+"""Pictures in tiles whose painting is ended from outside: killed, or by a disk that fills up. For real."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from adain_rt.jobs.huge import find_work
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits of another process, and tmpfs, are Linux's"),
+]
+
+PROGRAM = """
+import sys
+from adain_rt.media.pictures import source
+source.MAX_PIXELS = int(sys.argv.pop(1))
+from adain_rt.cli import main
+main()
+"""
+HUGE, ORDINARY = "100000", "10000000"
+"""The most pixels of a picture that is read whole: fewer than the photo has, and more."""
+
+OPTIONS = ("--style", "@udnie", "--tile", "64", "--backend", "onnxruntime", "--precision", "int8")
+TILES_BEFORE = 3
+
+
+def start(counts_as: str, output: Path, *more: str) -> subprocess.Popen[str]:
+    """Begin to paint the photo in the working directory."""
+    command = [sys.executable, "-c", PROGRAM, counts_as, "stylize", "photo.png", *OPTIONS, "-o", str(output), *more]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Return how a command ended, and what it said."""
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def wait_for_tiles(process: subprocess.Popen[str], output: Path) -> None:
+    """Return in the middle of the second pass, when some tiles are painted."""
+    state = find_work(output) / "state.json"
+    while not state.exists() or json.loads(state.read_text()).get("done", 0) < TILES_BEFORE:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+
+
+@dataclass
+class Disk:
+    """A folder whose disk fills up when a test says so."""
+
+    folder: Path
+    full: int
+
+    def fill(self, process: subprocess.Popen[str]) -> None:
+        """Let a process write nothing more."""
+        if self.full == errno.EFBIG:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+            return
+        with self._ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+
+    def make_room(self) -> None:
+        """Let processes that begin now write again."""
+        self._ballast.unlink(missing_ok=True)
+
+    @property
+    def _ballast(self) -> Path:
+        return self.folder / "ballast"
+
+
+@pytest.fixture(params=["file system", "limit"])
+def disk(request, tmp_path) -> Iterator[Disk]:
+    """A small file system of its own where the test may mount one; and a limit to the size of files, RLIMIT_FSIZE."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if request.param == "limit":
+        yield Disk(folder, errno.EFBIG)
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this user may not mount a file system")
+    yield Disk(folder, errno.ENOSPC)
+    subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607
+
+
+@pytest.fixture
+def photo(tmp_path, monkeypatch, china) -> bytes:
+    """A photo of 400x500 pixels in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(china[:400, :500]).save("photo.png")
+    return Path("photo.png").read_bytes()
+
+
+@pytest.fixture
+def undisturbed(photo, tmp_path) -> bytes:
+    """What comes out where nothing happens."""
+    assert finish(start(HUGE, tmp_path / "undisturbed.png")) == (0, "")
+    return (tmp_path / "undisturbed.png").read_bytes()
+
+
+def test_a_huge_picture_whose_painting_was_killed_is_gone_on_with_to_the_same_bytes(photo, undisturbed, tmp_path):
+    output = tmp_path / "out.png"
+    process = start(HUGE, output)
+    wait_for_tiles(process, output)
+    os.kill(process.pid, signal.SIGKILL)
+    assert finish(process) == (-signal.SIGKILL, "")
+    assert not output.exists()
+    assert Path("photo.png").read_bytes() == photo
+    done = json.loads((find_work(output) / "state.json").read_text())["done"]
+    process = start(HUGE, output, "--resume")
+    wait_for_tiles(process, output)
+    assert json.loads((find_work(output) / "state.json").read_text())["done"] >= done
+    assert finish(process) == (0, "")
+    assert output.read_bytes() == undisturbed
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "undisturbed.png", "out.png"}
+
+
+def test_a_disk_that_fills_up_under_a_huge_picture_is_one_line_and_loses_nothing(disk, photo, undisturbed):
+    output = disk.folder / "out.png"
+    process = start(HUGE, output)
+    wait_for_tiles(process, output)
+    disk.fill(process)
+    status, said = finish(process)
+    assert status == 2
+    assert said.startswith(f"adain-rt: photo.png: {find_work(output)}")
+    assert f"cannot be written ({os.strerror(disk.full)})" in said
+    assert said.endswith("; make room there and go on with --resume\n")
+    assert said.count("\n") == 1
+    assert not output.exists()
+    assert Path("photo.png").read_bytes() == photo
+    disk.make_room()
+    assert finish(start(HUGE, output, "--resume")) == (0, "")
+    assert output.read_bytes() == undisturbed
+    assert [path.name for path in disk.folder.iterdir()] == ["out.png"]
+
+
+def test_a_disk_that_fills_up_under_an_ordinary_picture_in_tiles_is_one_line(disk, photo):
+    output = disk.folder / "out.png"
+    output.write_bytes(b"the result of the last run")
+    process = start(ORDINARY, output, "--overwrite")
+    disk.fill(process)
+    status, said = finish(process)
+    assert (status, said) == (2, f"adain-rt: {output}: cannot be written ({os.strerror(disk.full)})\n")
+    disk.make_room()
+    assert output.read_bytes() == b"the result of the last run"
+    assert Path("photo.png").read_bytes() == photo
+    assert [path.name for path in disk.folder.iterdir()] == ["out.png"]
+
+
+@pytest.mark.parametrize("counts_as", [HUGE, ORDINARY])
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif"])
+def test_a_truncated_input_is_one_line_and_stays_as_it_is(photo, tmp_path, counts_as, kind):
+    path = Path(f"photo.{kind}")
+    Image.open("photo.png").save(path, quality=95)
+    path.write_bytes(path.read_bytes()[:-20_000])
+    Path("photo.png").write_bytes(path.read_bytes())  # whatever it is called
+    cut = path.read_bytes()
+    status, said = finish(start(counts_as, tmp_path / "out.png"))
+    assert status == 2
+    assert said.startswith("adain-rt: photo.png: ")
+    assert said.count("\n") == 1
+    assert Path("photo.png").read_bytes() == cut
+    assert not (tmp_path / "out.png").exists()
