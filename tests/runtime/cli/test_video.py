@@ -175,4 +175,41 @@ def test_a_kill_leaves_nothing_half_written(desk, number):
     assert Path("out.mp4").read_bytes() == b"the result of the last run"
     if number != signal.SIGKILL:
         assert said.strip() == b"adain-rt: interrupted; 0 of 1 results are written"
-        assert not any(path.exists() for path in aside)
+        assert not list(desk.glob(".*"))
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_gone_on_with(run, desk):
+    make_clip(desk / "long.mp4", frames=moving(60, 160, 120), sound="mono")
+    program = "import adain_rt.jobs.video as video; video._PART = 10; from adain_rt.cli import main; main()"
+    options = [*STYLE, "--backend", "onnxruntime", "--precision", "fp32", "--threads", "1"]
+    command = [sys.executable, "-c", program, "video", "long.mp4", *options]
+    process = subprocess.Popen([*command, "-o", "out.mp4"])  # noqa: S603
+    while not (desk / ".out.mp4.adain-work" / "state.npz").exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert not Path("out.mp4").exists()
+    resumed, whole = (
+        subprocess.run([*command, "-o", *more, "--json"], capture_output=True, check=True)  # noqa: S603
+        for more in (("out.mp4", "--resume"), ("whole.mp4",))
+    )
+    (output,) = json.loads(resumed.stdout)["outputs"]
+    assert (output["frames"], json.loads(whole.stdout)["outputs"][0]["earlier"]) == (60, 0)
+    assert output["earlier"] % 10 == 0 < output["earlier"]
+    assert look_into(Path("out.mp4")) == look_into(Path("whole.mp4"))
+    assert np.array_equal(read_frames(Path("out.mp4")), read_frames(Path("whole.mp4")))
+
+
+def test_an_interruption_says_the_way_on(run, clip, monkeypatch):
+    monkeypatch.setattr("adain_rt.jobs.video._PART", 2)
+    monkeypatch.setattr("adain_rt.media.clips.ClipWriter.finish", _interrupt)
+    said = "interrupted; 0 of 1 results are written, and the same command with --resume goes on where it stopped"
+    assert said in run("video", "clip.mp4", *STYLE, "-o", "out.mp4").err
+    said = said.replace("--resume", "--resume in place of --overwrite")
+    assert said in run("video", "clip.mp4", *STYLE, "-o", "out.mp4", "--overwrite").err
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
