@@ -128,6 +128,10 @@ def test_sequences_of_pictures_go_in_and_out(run, clip):
         (["clip.mp4", "-o", "out.xyz"], "the suffix .xyz names no format of clips"),
         (["clip.mp4", "-o", "out.webm", "--codec", "h264"], "webm does not hold h264; use another --codec"),
         (["clip.mp4", "-o", "out.webm"], "out.webm: webm does not hold sound in aac; use another --output"),
+        (
+            ["clip.mp4", "--codec", "h264_nvenc"],
+            "by h264_nvenc (it needs an NVIDIA GPU",
+        ),
         (["clip.mp4", "--rate", "fast"], "fast is not a number of frames a second"),
         (["clip.mp4", "--start", "nan"], "is not a finite number"),
         (["clip.mp4", "--start", "60"], "clip.mp4: has no frame that can be decoded at 60 s"),

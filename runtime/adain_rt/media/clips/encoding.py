@@ -118,9 +118,7 @@ class ClipWriter:
             self._out.start_encoding()
         except (av.FFmpegError, ValueError) as error:
             self.close()
-            raise AdainError(
-                f"{name}: cannot be encoded by {codec.encoder} ({error})", hint="use another `codec`"
-            ) from None
+            raise _explain_refusal(error, name, codec) from None
         except BaseException:
             self.close()
             raise
@@ -293,3 +291,12 @@ class ClipWriter:
             raise
         except (av.FFmpegError, OSError) as error:
             raise AdainError(f"{self._name}: cannot be written ({error.strerror})") from error
+
+
+def _explain_refusal(error: Exception, name: str, codec: Codec) -> AdainError:
+    """Return the error for an encoder that cannot be opened."""
+    if codec.encoder.endswith("_nvenc"):  # FFmpeg's own words are of permissions, or of its code
+        why = "it needs an NVIDIA GPU that has this encoder, and its driver"
+    else:
+        why = getattr(error, "strerror", None) or str(error)
+    return AdainError(f"{name}: cannot be encoded by {codec.encoder} ({why})", hint="use another `codec`")
