@@ -208,7 +208,8 @@ def _paint(job: Video, stylizer: Stylizer, outcomes: list[Outcome]) -> None:
 
 def _word_interruption(job: Video, outcomes: Sequence[Outcome]) -> str:
     said = f"interrupted; {_count_there(outcomes)} of {len(job.targets)} results are written"
-    if not job.unfinished and len(job.targets) == 1:
+    one = len(job.targets) == 1
+    if (one and not job.unfinished) or (job.overwrite and not one):  # what is replaced may exist before it is painted
         return said
     with_resume = "with --resume in place of --overwrite" if job.overwrite else "with --resume"
     return f"{said}, and the same command {with_resume} goes on where it stopped"

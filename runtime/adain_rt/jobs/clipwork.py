@@ -13,7 +13,7 @@ import numpy as np
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_rt.jobs.work import find_work
-from adain_rt.media.clips import PacketFile
+from adain_rt.media.clips import PacketFile, is_sequence
 from adain_rt.steady import State
 
 __all__ = ["ClipWork"]
@@ -24,7 +24,7 @@ _PACKETS, _STATE = "frames", "state.npz"
 class ClipWork:
     """A folder beside a result with its encoded frames, and what the next frame needs of those before it.
 
-    It is a context manager. The folder is removed if the block succeeds, or if nothing was noted in it.
+    It is a context manager. The folder is removed if the block succeeds, or if there is nothing to go on with.
 
     Args:
         target: the result.
@@ -42,7 +42,7 @@ class ClipWork:
     """
 
     def __init__(self, target: Path, painting: str, resume: bool) -> None:
-        self._folder, self._painting = find_work(target), painting
+        self._target, self._folder, self._painting = target, find_work(target), painting
         self.frames, self.state, size = 0, State(), 0
         try:
             if resume:
@@ -79,7 +79,8 @@ class ClipWork:
     ) -> None:
         """Close the files, and remove what no run needs."""
         self.packets.close()
-        if kind is None or not self.frames:
+        worth = self.frames or is_sequence(self._target)  # numbered pictures look whole without their folder
+        if kind is None or not worth:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _load(self) -> int:
@@ -93,4 +94,4 @@ class ClipWork:
         return 0
 
     def _explain(self, error: OSError) -> AdainError:
-        return AdainError(f"{self._folder}: cannot be written ({explain(error)})")
+        return AdainError(f"{self._target}: cannot be written ({explain(error)})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,10 +13,16 @@ from adain_rt.transfer import StyleMix, Transfer
 
 __all__ = ["find_work", "identify_painting"]
 
+_LONGEST_NAME = 240
+"""The bytes of a result's name that leave room for the rest of its folder's name, within 255 bytes."""
+
 
 def find_work(target: Path) -> Path:
     """Return the folder, beside a result, that holds what is done of it. It is removed when the result is written."""
-    return target.parent / f".{target.name}.adain-work"
+    name = target.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return target.parent / f".{name}.adain-work"
 
 
 def identify_painting(transfer: Transfer, mix: StyleMix, files: Iterable[Path], *more: object) -> str:

@@ -85,6 +85,14 @@ def test_numbered_pictures_are_gone_on_with(stylizer, clip):
     for index in range(1, 16):
         assert Path(f"out/{index:02d}.png").read_bytes() == Path(f"whole/{index:02d}.png").read_bytes()
     assert paint(stylizer, "out/%02d.png", resume=True) == []
+    paint(stylizer, "early/%02d.png", 2)
+    (done,) = paint(stylizer, "early/%02d.png", resume=True)
+    assert (done.frames, done.earlier) == (15, 0)
+
+
+def test_the_longest_name_has_room_for_its_folder(stylizer, clip):
+    (done,) = paint(stylizer, "x" * 251 + ".mov", steady="off", codec="prores")
+    assert done.frames == 15
 
 
 def test_a_mask_goes_on_where_the_clip_does(stylizer, clip):
