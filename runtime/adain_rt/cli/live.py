@@ -108,7 +108,8 @@ def command(
         raise AdainError(f"{source}: ended before a picture was shown")
     if sys.stderr.isatty():
         click.echo(err=True)
-    complain(_describe(shown, recent))
+    else:
+        complain(_describe(shown, recent))
     if job.damage:
         complain(f"{source}: {job.damage}")
         sys.exit(1)
