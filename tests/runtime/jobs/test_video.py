@@ -63,6 +63,7 @@ def test_an_interrupted_clip_becomes_what_an_undisturbed_one_is(stylizer, clip, 
     assert not list(Path().glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "codec"), [(".mp4", "h264"), (".mkv", "h264"), (".mp4", "hevc"), (".mp4", "av1"), (".mkv", "vp9")]
 )
@@ -76,6 +77,7 @@ def test_every_codec_is_joined(stylizer, clip, suffix, codec):
     assert compare(f"whole{suffix}", f"out{suffix}") < 100  # one pixel of one frame, as these encoders vary
 
 
+@pytest.mark.slow
 def test_numbered_pictures_are_gone_on_with(stylizer, clip):
     paint(stylizer, "whole/%02d.png")
     paint(stylizer, "out/%02d.png", 10)

@@ -279,7 +279,7 @@ class ClipWriter:
         frames of uneven length, the last of them may not be the frame that is shown last.
         """
         if self._out.format.name in _MP4:
-            end = self._until + self._first
+            end = (self._first or 0) + self._until
             self._held.duration = max(1, end - self._held.pts, self._until - (self._held.dts - self._began))
 
     @contextmanager
