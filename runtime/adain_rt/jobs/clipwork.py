@@ -85,7 +85,7 @@ class ClipWork:
 
     def _load(self) -> int:
         """Take up what is done, and return the size of its packets; 0 if nothing is done of this painting."""
-        with suppress(OSError, ValueError, KeyError, BadZipFile), np.load(self._folder / _STATE) as file:
+        with suppress(OSError, EOFError, ValueError, KeyError, BadZipFile), np.load(self._folder / _STATE) as file:
             state = {name: file[name] for name in file.files}
             painting, frames, size = str(state.pop("painting")), int(state.pop("frames")), int(state.pop("size"))
             if painting == self._painting and (self._folder / _PACKETS).stat().st_size >= size:
