@@ -17,7 +17,10 @@ from adain_rt.contract import Pixels
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["STEADY", "CutFinder", "FlowBlend", "OnePrecision", "SmoothCode", "check_steady"]
+__all__ = ["STEADY", "CutFinder", "FlowBlend", "OnePrecision", "SmoothCode", "State", "check_steady"]
+
+State = dict[str, NDArray[Any]]
+"""What is carried from frame to frame, as arrays that a file can hold. Each class below has names of its own."""
 
 STEADY = ("off", "statistics", "flow")
 
@@ -72,6 +75,14 @@ class CutFinder:
         before, self._before = self._before, seen
         return before is None or float(np.abs(seen - before).mean()) > _CUT
 
+    def save(self) -> State:
+        """Return the state."""
+        return {} if self._before is None else {"thumbnail": self._before}
+
+    def load(self, state: State) -> None:
+        """Go on from a state."""
+        self._before = state.get("thumbnail")
+
 
 class OnePrecision:
     """Keeps frames from changing between precisions, where ``auto`` looks at each picture by itself.
@@ -105,6 +116,18 @@ class OnePrecision:
             self._left = 0.0 if cut else self._left - seconds
         return self._fine if self._fine is not None and self._left > 0 else self._stylizer
 
+    def save(self) -> State:
+        """Return the state."""
+        if self._fine is None or self._left <= 0:
+            return {}
+        return {"fine_precision": np.array(self._fine.precision), "fine_seconds": np.array(self._left)}
+
+    def load(self, state: State) -> None:
+        """Go on from a state."""
+        if "fine_precision" in state:
+            self._fine = self._stylizer.in_precision(str(state["fine_precision"]))
+            self._left = float(state["fine_seconds"])
+
 
 class SmoothCode:
     """The content's statistics as an exponential mean over time, whose weights depend on seconds alone."""
@@ -127,6 +150,15 @@ class SmoothCode:
             kept = math.exp(-seconds / _CODE_SECONDS)
             self._code = Style.mix([self._code, code], [kept, 1 - kept])
         return self._code
+
+    def save(self) -> State:
+        """Return the state."""
+        return {} if self._code is None else {"content_code": np.frombuffer(self._code.to_bytes(), np.uint8)}
+
+    def load(self, state: State) -> None:
+        """Go on from a state."""
+        if "content_code" in state:
+            self._code = Style.from_bytes(state["content_code"].tobytes())
 
 
 class FlowBlend:
@@ -159,6 +191,15 @@ class FlowBlend:
             painted = self._blend(grey, painted, *self._before, math.exp(-seconds / _BLEND_SECONDS))
         self._before = grey, painted
         return painted
+
+    def save(self) -> State:
+        """Return the state."""
+        return {} if self._before is None else dict(zip(("grey", "painted"), self._before, strict=True))
+
+    def load(self, state: State) -> None:
+        """Go on from a state."""
+        if "grey" in state:
+            self._before = state["grey"], state["painted"]
 
     def _shrink(self, frame: Pixels) -> Any:
         """Return a frame small and grey, with sides that DIS takes."""

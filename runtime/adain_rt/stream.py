@@ -9,7 +9,7 @@ import numpy as np
 from adain_rt import color
 from adain_rt.contract import Pixels
 from adain_rt.pixels import as_pictures, mask_visible
-from adain_rt.steady import CutFinder, FlowBlend, OnePrecision, SmoothCode, check_steady
+from adain_rt.steady import CutFinder, FlowBlend, OnePrecision, SmoothCode, State, check_steady
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
@@ -64,6 +64,7 @@ class Stream:
         self._precision = OnePrecision(stylizer)
         self._code = SmoothCode() if steady == "statistics" else None
         self._blend = FlowBlend() if steady == "flow" else None
+        self._parts = [each for each in (self._cuts, self._precision, self._code, self._blend) if each is not None]
         self._now: list[Style] = []
 
     def run(self, frames: Iterable[Pixels], rate: float = _RATE) -> Iterator[Pixels]:
@@ -107,3 +108,22 @@ class Stream:
             if masks is not None:
                 painted = np.where(masks.max(axis=0)[..., None] > 0, painted, frame)
         return color.keep_chroma(frame, painted) if self._keep_chroma else painted
+
+    def save(self) -> State:
+        """Return what is carried to the next frame, as arrays by name; ``numpy.savez`` writes them to a file."""
+        state = {f"style{place}": np.frombuffer(style.to_bytes(), np.uint8) for place, style in enumerate(self._now)}
+        for part in self._parts:
+            state |= part.save()
+        return state
+
+    def load(self, state: State) -> None:
+        """Go on where another Stream, made alike, was when it was saved: with the frame after its last one.
+
+        Raises:
+            AdainError: the state is damaged.
+
+        """
+        styles = [state[name] for name in sorted(state) if name.startswith("style")]
+        self._now = [Style.from_bytes(style.tobytes()) for style in styles]
+        for part in self._parts:
+            part.load(state)

@@ -90,3 +90,20 @@ def test_a_smooth_frame_is_painted_in_fp32(stylizer, style, china):
     frame = smooth + np.random.default_rng(0).integers(0, 40, smooth.shape, np.uint8)  # the same shot, and not smooth
     assert stylizer.precision_for(frame) == "int8"
     assert (stream.paint(frame) == fine.stylize(frame, style)).all()
+
+
+@pytest.mark.parametrize("steady", ["off", "statistics", "flow"])
+def test_a_stream_goes_on_from_what_another_saved(stylizer, style, china, tmp_path, steady):
+    shade = np.linspace(60, 200, 128).astype(np.uint8)
+    smooth = np.ascontiguousarray(np.broadcast_to(shade[None, :, None], (96, 128, 3)))
+    noise = np.random.default_rng(0)
+    frames = [*pan(china, 2), smooth, *(smooth + noise.integers(0, 40, smooth.shape, np.uint8) for _ in range(2))]
+    whole = list(Stream(stylizer, style, steady=steady).run(frames))
+    for done in (0, 2, 3):  # the last of them is in the middle of a shot that began in fp32
+        stream = Stream(stylizer, style, steady=steady)
+        list(stream.run(frames[:done]))
+        np.savez(tmp_path / "state.npz", **stream.save())
+        other = Stream(stylizer, lambda _: style, steady=steady)
+        with np.load(tmp_path / "state.npz") as state:
+            other.load(dict(state))
+        assert np.array_equal(list(other.run(frames[done:])), whole[done:])

@@ -80,17 +80,22 @@ def command(
       adain-rt live clip.mp4 --style painting.jpg --window
 
     SOURCE is a camera of Linux, the address of a stream, or a file, which plays at its own speed. The newest frame is
-    painted, and those that came in between are left out. Keys on the terminal: n and p change to the next and the
-    previous style, 1 to 9 to a certain one, q ends.
+    painted, and those that came in between are left out. Keys, on the terminal and in the window: n and p change to the
+    next and the previous style, 1 to 9 to a certain one, q ends.
+
+    The exit status is 0, or 1 if the source was damaged or fell silent.
     """
     with needing("live", "video"):
-        from adain_rt.jobs.live import Live
+        from adain_rt.jobs.live import Live, Screen
         from adain_rt.media.screens import VirtualCamera, Window
-    screens = [kind() for kind, asked in ((Window, window), (VirtualCamera, virtual_camera)) if asked]
+    screens: list[Screen] = [Window(lambda key: _obey(job, key))] if window else []
+    if virtual_camera:
+        screens.append(VirtualCamera())
     names = [name for style in styles for name in parse(style).names]
     codes = [load(name, stylizer, style_size, crop=False).encode(stylizer) for name in names]
     job = Live(source, codes, output, screens, strength=alpha, steady=steady, size=size, overwrite=overwrite)
-    signal.signal(signal.SIGINT, lambda *_: job.stop())  # what is written so far is finished
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: job.stop())  # what is written so far is finished
     if sys.stdin.isatty():
         Thread(target=_watch_keys, args=(job,), daemon=True).start()
     recent: deque[float] = deque(maxlen=_RECENT)
@@ -103,19 +108,27 @@ def command(
         raise AdainError(f"{source}: ended before a picture was shown")
     if sys.stderr.isatty():
         click.echo(err=True)
-    complain(_describe(shown, recent))
+    else:
+        complain(_describe(shown, recent))
+    if job.damage:
+        complain(f"{source}: {job.damage}")
+        sys.exit(1)
 
 
 def _watch_keys(job: Live) -> None:
     """Obey keys until the program ends."""
     while True:
-        key = click.getchar()
-        if key == "q":
-            job.stop()
-        elif key in {"n", "p"}:
-            job.turn(1 if key == "n" else -1)
-        elif key.isdigit() and key != "0":
-            job.choose(int(key) - 1)
+        _obey(job, click.getchar())
+
+
+def _obey(job: Live, key: str) -> None:
+    """Do what a key stands for."""
+    if key == "q":
+        job.stop()
+    elif key in {"n", "p"}:
+        job.turn(1 if key == "n" else -1)
+    elif key in set("123456789"):
+        job.choose(int(key) - 1)
 
 
 def _describe(shown: Shown, latencies: Sequence[float]) -> str:

@@ -111,7 +111,11 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
     "[default: current directory]",
 )
 @options.overwrite
-@click.option("--resume", is_flag=True, help="Skip what is done: results whose file exists, whatever it holds.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with an interrupted run: skip results whose file exists, and paint only what is left of a clip.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report as JSON.")
 def command(
     clips: Sequence[str],
@@ -177,7 +181,7 @@ def command(
     try:
         _paint(job, stylizer, outcomes)
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM
-        complain(f"interrupted; {_count_there(outcomes)} of {len(job.targets)} results are written")
+        complain(_word_interruption(job, outcomes))
         raise
     finally:
         _report(outcomes, stylizer, as_json)
@@ -200,6 +204,15 @@ def _paint(job: Video, stylizer: Stylizer, outcomes: list[Outcome]) -> None:
                 bar.update(1)
             else:
                 outcomes.append(outcome)
+
+
+def _word_interruption(job: Video, outcomes: Sequence[Outcome]) -> str:
+    said = f"interrupted; {_count_there(outcomes)} of {len(job.targets)} results are written"
+    one = len(job.targets) == 1
+    if (one and not job.unfinished) or (job.overwrite and not one):  # what is replaced may exist before it is painted
+        return said
+    with_resume = "with --resume in place of --overwrite" if job.overwrite else "with --resume"
+    return f"{said}, and the same command {with_resume} goes on where it stopped"
 
 
 def _status(outcomes: Sequence[Outcome]) -> int:
@@ -248,7 +261,7 @@ def _report(outcomes: Sequence[Outcome], stylizer: Stylizer, as_json: bool) -> N
         for each in done:
             click.echo(
                 f"{each.output}  {each.width}x{each.height}  {each.frames} frames  "
-                f"{each.frames / each.seconds:.1f} frames/s"
+                f"{(each.frames - each.earlier) / each.seconds:.1f} frames/s"
             )
 
 
@@ -260,6 +273,7 @@ def _describe(done: Done) -> dict[str, Any]:
         "width": done.width,
         "height": done.height,
         "frames": done.frames,
+        "earlier": done.earlier,
         "seconds": round(done.seconds, 4),
         "damage": done.damage,
     }

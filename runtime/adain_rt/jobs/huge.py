@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -17,24 +16,20 @@ from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_rt import color
 from adain_rt.contract import Pixels
+from adain_rt.jobs.work import find_work, identify_painting
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
 from adain_rt.style import Style
 from adain_rt.tiling import Canvas, Progress, part_of
 from adain_rt.transfer import StyleMix, Transfer
 
-__all__ = ["HugePainting", "find_work"]
+__all__ = ["HugePainting"]
 
 _STATE = "state.json"
 _MEASURING, _PAINTING, _WRITING = 0.05, 0.3, 0.95
 """About the shares of the whole time after which each begins; for progress only."""
 
 _GO_ON = "make room there and go on with `resume`"
-
-
-def find_work(target: Path) -> Path:
-    """Return the folder, beside a result, that holds what is done of it. It is removed when the result is written."""
-    return target.parent / f".{target.name}.adain-work"
 
 
 @dataclass
@@ -88,7 +83,7 @@ class HugePainting:
 
     def _begin(self) -> dict[str, Any]:
         """Return what an interrupted run of the same painting has done; without any, begin in an empty folder."""
-        same = {"painting": self._identify()}
+        same = {"painting": identify_painting(self.transfer, self.mix, (self.content, *self.masks))}
         if self.resume:
             with suppress(OSError, ValueError, AttributeError):
                 state: dict[str, Any] = json.loads((self._folder / _STATE).read_text("utf-8"))
@@ -98,21 +93,6 @@ class HugePainting:
             shutil.rmtree(self._folder)
         self._folder.mkdir(parents=True)
         return same
-
-    def _identify(self) -> str:
-        """Return a hash of all that decides what the result is."""
-        digest = hashlib.sha256()
-        stylizer = self.transfer.stylizer
-        chosen = (stylizer.weights_sha256, stylizer.backend, stylizer.precision, self.transfer.strength)
-        digest.update(repr((*chosen, self.transfer.color, self.mix.weights)).encode())
-        for path in (self.content, *self.masks):
-            facts = path.stat()
-            digest.update(repr((str(path.resolve()), facts.st_size, facts.st_mtime_ns)).encode())
-        for source in self.mix.sources:
-            numbers = [source.pixels] if source.code is None else [source.code.mean, source.code.std]
-            for each in numbers:
-                digest.update(np.ascontiguousarray(each).data)
-        return digest.hexdigest()
 
     def _note(self, **done: Any) -> None:
         """Note what is done, for a later run."""

@@ -70,6 +70,9 @@ class Live:
         size: pixels of the frames' shorter side; 0 keeps the size.
         overwrite: whether an existing file may be replaced.
 
+    Attributes:
+        damage: what is wrong with the source, known at the end; ``None`` if nothing is.
+
     Raises:
         AdainError: the output's suffix names no format, or it exists; or there is nothing to show the pictures on.
 
@@ -98,6 +101,7 @@ class Live:
         self._strength, self._steady, self._size = strength, steady, size
         self._passing = _Passing(styles)
         self._stopped = Event()
+        self.damage: str | None = None
 
     def choose(self, number: int) -> None:
         """Pass over to another style, counted from 0 and round and round."""
@@ -140,6 +144,7 @@ class Live:
                     writer.write(replace(frame, pixels=pixels))
                 frames += 1
                 yield Shown(frames, newest.dropped, time.monotonic() - came)
+            self.damage = reader.damage
             if writer is not None:
                 writer.copy(reader.take_packets())
                 writer.finish()

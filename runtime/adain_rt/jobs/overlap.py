@@ -30,7 +30,7 @@ def run_ahead(items: Iterable[_T], size: int) -> Generator[_T]:
             raise item.error
     finally:
         producer.stopped.set()
-        if producer.ident is not None:  # a signal may have come before its start
+        if producer.ident is not None:  # a signal may have come before its start; it does nothing then
             producer.join()
 
 
@@ -51,6 +51,8 @@ class _Producer(Thread, Generic[_T]):
         self._items = items
 
     def run(self) -> None:
+        if self.stopped.is_set():
+            return
         error = None
         try:
             for item in self._items:

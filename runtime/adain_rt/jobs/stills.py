@@ -12,10 +12,11 @@ import numpy as np
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.errors import TooManyPixels
-from adain_rt.jobs.huge import HugePainting, find_work
+from adain_rt.jobs.huge import HugePainting
 from adain_rt.jobs.inputs import STDIN, fit_content, name_fitted, read_content
 from adain_rt.jobs.outputs import STDOUT, check_free, identify, is_stream, plan_outputs, write_result
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
+from adain_rt.jobs.work import find_work
 from adain_rt.media.pictures import Picture, frame, read_mask
 from adain_rt.stylizer import Stylizer
 from adain_rt.tiling import Progress

@@ -7,17 +7,22 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice, zip_longest
 from pathlib import Path
+
+import av
 
 from adain_models.errors import AdainError
 from adain_models.files import replacing
 from adain_rt.contract import Pixels
 from adain_rt.jobs.clips import CLIPS, Masks
+from adain_rt.jobs.clipwork import ClipWork
 from adain_rt.jobs.inputs import STDIN
 from adain_rt.jobs.outputs import STDOUT, check_free, is_stream, plan_outputs
 from adain_rt.jobs.overlap import run_ahead
 from adain_rt.jobs.stills import Failed, Remark, Skipped, name_source
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
+from adain_rt.jobs.work import find_work, identify_painting
 from adain_rt.media.clips import (
     CONTAINERS,
     PIPED,
@@ -32,7 +37,7 @@ from adain_rt.media.clips import (
     is_sequence,
     open_clip,
 )
-from adain_rt.steady import check_steady
+from adain_rt.steady import State, check_steady
 from adain_rt.stream import Stream
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, Transfer
@@ -42,10 +47,13 @@ __all__ = ["Began", "Done", "Outcome", "Painted", "Video"]
 _AHEAD = 4
 """Frames that each step may be ahead of the next: enough for steps of uneven length, and little memory."""
 
+_PART = 250
+"""Frames after which it is noted what is done: as many as x264 and x265 put between key frames at most."""
+
 
 @dataclass(frozen=True)
 class Began:
-    """A result that is begun, and how many frames it will have, if the clip says so."""
+    """A result that is begun, and how many frames are left to paint, if the clip says so."""
 
     output: Path
     frames: int | None
@@ -53,7 +61,7 @@ class Began:
 
 @dataclass(frozen=True)
 class Painted:
-    """So many frames of a result are written."""
+    """So many frames of a result are painted."""
 
     output: Path
     frames: int
@@ -70,7 +78,8 @@ class Done:
         width: of its frames in pixels.
         height: likewise.
         frames: how many there are.
-        seconds: how long it took.
+        earlier: how many of them an interrupted run had painted.
+        seconds: how long the others took.
         damage: what is wrong with the clip, of which all that could be read was painted; ``None`` if nothing is.
 
     """
@@ -81,6 +90,7 @@ class Done:
     width: int
     height: int
     frames: int
+    earlier: int
     seconds: float
     damage: str | None
 
@@ -111,7 +121,7 @@ class Video:
         crf: the quality; ``None`` is the codec's default.
         output: a file, a directory, or an image sequence, as for ``plan_outputs``.
         overwrite: whether existing files may be replaced.
-        resume: whether a result is skipped if its file exists.
+        resume: whether a result is skipped if its file exists, and an interrupted run is gone on with.
         targets: the file of each result, by clip and styles.
 
     Raises:
@@ -148,18 +158,27 @@ class Video:
             )
         if self.masks and self.steady == "statistics":
             raise AdainError("steady statistics does not go with masks", hint="use another `steady`")
-        self._finished = {pair: path for pair, path in self.targets.items() if self.resume and path.is_file()}
+        begun = set(self.unfinished) if self.resume else set()
+        self._replaced = set(self.targets.values()) if self.overwrite else begun
+        self._finished = {
+            pair: path for pair, path in self.targets.items() if self.resume and path not in begun and _find(path)
+        }
         self._waiting = {pair: path for pair, path in self.targets.items() if pair not in self._finished}
         files = [file for argument in self.styles for file in argument.files]
         inputs = [*self.clips, *self.masks, *files]
         check_free(self._finished.values(), inputs, overwrite=True)
-        check_free(self._waiting.values(), inputs, self.overwrite)
         for path in self._waiting.values():
+            check_free([path], inputs, path in self._replaced)
             if is_sequence(path):
-                if not self.overwrite and (there := find_numbered(path)):
+                if path not in self._replaced and (there := find_numbered(path)):
                     raise AdainError(f"{there}: exists already", hint="add `overwrite` to replace it")
             else:
                 choose_codec(path, find_container(_name_format(path)), self.codec)
+
+    @property
+    def unfinished(self) -> list[Path]:
+        """The results of which an interrupted run has left what a run with ``resume`` goes on with."""
+        return [target for target in self.targets.values() if find_work(target).is_dir()]
 
     def run(self, stylizer: Stylizer) -> Generator[Outcome, None, None]:
         """Do the job, and yield what happens.
@@ -194,9 +213,12 @@ class Video:
             reader = open_clip(None if clip == STDIN else clip, reading)
             stack.callback(reader.close)
             masks = stack.enter_context(Masks(self.masks, reader, reading))
-            writer = self._open_writer(target, reader, stack)
+            work = self._open_work(clip, target, mix, transfer, stack)
+            writer = self._open_writer(target, reader, work, stack)
             stack.callback(writer.close)
-            yield Began(target, reader.facts.frames)
+            frames, before, earlier = reader.frames(), 0, 0 if work is None else work.frames
+            total = reader.facts.frames
+            yield Began(target, None if total is None else max(0, total - earlier))
             stream = Stream(
                 transfer.stylizer,
                 lambda frame: transfer.find_styles(frame, mix, apart=bool(self.masks)),
@@ -204,34 +226,56 @@ class Video:
                 steady=self.steady,
                 keep_chroma=self.color == "luma",
             )
-            decode = ((frame, masks.at(frame)) for frame in reader.frames())
+            if work is not None:
+                stream.load(work.state)
+                before = _repeat(reader, frames, writer, work)
+            decode = ((frame, masks.at(frame)) for frame in frames)
             decoded = stack.enter_context(closing(run_ahead(decode, _AHEAD)))
-            paint = _paint_frames(decoded, stream, reader.facts.time_base)
+            paint = _paint_frames(decoded, stream, reader.facts.time_base, before)
             painted = stack.enter_context(closing(run_ahead(paint, _AHEAD)))
-            frames = 0
-            for frame in painted:
+            count = 0
+            for frame, state in painted:
+                if work is not None and state is not None:
+                    writer.begin_part()
+                    work.note(earlier + count, state)
                 writer.copy(reader.take_packets())
                 writer.write(frame)
-                frames += 1
-                yield Painted(target, frames)
+                count += 1
+                yield Painted(target, count)
             writer.copy(reader.take_packets())
             writer.finish()
         yield from (Remark(f"{clip}: {remark}") for remark in reader.remarks)
         yield from (Remark(f"{target}: {remark}") for remark in writer.remarks)
         facts, seconds = reader.facts, time.perf_counter() - started
-        yield Done(clip, mixture.label, target, facts.width, facts.height, frames, seconds, reader.damage)
+        size = facts.width, facts.height
+        yield Done(clip, mixture.label, target, *size, earlier + count, earlier, seconds, reader.damage)
 
-    def _open_writer(self, target: Path, reader: OpenClip, stack: ExitStack) -> ClipWriter | SequenceWriter:
+    def _open_work(
+        self, clip: Path, target: Path, mix: StyleMix, transfer: Transfer, stack: ExitStack
+    ) -> ClipWork | None:
+        """Return what is done of a result; ``None`` if a pipe or an animation has no parts."""
+        if clip == STDIN or is_stream(target) or (not is_sequence(target) and find_container(target).animation):
+            return None
+        files = [path for path in (clip, *self.masks) if path.is_file()]  # a sequence of pictures is none
+        asked = (self.size, self.max_size, self.start, self.duration, self.rate, self.steady, self.codec, self.crf)
+        more = (clip.absolute(), self.masks, target.suffix, *asked, av.__version__)
+        painting = identify_painting(transfer, mix, files, *more)
+        return stack.enter_context(ClipWork(target, painting, self.resume))
+
+    def _open_writer(
+        self, target: Path, reader: OpenClip, work: ClipWork | None, stack: ExitStack
+    ) -> ClipWriter | SequenceWriter:
         """Return what writes a result; a file is written aside, and renamed when the stack is left without an error."""
         if is_sequence(target):
-            return SequenceWriter(target, reader)
+            return SequenceWriter(target, reader, 0 if work is None else work.frames)
         container = find_container(_name_format(target))
         codec = choose_codec(target, container, self.codec)
         if target == STDOUT:
             return ClipWriter(None, "stdout", container, codec, reader, self.crf)
-        check_free([target], [], self.overwrite)
+        check_free([target], [], target in self._replaced)
         aside = stack.enter_context(replacing(target))
-        return ClipWriter(aside, str(target), container, codec, reader, self.crf)
+        packets = None if work is None else work.packets
+        return ClipWriter(aside, str(target), container, codec, reader, self.crf, packets)
 
     def _load(self, mixture: Mixture, transfer: Transfer) -> StyleMix:
         """Return styles, ready for every clip."""
@@ -239,16 +283,40 @@ class Video:
         return StyleMix(tuple(transfer.prepare(source) for source in sources), mixture.weights)
 
 
-def _paint_frames(
-    decoded: Iterator[tuple[Frame, Pixels | None]], stream: Stream, time_base: Fraction
-) -> Iterator[Frame]:
-    """Yield frames with their pictures in place of their pixels."""
+def _repeat(reader: OpenClip, frames: Iterator[Frame], writer: ClipWriter | SequenceWriter, work: ClipWork) -> int:
+    """Write again what an interrupted run has encoded, and return the time of the last of its frames."""
     before = 0
-    for frame, masks in decoded:
-        yield replace(
-            frame, pixels=stream.paint(frame.pixels, float((frame.pts - before) * time_base), masks, frame.alpha)
-        )
+    for frame, packet in zip_longest(islice(frames, work.frames), work.packets.read(reader.facts.time_base)):
+        writer.copy(reader.take_packets())
+        if packet is not None:
+            writer.repeat(packet)
+        if frame is not None:
+            before = frame.pts
+    return before
+
+
+def _paint_frames(
+    decoded: Iterator[tuple[Frame, Pixels | None]], stream: Stream, time_base: Fraction, before: int
+) -> Iterator[tuple[Frame, State | None]]:
+    """Yield frames with their pictures in place of their pixels, and where a part begins, the state before it.
+
+    Args:
+        decoded: the frames, and their masks.
+        stream: paints them.
+        time_base: the unit of their times, in seconds.
+        before: the time of the frame before the first.
+
+    """
+    for count, (frame, masks) in enumerate(decoded):
+        state = stream.save() if count and count % _PART == 0 else None
+        seconds = float((frame.pts - before) * time_base)
+        yield replace(frame, pixels=stream.paint(frame.pixels, seconds, masks, frame.alpha)), state
         before = frame.pts
+
+
+def _find(path: Path) -> bool:
+    """Whether a result is there."""
+    return find_numbered(path) is not None if is_sequence(path) else path.is_file()
 
 
 def _name_format(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from adain_models.errors import AdainError
@@ -14,19 +15,22 @@ __all__ = ["VirtualCamera", "Window"]
 class Window:
     """A window of Tk, which comes with Python on most systems.
 
+    Args:
+        press: is called with each character that is typed into the window, and with ``q`` when it is closed.
+
     Raises:
         AdainError: Tk is missing.
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, press: Callable[[str], None]) -> None:
         try:
             import tkinter as tk
 
             from PIL import ImageTk
         except ImportError as error:
             raise AdainError(f"a window needs {error.name}, which this Python lacks", hint="use `output`") from None
-        self._tk, self._image_tk = tk, ImageTk
+        self._tk, self._image_tk, self._press = tk, ImageTk, press
         self._root: Any = None
 
     def open(self, facts: ClipFacts) -> None:
@@ -42,6 +46,8 @@ class Window:
             raise AdainError(f"a window cannot be opened ({error})", hint="use `output`") from None
         self._root.title("adain-rt live")
         self._root.geometry(f"{facts.width}x{facts.height}")
+        self._root.bind("<Key>", lambda event: self._press(event.char))
+        self._root.protocol("WM_DELETE_WINDOW", lambda: self._press("q"))
         self._label = self._tk.Label(self._root, borderwidth=0)
         self._label.pack()
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
-from tests.runtime.media.clips.made import look_into, make_clip
+from tests.runtime.media.clips.made import look_into, make_clip, moving
+
+from adain_rt.cli.live import _watch_keys
+from adain_rt.media.screens import Window
 
 STYLES = ("--style", "painting.png", "--style", "photo.jpg", "--size", "0")
 
@@ -37,6 +46,69 @@ def test_a_refusal_is_one_line(run, desk, arguments, said):
     run("live", *arguments, *STYLES).refused(said)
 
 
+def test_damage_is_said(run, desk):
+    data = make_clip(desk / "clip.mkv", frames=moving(50), options={"preset": "ultrafast", "g": "5"}).read_bytes()
+    (desk / "cut.mkv").write_bytes(data[: len(data) // 2])
+    result = run("live", "cut.mkv", *STYLES, "-o", "live.mkv")
+    assert result.status == 1
+    assert "cut.mkv: is cut off" in result.err
+    assert look_into(Path("live.mkv")).times
+
+
+class Job:
+    """Notes what keys ask of a job."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def turn(self, steps: int) -> None:
+        self.asked.append(("turn", steps))
+
+    def choose(self, number: int) -> None:
+        self.asked.append(("choose", number))
+
+    def stop(self) -> None:
+        self.asked.append("stop")
+
+
+def test_keys_change_the_style_and_end(monkeypatch):
+    keys = iter("np39x0\x1b²q")
+    monkeypatch.setattr("click.getchar", lambda: next(keys))
+    job = Job()
+    with pytest.raises(StopIteration):
+        _watch_keys(job)
+    assert job.asked == [("turn", 1), ("turn", -1), ("choose", 2), ("choose", 8), "stop"]
+
+
+def test_keys_in_the_window_and_its_closing_count_too(monkeypatch):
+    tkinter = pytest.importorskip("tkinter")
+    root = MagicMock()
+    monkeypatch.setattr(tkinter, "Tk", lambda: root)
+    monkeypatch.setattr(tkinter, "Label", MagicMock())
+    pressed: list[str] = []
+    window = Window(pressed.append)
+    window.open(SimpleNamespace(width=64, height=48))
+    root.bind.call_args.args[1](SimpleNamespace(char="n"))
+    root.protocol.call_args.args[1]()
+    assert pressed == ["n", "q"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_file_that_plays(desk, number):
+    make_clip(desk / "clip.mp4", frames=moving(200))
+    command = [sys.executable, "-c", "from adain_rt.cli import main; main()", "live", "clip.mp4", *STYLES]
+    process = subprocess.Popen([*command, "-o", "live.mkv"], stderr=subprocess.PIPE)  # noqa: S603
+    while not list(desk.glob(".adain-*.part")):
+        time.sleep(0.01)
+        assert process.poll() is None
+    time.sleep(1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, b"ms from a frame to its picture" in said) == (0, True)
+    assert 1 <= len(look_into(Path("live.mkv")).times) < 200
+
+
 def test_a_missing_screen_is_said(run, desk, monkeypatch):
     tkinter = pytest.importorskip("tkinter")
 
@@ -49,8 +121,6 @@ def test_a_missing_screen_is_said(run, desk, monkeypatch):
 
 
 def test_a_missing_virtual_camera_is_said(run, desk, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     make_clip(desk / "clip.mp4")
     run("live", "clip.mp4", *STYLES, "--virtual-camera").refused("pip install 'adain-rt[live]'")

@@ -128,6 +128,10 @@ def test_sequences_of_pictures_go_in_and_out(run, clip):
         (["clip.mp4", "-o", "out.xyz"], "the suffix .xyz names no format of clips"),
         (["clip.mp4", "-o", "out.webm", "--codec", "h264"], "webm does not hold h264; use another --codec"),
         (["clip.mp4", "-o", "out.webm"], "out.webm: webm does not hold sound in aac; use another --output"),
+        (
+            ["clip.mp4", "--codec", "h264_nvenc"],
+            "by h264_nvenc (it needs an NVIDIA GPU",
+        ),
         (["clip.mp4", "--rate", "fast"], "fast is not a number of frames a second"),
         (["clip.mp4", "--start", "nan"], "is not a finite number"),
         (["clip.mp4", "--start", "60"], "clip.mp4: has no frame that can be decoded at 60 s"),
@@ -166,7 +170,7 @@ def test_a_kill_leaves_nothing_half_written(desk, number):
     command = [sys.executable, "-c", "from adain_rt.cli import main; main()", "video", "long.mp4", *STYLE]
     command += ["-o", "out.mp4", "--overwrite", "--backend", "onnxruntime", "--precision", "fp32"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)  # noqa: S603
-    while not (aside := list(desk.glob(".adain-*.part"))):
+    while not list(desk.glob(".adain-*.part")):
         time.sleep(0.01)
         assert process.poll() is None
     os.kill(process.pid, number)
@@ -175,4 +179,40 @@ def test_a_kill_leaves_nothing_half_written(desk, number):
     assert Path("out.mp4").read_bytes() == b"the result of the last run"
     if number != signal.SIGKILL:
         assert said.strip() == b"adain-rt: interrupted; 0 of 1 results are written"
-        assert not any(path.exists() for path in aside)
+        assert not list(desk.glob(".*"))
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_gone_on_with(run, desk):
+    make_clip(desk / "long.mp4", frames=moving(60, 160, 120), sound="mono")
+    program = "import adain_rt.jobs.video as video; video._PART = 10; from adain_rt.cli import main; main()"
+    options = [*STYLE, "--codec", "prores", "--backend", "onnxruntime", "--precision", "fp32", "--threads", "1"]
+    command = [sys.executable, "-c", program, "video", "long.mp4", *options]
+    process = subprocess.Popen([*command, "-o", "out.mov"])  # noqa: S603
+    while not (desk / ".out.mov.adain-work" / "state.npz").exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert not Path("out.mov").exists()
+    resumed = subprocess.run([*command, "-o", "out.mov", "--resume", "--json"], capture_output=True, check=True)  # noqa: S603
+    (output,) = json.loads(resumed.stdout)["outputs"]
+    assert output["frames"] == 60
+    assert output["earlier"] % 10 == 0 < output["earlier"]
+    run("video", "long.mp4", *options, "-o", "whole.mov")
+    assert look_into(Path("out.mov")) == look_into(Path("whole.mov"))
+    assert np.array_equal(read_frames(Path("out.mov")), read_frames(Path("whole.mov")))
+    assert not list(desk.glob(".out*"))
+
+
+def test_an_interruption_says_the_way_on(run, clip, monkeypatch):
+    monkeypatch.setattr("adain_rt.jobs.video._PART", 2)
+    monkeypatch.setattr("adain_rt.media.clips.ClipWriter.finish", _interrupt)
+    said = "interrupted; 0 of 1 results are written, and the same command with --resume goes on where it stopped"
+    assert said in run("video", "clip.mp4", *STYLE, "-o", "out.mp4").err
+    said = said.replace("--resume", "--resume in place of --overwrite")
+    assert said in run("video", "clip.mp4", *STYLE, "-o", "out.mp4", "--overwrite").err
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -14,9 +14,10 @@ from PIL import Image
 from adain_models.errors import AdainError
 from adain_rt import Stylizer
 from adain_rt.jobs import huge as job
-from adain_rt.jobs.huge import HugePainting, find_work
+from adain_rt.jobs.huge import HugePainting
 from adain_rt.jobs.stills import Done, Failed, Stills
 from adain_rt.jobs.styles import parse
+from adain_rt.jobs.work import find_work
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
 from adain_rt.media.pictures import read_picture

@@ -55,6 +55,24 @@ def test_a_reader_that_stops_ends_the_thread_and_closes_the_items():
     assert not any(thread.name == "adain-rt-ahead" for thread in threading.enumerate())
 
 
+def test_a_signal_while_a_thread_starts_leaves_the_items_alone(monkeypatch):
+    taken, late = [], []
+
+    def start(thread):  # the signal comes before the thread has begun to run
+        late.append(thread)
+        raise KeyboardInterrupt
+
+    def make():
+        taken.append(0)
+        yield 0
+
+    monkeypatch.setattr("adain_rt.jobs.overlap._Producer.start", start)
+    with pytest.raises(KeyboardInterrupt):
+        next(run_ahead(make(), 2))
+    late[0].run()
+    assert taken == []
+
+
 def test_steps_overlap():
     def slow(items):
         for item in items:

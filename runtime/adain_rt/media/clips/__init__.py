@@ -14,6 +14,7 @@ from adain_rt.media.clips.formats import (
     is_sequence,
 )
 from adain_rt.media.clips.frame import ClipFacts, Color, Frame, Reading
+from adain_rt.media.clips.packets import PacketFile
 from adain_rt.media.clips.sequences import SequenceWriter, find_numbered
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Container",
     "Frame",
     "OpenClip",
+    "PacketFile",
     "Reading",
     "SequenceWriter",
     "choose_codec",

@@ -35,6 +35,9 @@ _RGB = 3
 
 _CAMERAS = "/dev/video"
 
+_PATIENCE = 10.0
+"""Seconds for which a stream may be silent."""
+
 _LATE = 1
 """Seconds. A clip that begins later than this was cut from a broadcast, whose clock does not matter."""
 
@@ -311,9 +314,13 @@ def _open(path: Path | str | None, name: str, rate: Fraction) -> Any:
         elif path is not None and is_sequence(Path(path)):
             options["format"] = "image2"
             options["options"] = {"framerate": str(rate), "start_number_range": "100000"}
+        elif "://" in name:
+            options["timeout"] = _PATIENCE
         return av.open("pipe:0" if path is None else name, **options)
     except FileNotFoundError:
         raise AdainError(f"{name}: there is no such file") from None
+    except av.ExitError:
+        raise AdainError(f"{name}: nothing came for {_PATIENCE:g} seconds") from None
     except av.FFmpegError as error:
         raise AdainError(f"{name}: is not a clip, or is damaged ({error.strerror})") from None
     except OSError as error:

@@ -20,6 +20,7 @@ from adain_rt.media.clips.decoding import OpenClip
 from adain_rt.media.clips.filters import Filters, reduce_colors
 from adain_rt.media.clips.formats import Codec, Container
 from adain_rt.media.clips.frame import Frame
+from adain_rt.media.clips.packets import PacketFile
 
 __all__ = ["ClipWriter"]
 
@@ -38,6 +39,22 @@ _MP4 = {"mp4", "mov"}
 _TAGGED = {"libx265": "hvc1", "hevc_nvenc": "hvc1"}
 """The codes of codecs in MP4 by which Apple's players know them."""
 
+_ASKED = (
+    "width",
+    "height",
+    "pix_fmt",
+    "time_base",
+    "framerate",
+    "sample_aspect_ratio",
+    "flags",
+    "colorspace",
+    "color_range",
+    "color_primaries",
+    "color_trc",
+    "codec_tag",
+)
+"""What an encoder is asked for, beside its options."""
+
 _HUNDREDTHS = Fraction(1, 100)
 """The unit of time of GIF."""
 
@@ -52,6 +69,7 @@ class ClipWriter:
         codec: what its frames are encoded by.
         reader: the clip that the frames are from. Its times, colours, other streams, chapters and metadata are kept.
         crf: the quality; ``None`` is the codec's default.
+        packets: a file that takes the encoded frames too, for ``repeat`` of another run.
 
     Attributes:
         remarks: what is lost, each as the end of a sentence that begins with the file's name.
@@ -69,9 +87,10 @@ class ClipWriter:
         codec: Codec,
         reader: OpenClip,
         crf: int | None,
+        packets: PacketFile | None = None,
     ) -> None:
         color = reader.facts.color
-        self._name, self._codec = name, codec
+        self._name, self._codec, self._packets = name, codec, packets
         self._color = color if color.matrix in _SCALER_MATRICES else replace(color, matrix=_BT709)
         self._frame_base = reader.facts.time_base
         self._time_base = _HUNDREDTHS if codec.encoder == "gif" else self._frame_base
@@ -79,12 +98,12 @@ class ClipWriter:
         self._last: int | None = None
         self._until = 0
         self._held: Any = None
-        self._began: int | None = None
+        self._began = 0
         self._palette: Filters | None = None
         self.remarks: list[str] = []
-        options = dict(codec.options)
+        self._options = dict(codec.options)
         if codec.quality is not None:
-            options[codec.quality] = str(codec.crf if crf is None else crf)
+            self._options[codec.quality] = str(codec.crf if crf is None else crf)
         try:
             self._out = av.open(
                 "pipe:1" if path is None else str(path), "w", container.muxer, options=container.options
@@ -92,15 +111,14 @@ class ClipWriter:
         except av.FFmpegError as error:
             raise AdainError(f"{name}: cannot be written ({error.strerror})") from None
         try:
-            self._stream = self._add_video(reader, options)
+            self._stream = self._add_video(reader)
+            self._encoder = self._stream.codec_context
             self._copier = Copier(self._out, reader, container, name)
             self._copier.add_streams()
             self._out.start_encoding()
         except (av.FFmpegError, ValueError) as error:
             self.close()
-            raise AdainError(
-                f"{name}: cannot be encoded by {codec.encoder} ({error})", hint="use another `codec`"
-            ) from None
+            raise _explain_refusal(error, name, codec) from None
         except BaseException:
             self.close()
             raise
@@ -115,7 +133,31 @@ class ClipWriter:
 
         """
         with self._explaining():
-            self._mux(self._to_picture(frame))
+            self._encode(self._to_picture(frame))
+
+    def begin_part(self) -> None:
+        """Encode what follows without a look at what was before, so that another run can begin with it.
+
+        Raises:
+            AdainError: what was before cannot be written.
+            BrokenPipeError: nobody reads standard output any more.
+
+        """
+        with self._explaining():
+            self._encode(None)
+            self._encoder = self._clone_encoder()
+
+    def repeat(self, packet: Any) -> None:
+        """Write the next packet of another run's frames, of which this one writes the rest.
+
+        Raises:
+            AdainError: it cannot be written.
+
+        """
+        self._first = packet.pts if self._first is None else self._first
+        self._last = packet.pts if self._last is None else max(self._last, packet.pts)
+        with self._explaining():
+            self._write(packet)
 
     def copy(self, packets: Iterable[Any]) -> None:
         """Write packets of the clip's other streams, as ``ClipReader.take_packets`` returns them.
@@ -137,7 +179,10 @@ class ClipWriter:
 
         """
         with self._explaining():
-            self._mux(None)
+            self._encode(None)
+            if self._held is not None:  # a damaged clip may have no frame
+                self._lengthen_held()
+                self._out.mux(self._held)
             self._out.close()
 
     def close(self) -> None:
@@ -145,10 +190,10 @@ class ClipWriter:
         with suppress(av.FFmpegError, OSError, ValueError):
             self._out.close()
 
-    def _add_video(self, reader: OpenClip, options: dict[str, str]) -> Any:
+    def _add_video(self, reader: OpenClip) -> Any:
         """Add the stream of the frames, with the times, the shape and the colours of the reader's."""
         facts, codec = reader.facts, self._codec
-        stream = self._out.add_stream(codec.encoder, rate=facts.rate, options=options)
+        stream = self._out.add_stream(codec.encoder, rate=facts.rate, options=self._options)
         context = stream.codec_context
         context.width, context.height = self._pad_side(facts.width), self._pad_side(facts.height)
         if (context.width, context.height) != (facts.width, facts.height):
@@ -164,6 +209,15 @@ class ClipWriter:
             context.codec_tag = _TAGGED[codec.encoder]
         stream.metadata.update(reader.video_metadata)
         return stream
+
+    def _clone_encoder(self) -> Any:
+        """Return another encoder like the stream's."""
+        first: Any = self._stream.codec_context
+        clone: Any = av.CodecContext.create(self._codec.encoder, "w")
+        for name in _ASKED:
+            setattr(clone, name, getattr(first, name))
+        clone.options = dict(self._options)
+        return clone
 
     def _pad_side(self, side: int) -> int:
         return side + side % 2 if self._codec.even else side
@@ -200,29 +254,33 @@ class ClipWriter:
         picture.colorspace, picture.color_primaries, picture.color_trc = color.matrix, color.primaries, color.transfer
         return picture
 
-    def _mux(self, picture: Any) -> None:
-        """Encode a picture and write the packets that are ready but the last one; ``None`` is the end."""
-        for packet in self._stream.encode(picture):
-            self._write_held()
-            self._held = packet
-            if self._began is None:
-                self._began = packet.dts
-        if picture is None:
-            self._lengthen_held()
-            self._write_held()
+    def _encode(self, picture: Any) -> None:
+        """Encode a picture, and write the packets that are ready; ``None`` is the end of the encoder."""
+        for packet in self._encoder.encode(picture):
+            if self._packets is not None:
+                self._packets.append(packet)
+            self._write(packet)
 
-    def _write_held(self) -> None:
-        if self._held is not None:
+    def _write(self, packet: Any) -> None:
+        """Write the packet before, whose length is known now, and hold this one."""
+        packet.stream = self._stream
+        if self._held is None:
+            self._began = packet.dts
+        else:
+            # An encoder guesses the time at which its first frames are to be decoded. It knows no encoder before it.
+            packet.dts = max(packet.dts, self._held.dts + 1)
             self._out.mux(self._held)
+        self._held = packet
 
     def _lengthen_held(self) -> None:
         """Make the packet that is decoded last as long as the whole needs it to be.
 
-        MP4 has the length of a clip from the lengths of its packets in the order of decoding. With frames of uneven
-        length, the last of them is not the frame that is shown last.
+        MP4 has the length of a clip from when its packets end, and from their lengths in the order of decoding. With
+        frames of uneven length, the last of them may not be the frame that is shown last.
         """
-        if self._held is not None and self._out.format.name in _MP4:
-            self._held.duration = max(1, self._until - (self._held.dts - self._began))
+        if self._out.format.name in _MP4:
+            end = (self._first or 0) + self._until
+            self._held.duration = max(1, end - self._held.pts, self._until - (self._held.dts - self._began))
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -233,3 +291,12 @@ class ClipWriter:
             raise
         except (av.FFmpegError, OSError) as error:
             raise AdainError(f"{self._name}: cannot be written ({error.strerror})") from error
+
+
+def _explain_refusal(error: Exception, name: str, codec: Codec) -> AdainError:
+    """Return the error for an encoder that cannot be opened."""
+    if codec.encoder.endswith("_nvenc"):  # FFmpeg's own words are of permissions, or of its code
+        why = "it needs an NVIDIA GPU that has this encoder, and its driver"
+    else:
+        why = getattr(error, "strerror", None) or str(error)
+    return AdainError(f"{name}: cannot be encoded by {codec.encoder} ({why})", hint="use another `codec`")

@@ -20,15 +20,16 @@ class SequenceWriter:
     Args:
         pattern: the pictures' name, such as ``frames/%05d.png``.
         reader: the clip that the frames are from.
+        done: how many pictures are there from another run, of which this one writes the rest.
 
     Attributes:
         remarks: what is lost, each as the end of a sentence that begins with the pattern.
 
     """
 
-    def __init__(self, pattern: Path, reader: OpenClip) -> None:
+    def __init__(self, pattern: Path, reader: OpenClip, done: int = 0) -> None:
         self._pattern = pattern
-        self._count = 0
+        self._count = done
         kinds = sorted({stream.type for stream in reader.others})
         self.remarks = [f"does not hold {', '.join(kinds)}, which the clip has"] if kinds else []
 
@@ -44,6 +45,12 @@ class SequenceWriter:
 
     def copy(self, packets: Iterable[Any]) -> None:
         """Leave out what pictures do not hold."""
+
+    def repeat(self, packet: Any) -> None:
+        """Do nothing: the picture is there."""
+
+    def begin_part(self) -> None:
+        """Do nothing: every picture is a part."""
 
     def finish(self) -> None:
         """Do nothing: every picture is whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from fractions import Fraction
 from importlib.metadata import version
 
@@ -157,6 +158,15 @@ def test_a_file_without_moving_pictures_is_refused(tmp_path):
         ClipReader(tmp_path / "text.mp4")
     with pytest.raises(AdainError, match="there is no such file"):
         ClipReader(tmp_path / "none.mp4")
+
+
+def test_a_stream_that_is_silent_is_given_up(monkeypatch):
+    monkeypatch.setattr("adain_rt.media.clips.decoding._PATIENCE", 0.3)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(AdainError, match="nothing came for"),
+    ):
+        ClipReader(f"tcp://127.0.0.1:{server.getsockname()[1]}")
 
 
 def test_nothing_after_the_end_is_an_error(tmp_path):

@@ -1,0 +1,141 @@
+"""Clips that are gone on with after an interruption."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.runtime.media.clips.made import look_into, make_clip, moving, read_frames
+
+from adain_rt.jobs.styles import parse
+from adain_rt.jobs.video import Done, Painted, Video
+from adain_rt.jobs.work import find_work
+
+PART = 4
+TIMES = np.cumsum([0, 4, 4, 1, 7, 4, 4, 4, 4, 4, 4, 9, 4, 4, 4, 4]).tolist()
+
+
+@pytest.fixture(autouse=True)
+def _use_short_parts(monkeypatch):
+    monkeypatch.setattr("adain_rt.jobs.video._PART", PART)
+
+
+@pytest.fixture
+def clip(desk: Path) -> Path:
+    """A clip with sound, frames of uneven length, and a cut in it."""
+    frames = [*moving(7), *(255 - frame for frame in moving(8))]
+    return make_clip(desk / "clip.mp4", frames=frames, times=TIMES, time_base=Fraction(1, 100), sound="mono")
+
+
+def paint(stylizer, output: str = "out.mov", stop: int | None = None, **options) -> list[Done]:
+    """Paint the clip; stop, as a signal does, once so many frames are written. Return what is done."""
+    run = Video([Path("clip.mp4")], [parse("@udnie")], output=output, **options).run(stylizer)
+    done = []
+    for outcome in run:
+        if isinstance(outcome, Painted) and outcome.frames == stop:
+            run.close()
+        if isinstance(outcome, Done):
+            done.append(outcome)
+    return done
+
+
+def compare(one: str, other: str) -> float:
+    """Check that two clips have frames at the same times, and the same sound; return how far the frames are apart."""
+    assert look_into(Path(one)) == look_into(Path(other))
+    frames = np.array([read_frames(Path(one)), read_frames(Path(other))], float)
+    return float(np.abs(frames[0] - frames[1]).max())
+
+
+@pytest.mark.parametrize(("stop", "earlier"), [(5, 4), (11, 8), (15, 12)])
+@pytest.mark.parametrize("steady", ["statistics", "flow"])
+def test_an_interrupted_clip_becomes_what_an_undisturbed_one_is(stylizer, clip, steady, stop, earlier):
+    options = {"steady": steady, "codec": "prores"}  # x264 does not encode the same frames to the same bytes each time
+    paint(stylizer, "whole.mov", **options)
+    assert not find_work(Path("whole.mov")).exists()
+    assert paint(stylizer, "out.mov", stop, **options) == []
+    assert not Path("out.mov").exists()
+    (done,) = paint(stylizer, "out.mov", resume=True, **options)
+    assert (done.frames, done.earlier) == (15, earlier)
+    assert compare("whole.mov", "out.mov") == 0
+    assert not list(Path().glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "h264"), (".mkv", "h264"), (".mp4", "hevc"), (".mp4", "av1"), (".mkv", "vp9")]
+)
+def test_every_codec_is_joined(stylizer, clip, suffix, codec):
+    options = {"codec": codec, "steady": "off"}
+    paint(stylizer, f"whole{suffix}", **options)
+    paint(stylizer, f"out{suffix}", 6, **options)
+    paint(stylizer, f"out{suffix}", 6, resume=True, **options)
+    (done,) = paint(stylizer, f"out{suffix}", resume=True, **options)
+    assert (done.frames, done.earlier) == (15, 8)
+    assert compare(f"whole{suffix}", f"out{suffix}") < 100  # one pixel of one frame, as these encoders vary
+
+
+@pytest.mark.slow
+def test_numbered_pictures_are_gone_on_with(stylizer, clip):
+    paint(stylizer, "whole/%02d.png")
+    paint(stylizer, "out/%02d.png", 10)
+    Path("out/09.png").write_bytes(b"half")  # a picture after the last part may be half written
+    (done,) = paint(stylizer, "out/%02d.png", resume=True)
+    assert (done.frames, done.earlier) == (15, 8)
+    for index in range(1, 16):
+        assert Path(f"out/{index:02d}.png").read_bytes() == Path(f"whole/{index:02d}.png").read_bytes()
+    assert paint(stylizer, "out/%02d.png", resume=True) == []
+    paint(stylizer, "early/%02d.png", 2)
+    (done,) = paint(stylizer, "early/%02d.png", resume=True)
+    assert (done.frames, done.earlier) == (15, 0)
+
+
+def test_the_longest_name_has_room_for_its_folder(stylizer, clip):
+    (done,) = paint(stylizer, "x" * 251 + ".mov", steady="off", codec="prores")
+    assert done.frames == 15
+
+
+def test_a_mask_goes_on_where_the_clip_does(stylizer, clip):
+    masks = [np.full((48, 64, 3), 255 * (index % 5 < 2), np.uint8) for index in range(15)]
+    make_clip(Path("mask.mkv"), frames=masks, times=TIMES, time_base=Fraction(1, 100), codec="ffv1", options={})
+    options = {"masks": [Path("mask.mkv")], "codec": "prores"}
+    paint(stylizer, "whole.mov", **options)
+    paint(stylizer, "out.mov", 10, **options)
+    (done,) = paint(stylizer, "out.mov", resume=True, **options)
+    assert done.earlier == 8
+    assert compare("whole.mov", "out.mov") == 0
+
+
+@pytest.mark.parametrize("other", [{"strength": 0.5}, {"crf": 30}, {"size": 24}, {"steady": "off"}])
+def test_what_another_painting_left_is_not_taken(stylizer, clip, other):
+    paint(stylizer, "out.mp4", 6)
+    (done,) = paint(stylizer, "out.mp4", resume=True, **other)
+    assert (done.frames, done.earlier) == (15, 0)
+
+
+def test_damaged_work_is_begun_anew(stylizer, clip):
+    for name, data in (("state.npz", b"PK"), ("frames", b"")):
+        paint(stylizer, "out.mp4", 10)
+        (find_work(Path("out.mp4")) / name).write_bytes(data)
+        (done,) = paint(stylizer, "out.mp4", resume=True)
+        assert (done.frames, done.earlier) == (15, 0)
+        Path("out.mp4").unlink()
+
+
+def test_a_result_that_was_being_replaced_is_gone_on_with(stylizer, clip):
+    Path("out.mp4").write_bytes(b"the result of the last run")
+    paint(stylizer, "out.mp4", 10, overwrite=True)
+    assert Path("out.mp4").read_bytes() == b"the result of the last run"
+    (done,) = paint(stylizer, "out.mp4", resume=True)
+    assert done.earlier == 8
+
+
+def test_an_animation_has_no_parts(stylizer, clip):
+    paint(stylizer, "out.gif", 10)
+    assert not find_work(Path("out.gif")).exists()
+    (done,) = paint(stylizer, "out.gif", resume=True)
+    assert (done.frames, done.earlier) == (15, 0)
+    with Image.open("out.gif") as picture:
+        assert picture.n_frames == 15
