@@ -42,8 +42,8 @@ class BoundActivationsPass(ir.passes.InPlacePass):
        replaces it. What is neither a convolution nor a residual addition reads the sum of it and 128 s.
     3. A residual addition: if a convolution reads the sum, the middle of each channel's range is subtracted from it, in
        the bias of the branch's last convolution. If so asked, the branch is clipped; s is its furthest number / 127.
-    4. Any other value that a convolution reads, which is a sum of scaled features and a code's numbers (AdaIN's output, or
-       a modulation's): the middle of each channel's range is subtracted from the numbers, which are far fewer.
+    4. Any other value that a convolution reads, which is a sum of scaled features and a code's numbers (AdaIN's output,
+       or a modulation's): the middle of each channel's range is subtracted from the numbers, which are far fewer.
     5. What a convolution gives to a blur, which ``QuantizeBlursPass`` made a convolution: the middle of each channel's
        range is subtracted from it, in its bias.
     6. What a convolution reads of 3 to 5 is clipped; s is the furthest number of any channel / 127.
