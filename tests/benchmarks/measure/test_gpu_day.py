@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 
 import pytest
 from click.testing import CliRunner
+from tests.runtime.serve.servers import wait_until
 
 from adain_bench.cli import command
 from adain_bench.contenders.ours import ours
 from adain_bench.measure.exactness import exactness
 from adain_bench.measure.gpu_day import Day, Step, backends_on_gpu
 from adain_bench.record import run_file as records
+from adain_bench.record.run import CUT_SHORT
 from adain_models.errors import AdainError
 from adain_rt import cuda
 
@@ -60,6 +64,32 @@ time.sleep(60)
     assert 5 < time.monotonic() - begun < 30
     time.sleep(10)
     assert not mark.exists()
+
+
+def test_what_ends_the_day_leaves_a_step_a_moment_to_write_what_it_knows(day, tmp_path):
+    """The step of this test writes what it knows as pytest does, when it is interrupted."""
+    mark = tmp_path / "mark"
+    knows = f"""
+import pathlib, time
+try:
+    pathlib.Path({str(mark)!r}).touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    pathlib.Path({str(day.folder / "tests.xml")!r}).write_text("<testsuite><testcase name='a'/></testsuite>")
+"""
+
+    def interrupt() -> None:
+        wait_until(mark.exists)
+        signal.raise_signal(signal.SIGINT)
+
+    found = []
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(day.results(Step("tests", 60, (*PYTHON, knows))))
+    interrupting.join()
+    assert [(each.group, each.skipped) for each in found] == [("tests", None), ("steps", CUT_SHORT)]
+    assert found[0].extra_info["passed"] == 1
 
 
 def test_no_step_begins_when_the_time_is_up(tmp_path):
