@@ -31,6 +31,9 @@ PHOTOS := build/photos/sklearn/datasets/images
 # TensorRT's types. The stubs are packaged to need TensorRT itself, and have two slips that no type checker reads.
 STUBS := build/stubs/tensorrt
 
+# Two processes test at once, each with one thread. A file's tests stay together: they share what they make.
+AT_ONCE = --numprocesses 2 --dist loadfile
+
 # The files whose types can be checked without PyTorch. `make test` checks them all.
 TORCHLESS = $(shell grep -rLE '^ *(import|from) (torch|onnxscript)\b' --include=*.py models export runtime benchmarks)
 
@@ -59,7 +62,7 @@ test-fast: $(VENV)/dev
 test: $(VENV)/test $(STUBS)
 	$(LINT)
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE)
 
 test-page: $(VENV)/page-test
 	$(BIN)/pytest -m browser tests/browser

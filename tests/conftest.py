@@ -6,16 +6,18 @@ Nothing here imports PyTorch or a backend before a test needs it.
 from __future__ import annotations
 
 import ast
+import os
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from tests.photos import sample
 
 from adain_models.weights import store
-from adain_rt.contract import Pixels
+from adain_rt.contract import Pixels, has_graphs
 from adain_rt.stylizer import Stylizer
 
 if TYPE_CHECKING:
@@ -44,6 +46,14 @@ SLOW_MODULES = (
 
 SLOW_FIXTURES = {"lite", "vgg19", "vgg19_dir", "narrow_teacher"}
 """A test that uses one of these is not fast: they are made with PyTorch."""
+
+
+WORKER = "PYTEST_XDIST_WORKER"
+"""The variable that pytest-xdist gives each of several processes that test at once."""
+
+if WORKER in os.environ:
+    # One thread each, of PyTorch and of our backends: threads of several workers would wait for each other's cores.
+    os.environ.update(OMP_NUM_THREADS="1", SLURM_CPUS_PER_TASK="1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -111,24 +121,27 @@ def lite() -> Network:
 
 @pytest.fixture(scope="session")
 def vgg19(china: Pixels) -> Network:
-    """The paper's network, full size, with random weights that make pictures out of pictures."""
+    """The paper's network, a quarter as wide, with random weights that make pictures out of pictures."""
     from adain_bench.contenders.random_weights import randomize
     from adain_models.networks.vgg19 import Vgg19
 
-    network = Vgg19()
+    network = Vgg19(width=16)
     randomize(network, china[:128, :128])
     return network.eval()
 
 
 @pytest.fixture(scope="session")
 def vgg19_dir(vgg19: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model directory of ``vgg19``, exported."""
+    """A model directory of ``vgg19``, exported: by one of the processes that test at once, for all of them."""
     from adain_export.torch.export import export_model
     from adain_models.weights import checkpoint
 
-    directory = tmp_path_factory.mktemp("models") / "vgg19-random"
-    checkpoint.save(vgg19, directory / store.WEIGHTS_NAME)
-    list(export_model(directory, "vgg19-random", directory))
+    of_this_process = tmp_path_factory.getbasetemp()
+    directory = (of_this_process.parent if WORKER in os.environ else of_this_process) / "vgg19-random"
+    with FileLock(f"{directory}.lock"):
+        if not has_graphs(directory, "fp32"):
+            checkpoint.save(vgg19, directory / store.WEIGHTS_NAME)
+            list(export_model(directory, "vgg19-random", directory))
     return directory
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from tests.runtime.serve.servers import wait_until
 
 from adain_bench.cli import command
 from adain_bench.contenders.ours import ours
+from adain_bench.measure import gpu_day
 from adain_bench.measure.exactness import exactness
 from adain_bench.measure.gpu_day import Day, Step, backends_on_gpu
 from adain_bench.record import run_file as records
@@ -50,20 +52,26 @@ def test_a_step_that_fails_is_a_line_with_the_last_that_it_said(day):
     assert (result.group, result.name, result.skipped) == ("steps", "broken", "ValueError: no such kernel")
 
 
-def test_a_step_that_hangs_is_ended_with_all_that_it_started(day, tmp_path):
-    mark = tmp_path / "mark"
+def test_a_step_that_hangs_is_ended_with_all_that_it_started(day, tmp_path, monkeypatch):
+    """What it started holds a pipe open for as long as it runs."""
+    monkeypatch.setattr(gpu_day, "_GRACE", 0.5)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    holds = f"import time; pipe = open({str(pipe)!r}, 'wb', 0); pipe.write(b'here'); time.sleep(60)"
     hangs = f"""
 import signal, subprocess, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-subprocess.Popen([sys.executable, "-c", "import pathlib, time; time.sleep(12); pathlib.Path({str(mark)!r}).touch()"])
+subprocess.Popen([sys.executable, "-c", {holds!r}])
 time.sleep(60)
 """
     begun = time.monotonic()
-    (result,) = day.results(Step("hangs", 6, (*PYTHON, hangs)))
-    assert result.skipped == "it was ended after 1 s"
-    assert 5 < time.monotonic() - begun < 30
-    time.sleep(10)
-    assert not mark.exists()
+    (result,) = day.results(Step("hangs", 3.5, (*PYTHON, hangs)))
+    assert result.skipped == "it was ended after 3 s"
+    assert 3 < time.monotonic() - begun < 30
+    assert os.read(reader, 100) == b"here"
+    wait_until(lambda: os.read(reader, 100) == b"")
+    os.close(reader)
 
 
 def test_what_ends_the_day_leaves_a_step_a_moment_to_write_what_it_knows(day, tmp_path):
