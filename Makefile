@@ -57,7 +57,7 @@ check: $(VENV)/dev $(STUBS)
 	@$(BIN)/mypy --follow-imports=silent $(TORCHLESS)
 
 test-fast: $(VENV)/dev
-	$(BIN)/pytest --fast
+	$(BIN)/pytest --fast $(AT_ONCE)
 
 test: $(VENV)/test $(STUBS)
 	$(LINT)

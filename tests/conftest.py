@@ -9,6 +9,7 @@ import ast
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a shell's background jobs ignore it, as would their children
+    if find_spec("hypothesis") is not None:  # the machine of a GPU may have pytest alone
+        from hypothesis import settings
+
+        settings.register_profile("tests", settings.default, deadline=None)  # the machine may be busy
+        settings.load_profile("tests")
     if config.getoption("fast"):
         sys.modules.update(dict.fromkeys(SLOW_PACKAGES))  # an import of them now fails, as if they were not installed
 

@@ -98,7 +98,7 @@ def time_serving(
                     done()
                 memory.append(server.count_bytes())
         finally:
-            timed = [case for case in cases if case.rates]
+            timed = [case for case in cases if case.cpu]
             plain = [case for case in timed if case.params["by"] == "plain call"]
             facts = {"server_bytes_before": memory[0], "server_bytes_after": memory[-1]}
             yield from (case.result({"size": size}, plain, facts) for case in timed)

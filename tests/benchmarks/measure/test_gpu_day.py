@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from datetime import datetime, timezone
 
 import pytest
 from click.testing import CliRunner
@@ -18,7 +19,8 @@ from adain_bench.measure import gpu_day
 from adain_bench.measure.exactness import exactness
 from adain_bench.measure.gpu_day import Day, Step, backends_on_gpu
 from adain_bench.record import run_file as records
-from adain_bench.record.run import CUT_SHORT
+from adain_bench.record.run import CUT_SHORT, Result, Run
+from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 from adain_rt import cuda
 
@@ -124,6 +126,19 @@ def test_nothing_is_told_twice(day):
     (day.folder / "tests.xml").write_text("<testsuite><testcase name='a'/></testsuite>", "utf-8")
     assert [each.group for each in day.results(again)] == ["tests", "steps"]
     assert [each.group for each in day.results(again)] == ["steps"]
+
+
+def test_a_case_that_one_step_did_not_come_to_is_measured_by_another(day):
+    def write(step: str, **measured: object) -> None:
+        case = Result("latency", "lite torch", {"model": "lite"}, **measured)
+        (day.folder / step).mkdir()
+        run = Run("adain-rt bench latency", datetime.now(timezone.utc), 1, {}, {"id": None, "dirty": None}, (case,))
+        records.write(run, day.folder / step / records.NAME)
+
+    write("latency", times=None, skipped=CUT_SHORT)
+    write("peers", times=Times(((0.1,),)))
+    assert [each.group for each in day.results(Step("latency", 30, (*PYTHON, "")))] == ["steps"]
+    assert [each.group for each in day.results(Step("peers", 30, (*PYTHON, "")))] == ["latency", "steps"]
 
 
 @pytest.mark.skipif(cuda.hindrance() is None, reason="a GPU is here")
