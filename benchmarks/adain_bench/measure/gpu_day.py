@@ -78,7 +78,7 @@ def steps(backends: Sequence[str], folder: Path, *, rehearse: bool) -> Iterator[
     junit = f"--junitxml={folder / 'tests.xml'}"
     pytest = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", str(_TESTS))
     patience = 5 if rehearse else 1  # a processor may be a slow one, and busy
-    rest = 10 if rehearse else 110  # of what takes minutes on a processor, the beginning
+    rest = 7 if rehearse else 110  # of what takes minutes on a processor, the beginning
     narrow = ("8",) if rehearse else ()
     yield Step("network", 50 * patience, (sys.executable, "-m", "adain_bench.measure.paper", str(folder), *narrow))
     yield Step("exactness", 30 * patience, (*_COMMAND, "exactness", *models, *chosen, "--size", size))

@@ -40,13 +40,13 @@ def test_the_whole_day_is_rehearsed_but_for_what_takes_minutes_on_a_processor(tm
     ended = {each.name: each.skipped for each in run.results if each.group == "steps"}
     assert list(ended) == ["network", "exactness", "latency", "throughput", "paper", "tests", "peers"]
     assert {name: why for name, why in ended.items() if why} == dict.fromkeys(
-        ("paper", "peers"), "it was ended after 5 s"
+        ("paper", "peers"), "it was ended after 2 s"
     )
     assert {each.group for each in run.results} == {"steps", "tests", "exactness", "latency", "peaks", "throughput"}
     assert {each.params["model"] for each in run.results if each.group == "latency" and each.times} == {"lite", "vgg19"}
     report = (tmp_path / "report.md").read_text("utf-8")
     assert "## Exactness" in report
-    assert "- paper, peers: it was ended after 5 s" in report
+    assert "- paper, peers: it was ended after 2 s" in report
 
 
 def test_a_step_that_fails_is_a_line_with_the_last_that_it_said(day):
