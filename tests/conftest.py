@@ -53,8 +53,7 @@ WORKER = "PYTEST_XDIST_WORKER"
 """The variable that pytest-xdist gives each of several processes that test at once."""
 
 if WORKER in os.environ:
-    # One thread each, of PyTorch and of our backends: threads of several workers would wait for each other's cores.
-    os.environ.update(OMP_NUM_THREADS="1", SLURM_CPUS_PER_TASK="1")
+    os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch's threads spin while they wait for cores that other workers have
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
