@@ -31,7 +31,7 @@ PHOTOS := build/photos/sklearn/datasets/images
 # TensorRT's types. The stubs are packaged to need TensorRT itself, and have two slips that no type checker reads.
 STUBS := build/stubs/tensorrt
 
-# Two processes test at once, each with one thread. A file's tests stay together: they share what they make.
+# Two processes test at once, and PyTorch has one thread in each. A file's tests stay together: they share what they make.
 AT_ONCE = --numprocesses 2 --dist loadfile
 
 # The files whose types can be checked without PyTorch. `make test` checks them all.
