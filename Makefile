@@ -31,6 +31,9 @@ PHOTOS := build/photos/sklearn/datasets/images
 # TensorRT's types. The stubs are packaged to need TensorRT itself, and have two slips that no type checker reads.
 STUBS := build/stubs/tensorrt
 
+# Two processes test at once, and PyTorch has one thread in each. A file's tests stay together: they share what they make.
+AT_ONCE = --numprocesses 2 --dist loadfile
+
 # The files whose types can be checked without PyTorch. `make test` checks them all.
 TORCHLESS = $(shell grep -rLE '^ *(import|from) (torch|onnxscript)\b' --include=*.py models export runtime benchmarks)
 
@@ -54,12 +57,12 @@ check: $(VENV)/dev $(STUBS)
 	@$(BIN)/mypy --follow-imports=silent $(TORCHLESS)
 
 test-fast: $(VENV)/dev
-	$(BIN)/pytest --fast
+	$(BIN)/pytest --fast $(AT_ONCE)
 
 test: $(VENV)/test $(STUBS)
 	$(LINT)
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE)
 
 test-page: $(VENV)/page-test
 	$(BIN)/pytest -m browser tests/browser

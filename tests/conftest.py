@@ -6,16 +6,19 @@ Nothing here imports PyTorch or a backend before a test needs it.
 from __future__ import annotations
 
 import ast
+import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from tests.photos import sample
 
 from adain_models.weights import store
-from adain_rt.contract import Pixels
+from adain_rt.contract import Pixels, has_graphs
 from adain_rt.stylizer import Stylizer
 
 if TYPE_CHECKING:
@@ -46,6 +49,13 @@ SLOW_FIXTURES = {"lite", "vgg19", "vgg19_dir", "narrow_teacher"}
 """A test that uses one of these is not fast: they are made with PyTorch."""
 
 
+WORKER = "PYTEST_XDIST_WORKER"
+"""The variable that pytest-xdist gives each of several processes that test at once."""
+
+if WORKER in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch's threads spin while they wait for cores that other workers have
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="leave out slow tests and those that need PyTorch or OpenVINO")
 
@@ -54,6 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a shell's background jobs ignore it, as would their children
+    if find_spec("hypothesis") is not None:  # the machine of a GPU may have pytest alone
+        from hypothesis import settings
+
+        settings.register_profile("tests", settings.default, deadline=None)  # the machine may be busy
+        settings.load_profile("tests")
     if config.getoption("fast"):
         sys.modules.update(dict.fromkeys(SLOW_PACKAGES))  # an import of them now fails, as if they were not installed
 
@@ -110,25 +125,34 @@ def lite() -> Network:
 
 
 @pytest.fixture(scope="session")
-def vgg19(china: Pixels) -> Network:
-    """The paper's network, full size, with random weights that make pictures out of pictures."""
+def vgg19_width() -> int:
+    """The channels of the first block: a quarter of the paper's. The tests for GPUs have all 64."""
+    return 16
+
+
+@pytest.fixture(scope="session")
+def vgg19(china: Pixels, vgg19_width: int) -> Network:
+    """The paper's network with random weights that make pictures out of pictures."""
     from adain_bench.contenders.random_weights import randomize
     from adain_models.networks.vgg19 import Vgg19
 
-    network = Vgg19()
+    network = Vgg19(vgg19_width)
     randomize(network, china[:128, :128])
     return network.eval()
 
 
 @pytest.fixture(scope="session")
 def vgg19_dir(vgg19: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model directory of ``vgg19``, exported."""
+    """A model directory of ``vgg19``, exported: by one of the processes that test at once, for all of them."""
     from adain_export.torch.export import export_model
     from adain_models.weights import checkpoint
 
-    directory = tmp_path_factory.mktemp("models") / "vgg19-random"
-    checkpoint.save(vgg19, directory / store.WEIGHTS_NAME)
-    list(export_model(directory, "vgg19-random", directory))
+    of_this_process = tmp_path_factory.getbasetemp()
+    directory = (of_this_process.parent if WORKER in os.environ else of_this_process) / "vgg19-random"
+    with FileLock(f"{directory}.lock"):
+        if not has_graphs(directory, "fp32"):
+            checkpoint.save(vgg19, directory / store.WEIGHTS_NAME)
+            list(export_model(directory, "vgg19-random", directory))
     return directory
 
 

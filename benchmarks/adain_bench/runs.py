@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.util import find_spec
@@ -21,7 +21,7 @@ __all__ = ["REPORT_NAME", "Progress", "can_draw", "run_parts", "write_report"]
 
 REPORT_NAME = "report.md"
 
-Section = Callable[[Request], Sequence[Result]]
+Section = Callable[[Request], Iterable[Result]]
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,13 @@ class Progress:
 def run_parts(parts: Sequence[tuple[Section, Request]], output: Path | None, command: str) -> Iterator[Progress]:
     """Run the parts of a run one after another; yield what is known after each.
 
-    The record is written after each part, before it is yielded: what was measured is not lost with what fails later.
+    The record is written after each part, before it is yielded. If a signal or an error ends a part, what it had
+    measured is written and yielded too, in a run that is marked as cut short; then the signal or the error is raised
+    again.
 
     Args:
-        parts: in order, each with what it is to measure; models and settings are the same in all.
+        parts: in order, each with what it is to measure; models and settings are the same in all. Where a part is ended
+            early, it yields what it knows before it raises.
         output: a folder for the record, or none.
         command: the run's command line, for the record.
 
@@ -52,14 +55,25 @@ def run_parts(parts: Sequence[tuple[Section, Request]], output: Path | None, com
     _, request = parts[0]
     info = {**machine.machine_info(request.models, request.settings.threads), "before": before}
     run = Run(command, started, 0, info, machine.commit_info(), ())
-    for section, asked in parts:
-        found = [each for each in section(asked) if each.times or not _is_known(each, run.results)]
-        seconds = time.perf_counter() - begun
-        state = {**info, "after": machine.state()}
-        run = replace(run, seconds=seconds, machine_info=state, results=(*run.results, *found))
+
+    def keep(found: Sequence[Result], *, cut_short: bool = False) -> Progress:
+        nonlocal run
+        seconds, state = time.perf_counter() - begun, {**info, "after": machine.state()}
+        results = (*run.results, *found)
+        run = replace(run, seconds=seconds, machine_info=state, results=results, cut_short=cut_short)
         if output is not None:
             run_file.write(run, output / run_file.NAME)
-        yield Progress(run, found)
+        return Progress(run, found)
+
+    for section, asked in parts:
+        found: list[Result] = []
+        try:
+            found.extend(each for each in section(asked) if each.times or not _is_known(each, run.results))
+        except BaseException:
+            if found or run.results:
+                yield keep(found, cut_short=True)
+            raise
+        yield keep(found)
 
 
 def _is_known(result: Result, earlier: Sequence[Result]) -> bool:

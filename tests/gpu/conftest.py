@@ -20,6 +20,12 @@ LITE = store.model_dir("lite")
 Open = Callable[..., Backend]
 
 
+@pytest.fixture(scope="session")
+def vgg19_width() -> int:
+    """The paper's network at its full size."""
+    return 64
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _gpu() -> None:
     """Skip all of it where there is no GPU."""

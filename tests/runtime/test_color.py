@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -81,7 +81,6 @@ def test_coral_of_grey_pictures_stays_grey(china: Pixels, flower: Pixels) -> Non
 
 
 @given(style=pictures, content=pictures)
-@settings(deadline=None)
 def test_coral_of_any_two_pictures_has_the_shape_of_the_style_and_warns_of_nothing(
     style: Pixels, content: Pixels
 ) -> None:
@@ -99,7 +98,6 @@ def test_the_chroma_is_the_contents_and_the_luma_the_stylised_pictures(china: Pi
 
 
 @given(content=pictures, data=st.data())
-@settings(deadline=None)
 def test_the_luma_is_kept_and_the_hue_never_turns_whatever_the_colours(content: Pixels, data: st.DataObject) -> None:
     stylized = data.draw(arrays(np.uint8, content.shape))
     result = ycbcr(keep_chroma(content, stylized))

@@ -12,7 +12,7 @@ from adain_rt.contract import Pixels
 from adain_rt.pixels import compose, is_smooth, pad
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_padding_keeps_the_picture_and_reflects_it(height, width):
     picture = np.random.default_rng(height * 41 + width).integers(0, 256, (1, height, width, 3), np.uint8)

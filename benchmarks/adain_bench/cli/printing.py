@@ -22,6 +22,8 @@ __all__ = ["run_and_print", "write_report"]
 def run_and_print(parts: Sequence[tuple[runs.Section, Request]], output: Path | None, as_json: bool) -> None:
     """Run the parts of a run and print what they find; write the record and the report.
 
+    Of a run that a signal or an error cuts short, this is what had been measured.
+
     Args:
         parts: as ``runs.run_parts`` takes them.
         output: a folder for the record, the report and the plots, or none.
@@ -31,13 +33,18 @@ def run_and_print(parts: Sequence[tuple[runs.Section, Request]], output: Path | 
         AdainError: something asked for is not there, or a file cannot be written.
 
     """
-    for progress in runs.run_parts(parts, output, shlex.join(["adain-rt", *sys.argv[1:]])):
-        if not as_json:
-            click.echo(report.tables(progress.added) + "\n")
-    if as_json:
-        click.echo(run_file.text(progress.run), nl=False)
-    if output is not None:
-        write_report(progress.run, output)
+    progress = None
+    try:
+        for progress in runs.run_parts(parts, output, shlex.join(["adain-rt", *sys.argv[1:]])):
+            if not as_json:
+                click.echo(report.tables(progress.added) + "\n")
+            if not as_json and progress.run.cut_short:
+                click.echo("This run was cut short. The tables have what was measured until then.")
+    finally:
+        if progress is not None and as_json:
+            click.echo(run_file.text(progress.run), nl=False)
+        if progress is not None and output is not None:
+            write_report(progress.run, output)
 
 
 def write_report(run: Run, folder: Path) -> None:

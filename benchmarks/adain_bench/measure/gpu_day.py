@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from adain_bench.record import run_file
-from adain_bench.record.run import Result
+from adain_bench.record.run import CUT_SHORT, Result
 from adain_models.errors import AdainError
 from adain_rt.backends import BACKENDS
 
@@ -78,7 +78,7 @@ def steps(backends: Sequence[str], folder: Path, *, rehearse: bool) -> Iterator[
     junit = f"--junitxml={folder / 'tests.xml'}"
     pytest = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", str(_TESTS))
     patience = 5 if rehearse else 1  # a processor may be a slow one, and busy
-    rest = 10 if rehearse else 110  # of what takes minutes on a processor, the beginning
+    rest = 7 if rehearse else 110  # of what takes minutes on a processor, the beginning
     narrow = ("8",) if rehearse else ()
     yield Step("network", 50 * patience, (sys.executable, "-m", "adain_bench.measure.paper", str(folder), *narrow))
     yield Step("exactness", 30 * patience, (*_COMMAND, "exactness", *models, *chosen, "--size", size))
@@ -103,23 +103,33 @@ class Day:
     end: float
     _told: set[tuple[str, str]] = field(default_factory=set)
 
-    def results(self, step: Step) -> list[Result]:
-        """Run a step, and return what it found that no step before it has, and how it ended."""
+    def results(self, step: Step) -> Iterator[Result]:
+        """Run a step, and yield what it found that no step before it has, and how it ended.
+
+        What ends this process ends the step first, and then this, after what the step has found.
+        """
         begun = time.monotonic()
         limit = min(step.limit, self.end - begun)
         kept = self.folder / step.name
         params = {"step": step.name}
         if limit <= _GRACE:
-            return [Result("steps", step.name, params, None, skipped="no time was left")]
+            yield Result("steps", step.name, params, None, skipped="no time was left")
+            return
         ours = step.command[: len(_COMMAND)] == _COMMAND
-        why = _run((*step.command, *(("-o", str(kept)) if ours else ())), limit - _GRACE)
-        found = [*_read_record(kept / run_file.NAME)]
-        if step.name == "tests":
-            found.extend(_read_test_report(self.folder / "tests.xml"))
-        new = [each for each in found if (each.group, each.name) not in self._told]
-        self._told |= {(each.group, each.name) for each in new}
-        facts = {"seconds": round(time.monotonic() - begun, 1), "results": len(new)}
-        return [*new, Result("steps", step.name, params, None, extra_info={} if why else facts, skipped=why)]
+        why: str | None = CUT_SHORT
+        try:
+            why = _run((*step.command, *(("-o", str(kept)) if ours else ())), limit - _GRACE)
+        finally:
+            found = [*_read_record(kept / run_file.NAME)]
+            if step.name == "tests":
+                found.extend(_read_test_report(self.folder / "tests.xml"))
+            # A case whose turn did not come may be measured by a later step.
+            known = [each for each in found if each.skipped != CUT_SHORT]
+            new = [each for each in known if (each.group, each.name) not in self._told]
+            self._told |= {(each.group, each.name) for each in new}
+            facts = {"seconds": round(time.monotonic() - begun, 1), "results": len(new)}
+            yield from new
+            yield Result("steps", step.name, params, None, extra_info={} if why else facts, skipped=why)
 
 
 def _run(command: Sequence[str], seconds: float) -> str | None:
@@ -135,19 +145,25 @@ def _run(command: Sequence[str], seconds: float) -> str | None:
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
-            _signal(process, signal.SIGINT)  # pytest then writes what it knows
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_GRACE)
             return f"it was ended after {seconds:.0f} s"
         finally:
-            _signal(process, signal.SIGKILL)
-            process.wait()
+            _end(process)
         output.seek(0)
         said = output.read()
     if process.returncode == 0:
         return None
     lines = [line for line in said.splitlines() if line.strip()]
     return "".join(each if each.isprintable() else " " for each in (lines or [f"exit status {process.returncode}"])[-1])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, if it still runs, and all that it started. It has a moment to write what it knows."""
+    if process.poll() is None:
+        _signal(process, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    _signal(process, signal.SIGKILL)
+    process.wait()
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

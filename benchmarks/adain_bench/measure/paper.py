@@ -44,6 +44,8 @@ _EAGER = {"backend": "pytorch-eager", "precision": "fp32"}
 _RANDOM = {"weights": "random"}
 _MEASURED = 128  # the side of the picture on which random weights are scaled
 _GATYS = "Gatys et al."
+_PARTS = 3
+"""How many cases the optimisation is timed in at each size."""
 
 
 def vgg19_model(folder: Path, width: int = 64) -> tuple[str, str]:
@@ -89,11 +91,17 @@ def paper_cases(model: str, weights: str, settings: Settings, iterations: int) -
     yield from cases([*adain, *(_adain(each, "bundled") for each in ours(["lite"], settings=settings))], SIZES, [1])
 
 
-def paper_results(measured: Iterable[Result]) -> list[Result]:
-    """Return the table's rows: the optimisation scaled to all its iterations, and the paper's seconds beside each."""
-    parts = [each for each in measured if "part" in each.params]
-    others = [each for each in measured if "part" not in each.params]
-    return [_beside_quote(each) for each in (*_scale_up(parts), *others)]
+def paper_results(measured: Iterable[Result]) -> Iterator[Result]:
+    """Yield the table's rows: the optimisation scaled to all its iterations, and the paper's seconds beside each."""
+    parts: list[Result] = []
+    for each in measured:
+        if "part" not in each.params:
+            yield _beside_quote(each)
+            continue
+        parts.append(each)
+        if len(parts) == _PARTS:
+            yield from map(_beside_quote, _scale_up(*parts))
+            parts.clear()
 
 
 def _baseline(name: str, make: Callable[[], Any]) -> Contender:
@@ -146,27 +154,23 @@ def _encode(gatys: Gatys, painting: Pixels) -> None:
     last.sum().item()  # waits for a GPU
 
 
-def _scale_up(parts: Iterable[Result]) -> Iterator[Result]:
-    """Yield the optimisation's rows: what one iteration adds, as often as the paper makes it."""
-    by_size: dict[Any, list[Result]] = {}
-    for part in parts:
-        by_size.setdefault(part.params["size"], []).append(part)
-    for one, several, style in by_size.values():
-        failed = one.skipped or several.skipped or style.skipped
-        params = {key: value for key, value in one.params.items() if key != "part"} | {"batch": 1}
-        if failed:
-            yield Result("paper", case_name(params), params, None, skipped=failed)
-            continue
-        first, last, encoding = (_median(each) for each in (one, several, style))
-        iteration = (last - first) / (several.extra_info["iterations"] - 1)
-        if iteration <= 0:
-            yield Result("paper", case_name(params), params, None, skipped="too noisy; time more --iterations")
-            continue
-        whole = first + (ITERATIONS - 1) * iteration
-        facts = {**_RANDOM, "scaled_from_iterations": several.extra_info["iterations"], "iteration_s": iteration}
-        for name, seconds in zip(ENCODINGS, (whole - encoding, whole), strict=True):
-            encoded = {**params, "style_encoding": name}
-            yield Result("paper", case_name(encoded), encoded, Times(((seconds,),)), extra_info=facts)
+def _scale_up(one: Result, several: Result, style: Result) -> Iterator[Result]:
+    """Yield the optimisation's rows at a size: what one iteration adds, as often as the paper makes it."""
+    failed = one.skipped or several.skipped or style.skipped
+    params = {key: value for key, value in one.params.items() if key != "part"} | {"batch": 1}
+    if failed:
+        yield Result("paper", case_name(params), params, None, skipped=failed)
+        return
+    first, last, encoding = (_median(each) for each in (one, several, style))
+    iteration = (last - first) / (several.extra_info["iterations"] - 1)
+    if iteration <= 0:
+        yield Result("paper", case_name(params), params, None, skipped="too noisy; time more --iterations")
+        return
+    whole = first + (ITERATIONS - 1) * iteration
+    facts = {**_RANDOM, "scaled_from_iterations": several.extra_info["iterations"], "iteration_s": iteration}
+    for name, seconds in zip(ENCODINGS, (whole - encoding, whole), strict=True):
+        encoded = {**params, "style_encoding": name}
+        yield Result("paper", case_name(encoded), encoded, Times(((seconds,),)), extra_info=facts)
 
 
 def _median(result: Result) -> float:

@@ -60,8 +60,10 @@ def time_serving(
     clients: Sequence[int],
     plan: Plan,
     done: Callable[[], object],
-) -> list[Result]:
-    """Return the times of plain calls, and of requests by each number of clients.
+) -> Iterator[Result]:
+    """Yield the times of plain calls, and of requests by each number of clients.
+
+    What ends the turns early ends it after the times that are known.
 
     Args:
         stylizer: makes the plain calls, as the server makes its own.
@@ -89,14 +91,17 @@ def time_serving(
         for case in cases:
             case.warm_up(plan)
         memory = [server.count_bytes()]
-        for _ in range(plan.repeats):
-            for case in cases:
-                case.take_turn()
-                done()
-            memory.append(server.count_bytes())
-    best = max((case for case in cases if case.params["by"] == "plain call"), key=lambda case: median(case.rates))
-    facts = {"server_bytes_before": memory[0], "server_bytes_after": memory[-1]}
-    return [case.result({"size": size}, best, facts) for case in cases]
+        try:
+            for _ in range(plan.repeats):
+                for case in cases:
+                    case.take_turn()
+                    done()
+                memory.append(server.count_bytes())
+        finally:
+            timed = [case for case in cases if case.cpu]
+            plain = [case for case in timed if case.params["by"] == "plain call"]
+            facts = {"server_bytes_before": memory[0], "server_bytes_after": memory[-1]}
+            yield from (case.result({"size": size}, plain, facts) for case in timed)
 
 
 @dataclass
@@ -134,9 +139,11 @@ class _Case:
         self.rates.append(len(seconds) / wall)
         self.cpu.append((self.count_cpu() - before) / len(seconds))
 
-    def result(self, params: dict[str, int], best: _Case, facts: dict[str, int]) -> Result:
+    def result(self, params: dict[str, int], plain: Sequence[_Case], facts: dict[str, int]) -> Result:
         """Return what was measured, beside the best plain case: turn by turn, so that drift meets both."""
-        shares = [mine / theirs for mine, theirs in zip(self.rates, best.rates, strict=True)]
+        best = max(plain, key=lambda case: median(case.rates))
+        # Where the run was cut short, one may have a turn more.
+        shares = [mine / theirs for mine, theirs in zip(self.rates, best.rates, strict=False)]
         info: dict[str, float] = {"pictures_per_s": median(self.rates), "share_of_throughput": median(shares)}
         info["cpu_s"] = median(self.cpu)
         if self.params["by"] == "server":

@@ -24,7 +24,7 @@ from adain_bench.contenders.ours import ours
 from adain_bench.contenders.packages import packages
 from adain_bench.measure.cases import case_name
 from adain_bench.measure.inputs import picture
-from adain_bench.record.run import Result
+from adain_bench.record.run import CUT_SHORT, Result
 from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 from adain_models.weights import store
@@ -49,8 +49,10 @@ def time_starts(
     repeats: int,
     settings: Settings,
     done: Callable[[], object],
-) -> list[Result]:
-    """Start each contender so often with a cold cache and as often with a warm one, turn by turn.
+) -> Iterator[Result]:
+    """Start each contender so often with a cold cache and as often with a warm one, turn by turn; yield their times.
+
+    What ends the turns early ends it after the times that are known.
 
     Args:
         contenders: of ``ours`` or of ``peers``.
@@ -67,11 +69,14 @@ def time_starts(
     for contender in contenders:
         directory = directories.get(str(contender.params["model"]), "")
         starts.append(_Starts(contender, {**common, "directory": directory}))
-    for _ in range(repeats):
+    try:
+        for _ in range(repeats):
+            for start in starts:
+                start.take_turn()
+                done()
+    finally:
         for start in starts:
-            start.take_turn()
-            done()
-    return [result for start in starts for result in start.results(size)]
+            yield from start.results(size)
 
 
 class _Starts:
@@ -94,19 +99,20 @@ class _Starts:
             except AdainError as error:
                 self._failed = str(error)
 
-    def results(self, size: int) -> list[Result]:
-        """Return those of each cache; or one, of why there are none."""
+    def results(self, size: int) -> Iterator[Result]:
+        """Yield those of each cache; or one, of why there are none."""
         params = dict(self._contender.params)
-        if self._failed:
-            return [Result("start", case_name(params), params, None, skipped=self._failed)]
-        results = []
+        if self._failed or not self._measured["cold"]:
+            yield Result("start", case_name(params), params, None, skipped=self._failed or CUT_SHORT)
+            return
         for cache, found in self._measured.items():
+            if not found:  # the run was cut short between the two
+                continue
             of_cache = {**params, "size": size, "cache": cache}
             times = Times(tuple((each["total_s"],) for each in found))
             parts = {name: median(each[name] for each in found) for name in _PARTS if found[0][name] is not None}
             facts = {**self._contender.facts, **parts}
-            results.append(Result("start", case_name(of_cache), of_cache, times, extra_info=facts))
-        return results
+            yield Result("start", case_name(of_cache), of_cache, times, extra_info=facts)
 
 
 def _start_process(asked: str, cache: str) -> dict[str, Any]:

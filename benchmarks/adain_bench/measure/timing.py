@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 
 from adain_bench.measure.cases import Case, case_name
-from adain_bench.record.run import Result
+from adain_bench.record.run import CUT_SHORT, Result
 from adain_bench.record.statistics import Times
 
 __all__ = ["Plan", "time_cases"]
@@ -41,8 +41,8 @@ class Plan:
     seconds: float
 
 
-def time_cases(group: str, cases: Sequence[Case], plan: Plan, done: Callable[[Case], object]) -> list[Result]:
-    """Return each case's times.
+def time_cases(group: str, cases: Sequence[Case], plan: Plan, done: Callable[[Case], object]) -> Iterator[Result]:
+    """Yield each case's times, once all are timed. What ends the timing early ends it after those that are known.
 
     Args:
         group: of the results.
@@ -52,16 +52,18 @@ def time_cases(group: str, cases: Sequence[Case], plan: Plan, done: Callable[[Ca
 
     """
     timings = [_Timing(case) for case in cases]
-    for timing in timings:
-        timing.run_guarded(partial(timing.warm_up, plan))
-        done(timing.case)
-    order = random.Random(0)  # noqa: S311 - nobody is to be kept from guessing it
-    for turn in range(plan.repeats):
-        for timing in order.sample(timings, len(timings)):
-            if turn < timing.turns:
-                timing.run_guarded(timing.take_turn)
+    try:
+        for timing in timings:
+            timing.run_guarded(partial(timing.warm_up, plan))
             done(timing.case)
-    return [timing.result(group) for timing in timings]
+        order = random.Random(0)  # noqa: S311 - nobody is to be kept from guessing it
+        for turn in range(plan.repeats):
+            for timing in order.sample(timings, len(timings)):
+                if turn < timing.turns:
+                    timing.run_guarded(timing.take_turn)
+                done(timing.case)
+    finally:
+        yield from (timing.result(group) for timing in timings)
 
 
 @dataclass
@@ -112,7 +114,7 @@ class _Timing:
 
     def result(self, group: str) -> Result:
         """Return what was measured."""
-        skipped = self.case.hindrance or self.failed
+        skipped = self.case.hindrance or self.failed or (None if self.whole else CUT_SHORT)
         return Result(
             group=group,
             name=case_name(self.case.params),

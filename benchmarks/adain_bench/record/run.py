@@ -9,7 +9,10 @@ from typing import Any
 
 from adain_bench.record.statistics import Times
 
-__all__ = ["Result", "Run"]
+__all__ = ["CUT_SHORT", "Result", "Run"]
+
+CUT_SHORT = "the run was cut short"
+"""Why a case was not measured whose turn had not come when a signal, or an error, ended the run."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Run:
         machine_info: of the machine and its software, nested.
         commit_info: ``id``, the commit of the code, and ``dirty``, whether files differ from it; ``None`` if unknown.
         results: the cases.
+        cut_short: whether a signal, or an error, ended the run before all was measured.
 
     """
 
@@ -62,6 +66,7 @@ class Run:
     machine_info: Mapping[str, Any]
     commit_info: Mapping[str, str | bool | None]
     results: tuple[Result, ...]
+    cut_short: bool = False
 
     def __post_init__(self) -> None:
         if self.started.tzinfo is None:

@@ -46,6 +46,7 @@ def text(run: Run) -> str:
         "command": run.command,
         "datetime": run.started.isoformat(),
         "seconds": run.seconds,
+        "cut_short": run.cut_short,
         "machine_info": run.machine_info,
         "commit_info": run.commit_info,
         "benchmarks": timed,
@@ -140,6 +141,7 @@ def _run(document: Any) -> Run:
         machine_info=_field(top, "machine_info", dict),
         commit_info=commit_info,
         results=tuple(_read_result(_of(dict, result, "a result")) for result in results),
+        cut_short=_of(bool, top.get("cut_short", False), "cut_short"),  # older records do not say
     )
 
 

@@ -65,7 +65,7 @@ def _environment(run: Run) -> list[list[object]]:
     commit = f"{run.commit_info['id']}{dirty}" if run.commit_info["id"] else None
     facts = {
         "command": f"`{run.command}`",
-        "started": f"{run.started:%Y-%m-%d %H:%M %Z}, for {run.seconds:.0f} s",
+        "started": f"{run.started:%Y-%m-%d %H:%M %Z}, for {run.seconds:.0f} s" + ", cut short" * run.cut_short,
         "commit": commit,
         **run.machine_info,
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,10 +13,13 @@ from click.testing import CliRunner, Result
 from adain_bench.cli import command, sections
 from adain_bench.cli import measure as measure_cli
 from adain_bench.measure.request import Request
+from adain_bench.measure.timing import _Timing
 from adain_bench.record import run_file as records
+from adain_bench.record.run import CUT_SHORT
 from adain_bench.record.run import Result as Measured
 from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
+from adain_rt.cli import main
 
 _QUICK = ["--repeats", "2", "--seconds", "0.02", "--size", "16"]
 
@@ -162,12 +167,63 @@ def test_all_ends_with_one_record_of_every_part(fake_parts, tmp_path):
 
 
 @pytest.mark.parametrize("error", [AdainError("no memory"), KeyboardInterrupt(), BrokenPipeError()])
-def test_what_was_measured_before_a_failure_is_in_the_record(fake_parts, monkeypatch, tmp_path, error):
-    monkeypatch.setattr(sections, "throughput", lambda _: (_ for _ in ()).throw(error))
-    assert _run("all", "-o", tmp_path).exception is not None
-    assert [each.group for each in records.read(tmp_path / "run.json").results if each.times] == [
-        "paper", "latency", "latency",
-    ]  # fmt: skip
+def test_what_was_measured_before_a_failure_is_printed_and_recorded(fake_parts, monkeypatch, tmp_path, error):
+    def throughput(_: Request) -> Iterator[Measured]:
+        yield Measured("throughput", "the first", {"model": "lite"}, Times(((0.1,),)))
+        raise error
+
+    monkeypatch.setattr(sections, "throughput", throughput)
+    said = _run("all", "-o", tmp_path)
+    assert said.exception is not None
+    run = records.read(tmp_path / "run.json")
+    assert [each.group for each in run.results if each.times] == ["paper", "latency", "latency", "throughput"]
+    assert run.cut_short
+    assert "\n\nThis run was cut short. The tables have what was measured until then.\n" in said.output
+    assert report_of(said.output, "Throughput") in (tmp_path / "report.md").read_text("utf-8")
+
+
+def report_of(text: str, title: str) -> str:
+    """Return the part of a report under a heading."""
+    return text[text.index(f"## {title}") :].partition("\n\n")[0]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_a_signal_leaves_what_was_measured_and_its_own_status(monkeypatch, capsys, tmp_path, number, status, options):
+    """It comes in the second of 50 turns."""
+    monkeypatch.setattr(_Timing, "take_turn", interrupted(_Timing.take_turn, number))
+    arguments = ["--repeats", 50, "--seconds", 0.05, "--size", 16, "--backend", "onnxruntime", "--precision", "int8"]
+    monkeypatch.setattr("sys.argv", [str(each) for each in ["adain-rt", "bench", "latency", *arguments, *options]])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == status
+    said = capsys.readouterr()
+    assert said.err.strip() == ""
+    if options:
+        assert json.loads(said.out)["cut_short"] is True
+        assert [len(each["stats"]["data"]) > 0 for each in json.loads(said.out)["benchmarks"]] == [True]
+    else:
+        assert "| lite onnxruntime int8 " in said.out
+        assert f": {CUT_SHORT}" in said.out
+
+
+def interrupted(take_turn: Callable[[_Timing], None], number: signal.Signals) -> Callable[[_Timing], None]:
+    """Let a signal come when one case has been timed."""
+    taken: list[_Timing] = []
+
+    def take(timing: _Timing) -> None:
+        taken.append(timing)
+        if len(taken) > 1:
+            signal.raise_signal(number)
+        take_turn(timing)
+
+    return take
+
+
+def test_what_is_refused_before_anything_is_measured_leaves_no_record(monkeypatch, tmp_path):
+    said = _run("latency", "--backend", "onnxruntime", "--precision", "fp16", "-o", tmp_path)
+    assert "nothing is left to measure" in str(said.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_without_matplotlib_is_whole_but_for_the_plots(fake_parts, monkeypatch, tmp_path):

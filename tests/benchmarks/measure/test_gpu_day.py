@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import time
+from datetime import datetime, timezone
 
 import pytest
 from click.testing import CliRunner
+from tests.runtime.serve.servers import wait_until
 
 from adain_bench.cli import command
 from adain_bench.contenders.ours import ours
+from adain_bench.measure import gpu_day
 from adain_bench.measure.exactness import exactness
 from adain_bench.measure.gpu_day import Day, Step, backends_on_gpu
 from adain_bench.record import run_file as records
+from adain_bench.record.run import CUT_SHORT, Result, Run
+from adain_bench.record.statistics import Times
 from adain_models.errors import AdainError
 from adain_rt import cuda
 
@@ -32,13 +40,13 @@ def test_the_whole_day_is_rehearsed_but_for_what_takes_minutes_on_a_processor(tm
     ended = {each.name: each.skipped for each in run.results if each.group == "steps"}
     assert list(ended) == ["network", "exactness", "latency", "throughput", "paper", "tests", "peers"]
     assert {name: why for name, why in ended.items() if why} == dict.fromkeys(
-        ("paper", "peers"), "it was ended after 5 s"
+        ("paper", "peers"), "it was ended after 2 s"
     )
     assert {each.group for each in run.results} == {"steps", "tests", "exactness", "latency", "peaks", "throughput"}
     assert {each.params["model"] for each in run.results if each.group == "latency" and each.times} == {"lite", "vgg19"}
     report = (tmp_path / "report.md").read_text("utf-8")
     assert "## Exactness" in report
-    assert "- paper, peers: it was ended after 5 s" in report
+    assert "- paper, peers: it was ended after 2 s" in report
 
 
 def test_a_step_that_fails_is_a_line_with_the_last_that_it_said(day):
@@ -46,20 +54,60 @@ def test_a_step_that_fails_is_a_line_with_the_last_that_it_said(day):
     assert (result.group, result.name, result.skipped) == ("steps", "broken", "ValueError: no such kernel")
 
 
-def test_a_step_that_hangs_is_ended_with_all_that_it_started(day, tmp_path):
-    mark = tmp_path / "mark"
+def test_a_step_that_hangs_is_ended_with_all_that_it_started(day, tmp_path, monkeypatch):
+    """What it started holds a pipe open for as long as it runs."""
+    monkeypatch.setattr(gpu_day, "_GRACE", 0.5)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    holds = f"import time; pipe = open({str(pipe)!r}, 'wb', 0); pipe.write(b'here'); time.sleep(60)"
     hangs = f"""
 import signal, subprocess, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-subprocess.Popen([sys.executable, "-c", "import pathlib, time; time.sleep(12); pathlib.Path({str(mark)!r}).touch()"])
+subprocess.Popen([sys.executable, "-c", {holds!r}])
 time.sleep(60)
 """
     begun = time.monotonic()
-    (result,) = day.results(Step("hangs", 6, (*PYTHON, hangs)))
-    assert result.skipped == "it was ended after 1 s"
-    assert 5 < time.monotonic() - begun < 30
-    time.sleep(10)
-    assert not mark.exists()
+    (result,) = day.results(Step("hangs", 3.5, (*PYTHON, hangs)))
+    assert result.skipped == "it was ended after 3 s"
+    assert 3 < time.monotonic() - begun < 30
+    assert os.read(reader, 100) == b"here"
+    wait_until(lambda: is_at_its_end(reader))
+    os.close(reader)
+
+
+def is_at_its_end(reader: int) -> bool:
+    """Whether nobody holds a pipe open for writing."""
+    try:
+        return os.read(reader, 100) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_what_ends_the_day_leaves_a_step_a_moment_to_write_what_it_knows(day, tmp_path):
+    """The step of this test writes what it knows as pytest does, when it is interrupted."""
+    mark = tmp_path / "mark"
+    knows = f"""
+import pathlib, time
+try:
+    pathlib.Path({str(mark)!r}).touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    pathlib.Path({str(day.folder / "tests.xml")!r}).write_text("<testsuite><testcase name='a'/></testsuite>")
+"""
+
+    def interrupt() -> None:
+        wait_until(mark.exists)
+        signal.raise_signal(signal.SIGINT)
+
+    found = []
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(day.results(Step("tests", 60, (*PYTHON, knows))))
+    interrupting.join()
+    assert [(each.group, each.skipped) for each in found] == [("tests", None), ("steps", CUT_SHORT)]
+    assert found[0].extra_info["passed"] == 1
 
 
 def test_no_step_begins_when_the_time_is_up(tmp_path):
@@ -86,6 +134,19 @@ def test_nothing_is_told_twice(day):
     (day.folder / "tests.xml").write_text("<testsuite><testcase name='a'/></testsuite>", "utf-8")
     assert [each.group for each in day.results(again)] == ["tests", "steps"]
     assert [each.group for each in day.results(again)] == ["steps"]
+
+
+def test_a_case_that_one_step_did_not_come_to_is_measured_by_another(day):
+    def write(step: str, **measured: object) -> None:
+        case = Result("latency", "lite torch", {"model": "lite"}, **measured)
+        (day.folder / step).mkdir()
+        run = Run("adain-rt bench latency", datetime.now(timezone.utc), 1, {}, {"id": None, "dirty": None}, (case,))
+        records.write(run, day.folder / step / records.NAME)
+
+    write("latency", times=None, skipped=CUT_SHORT)
+    write("peers", times=Times(((0.1,),)))
+    assert [each.group for each in day.results(Step("latency", 30, (*PYTHON, "")))] == ["steps"]
+    assert [each.group for each in day.results(Step("peers", 30, (*PYTHON, "")))] == ["latency", "steps"]
 
 
 @pytest.mark.skipif(cuda.hindrance() is None, reason="a GPU is here")

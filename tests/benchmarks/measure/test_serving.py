@@ -15,7 +15,7 @@ INT8 = ("--backend", "onnxruntime", "--precision", "int8")
 def test_requests_are_timed_beside_plain_calls():
     turns: list[int] = []
     with Stylizer(backend="onnxruntime", precision="int8") as stylizer:
-        results = time_serving(stylizer, INT8, 32, [1, 2], Plan(2, 0.2), lambda: turns.append(1))
+        results = list(time_serving(stylizer, INT8, 32, [1, 2], Plan(2, 0.2), lambda: turns.append(1)))
     assert len(results) == PLAIN_CASES + 2
     assert len(turns) == 2 * len(results)
     plain, served = results[0], results[-1]
@@ -32,9 +32,9 @@ def test_an_answer_that_is_not_the_plain_calls_ends_the_run():
         Stylizer(backend="onnxruntime", precision="fp32") as stylizer,
         pytest.raises(AdainError, match="painted another picture than the plain call"),
     ):
-        time_serving(stylizer, INT8, 32, [1], Plan(1, 0.1), lambda: None)
+        list(time_serving(stylizer, INT8, 32, [1], Plan(1, 0.1), lambda: None))
 
 
 def test_a_server_that_does_not_start_is_an_error():
     with Stylizer(backend="onnxruntime") as stylizer, pytest.raises(AdainError, match="the server does not start"):
-        time_serving(stylizer, ["--backend", "nothing"], 32, [1], Plan(1, 0.1), lambda: None)
+        list(time_serving(stylizer, ["--backend", "nothing"], 32, [1], Plan(1, 0.1), lambda: None))

@@ -9,6 +9,7 @@ import pytest
 
 from adain_bench.measure.cases import Case
 from adain_bench.measure.timing import Plan, time_cases
+from adain_bench.record.run import CUT_SHORT
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_call_longer_than_the_time_is_timed_once_after_one_that_is_not(case_of
 def test_progress_is_told_as_often_as_promised(case_of):
     cases = [case_of("a", 0.01), case_of("b", 9.0), Case({"model": "c"}, lambda: None, hindrance="no such library")]
     told: list[Case] = []
-    time_cases("latency", cases, Plan(4, 1.0), told.append)
+    list(time_cases("latency", cases, Plan(4, 1.0), told.append))
     assert len(told) == len(cases) * 5
 
 
@@ -96,6 +97,27 @@ def test_a_case_that_fails_says_why_and_does_not_end_the_others(case_of, fails_a
     assert len(calls) == fails_at
     assert (failed.skipped, failed.times) == ("the GPU is lost", None)
     assert whole.times.flat.size == 100
+
+
+@pytest.mark.parametrize(("ends_at", "known"), [(5, []), (20, ["first", "second"])])
+def test_what_ends_the_timing_early_ends_it_after_the_times_that_are_known(case_of, clock, ends_at, known):
+    """While the second case warms up, and while it is timed."""
+
+    def call() -> None:
+        clock[0] += 0.5
+        if clock[0] > ends_at:
+            raise KeyboardInterrupt
+
+    cases = [
+        case_of("first", 0.5),
+        Case({"model": "second"}, call),
+        Case({"model": "third"}, call, hindrance="not here"),
+    ]
+    found = []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(time_cases("latency", cases, Plan(9, 10.0), lambda _: None))
+    assert [each.name for each in found if each.times] == known
+    assert {each.skipped for each in found if not each.times} == ({"not here"} if known else {"not here", CUT_SHORT})
 
 
 def test_what_cannot_run_here_is_not_called():

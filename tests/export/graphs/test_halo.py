@@ -20,7 +20,7 @@ SIDE = 320
 MIDDLE = SIDE // 2
 
 
-@pytest.fixture(params=["lite", "vgg19"], scope="module")
+@pytest.fixture(params=["lite", pytest.param("vgg19", marks=pytest.mark.slow)], scope="module")
 def model_dir(request) -> Path:
     """The directory of each model's graphs."""
     return store.model_dir("lite") if request.param == "lite" else request.getfixturevalue("vgg19_dir")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from tests.runtime.cli.painted import pixels
 
 from adain_models.errors import AdainError
+from adain_rt import contract
 from adain_rt.cli import cli
 from adain_rt.media.pictures import resize_to
 from adain_rt.media.sheet import Cell, draw
@@ -34,10 +37,16 @@ def test_importing_and_asking_for_help_load_nothing_heavy(code):
 
 @pytest.mark.slow
 def test_help_answers_within_three_times_the_import_of_numpy_and_pillow():
+    """In the processor's time, to which other processes add little."""
+
+    def used() -> float:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return children.ru_utime + children.ru_stime
+
     def seconds(code: str) -> float:
-        started = time.perf_counter()
+        before = used()
         subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)  # noqa: S603
-        return time.perf_counter() - started
+        return used() - before
 
     help_code = "import sys; from adain_rt.cli import main; sys.argv[1:] = ['--help']; main()"
     pairs = [(seconds(help_code), seconds("import numpy, PIL")) for _ in range(5)]
@@ -196,13 +205,20 @@ def test_an_exported_model_paints_and_a_failed_export_leaves_the_one_that_was_th
         raise AdainError(f"{directory}: the graph stylize differs from PyTorch by 9 of 256 levels")
 
     monkeypatch.setattr("adain_export.torch.export.verify", disagree)
+    monkeypatch.setattr(contract, "GRAPHS", {"encode": contract.GRAPHS["encode"]})  # one is enough to disagree
     checkpoint.save(Vgg19(width=8), desk / "other" / "weights.safetensors")
     run("export", "--model", "other", "-o", "mine").refused("differs from PyTorch")
     assert {path: path.read_bytes() for path in (desk / "mine").iterdir()} == before
 
 
 @pytest.mark.slow
-def test_export_in_int8_calibrates_on_pictures_and_needs_them(run, desk, stylizer):
+def test_export_in_int8_calibrates_on_pictures_and_needs_them(run, desk, stylizer, monkeypatch):
+    def copy_graphs(source: Path, model: str, destination: Path) -> Iterator[str]:
+        for graph in contract.GRAPHS:
+            shutil.copy(stylizer.directory / contract.graph_file(graph), destination)
+            yield graph
+
+    monkeypatch.setattr("adain_export.torch.export.export_model", copy_graphs)  # of these weights, it makes the same
     (desk / "mine").mkdir()
     (desk / "mine" / "weights.safetensors").write_bytes((stylizer.directory / "weights.safetensors").read_bytes())
     run("export", "--model", "mine", "--precision", "int8").refused("--calibration DIR go together")

@@ -50,7 +50,6 @@ def survives(data: bytes) -> None:
 
 
 @given(magic=st.sampled_from(MAGIC), rest=st.binary(max_size=200))
-@settings(deadline=None)
 def test_random_bytes_are_read_or_refused(magic: bytes, rest: bytes) -> None:
     survives(magic + rest)
 
@@ -60,7 +59,7 @@ def test_random_bytes_are_read_or_refused(magic: bytes, rest: bytes) -> None:
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
 )
 @pytest.mark.slow
-@settings(deadline=None, max_examples=1000)
+@settings(max_examples=1000)
 def test_a_picture_with_bytes_changed_is_read_or_refused(victim: bytes, changes: list[tuple[float, int]]) -> None:
     mutated = bytearray(victim)
     for place, value in changes:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 
 import httpx
 import pytest
@@ -19,22 +20,23 @@ def load(server: Server, photo: bytes, results: Counter[str], keep: bool) -> Non
     request = httpx.Request("POST", server.url, files={"content": photo}, data={"style": "udnie"})
     body, headers = request.read(), {"Content-Type": request.headers["content-type"]}
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    while True:
-        try:
-            if connection.sock is None:
-                connection.connect()
-        except OSError:
-            return  # nobody has accepted anything
-        try:
-            connection.request("POST", "/v1/stylize", body, headers)
-            answer = connection.getresponse()
-            ok = answer.status == 200 and len(answer.read()) > 1000
-            results["answered" if ok else f"status {answer.status}"] += 1
-        except (OSError, http.client.HTTPException) as error:
-            results[type(error).__name__] += 1
-            return
-        if not keep:
-            connection.close()
+    with closing(connection):
+        while True:
+            try:
+                if connection.sock is None:
+                    connection.connect()
+            except OSError:
+                return  # nobody has accepted anything
+            try:
+                connection.request("POST", "/v1/stylize", body, headers)
+                answer = connection.getresponse()
+                ok = answer.status == 200 and len(answer.read()) > 1000
+                results["answered" if ok else f"status {answer.status}"] += 1
+            except (OSError, http.client.HTTPException) as error:
+                results[type(error).__name__] += 1
+                return
+            if not keep:
+                connection.close()
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["kept connections", "a connection each"])

@@ -103,7 +103,7 @@ def test_every_size_agrees_with_the_float64_reference(fake, exact, china, size):
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_the_papers_network_agrees_with_the_float64_reference(vgg19, graph, china):
     fused, exact = FusedNetwork(vgg19, torch.float32, "cpu"), vgg19.double()
-    inputs = random_inputs(graph, np.ascontiguousarray(china[None, 200:248, 100:164]), channels=512)
+    inputs = random_inputs(graph, np.ascontiguousarray(china[None, 200:248, 100:164]), channels=exact.channels)
     wanted = expected(exact, graph, inputs)
     vgg19.float()
     names = [tensor.name for tensor in GRAPHS[graph].outputs]
