@@ -95,6 +95,7 @@ class OpenVinoBackend:
         """Run a graph; see ``Backend.run``."""
         opened = self._graph(graph)
         try:
+            _check_sizes(graph, inputs, opened.facts.channels)
             return opened.run(_order(graph, inputs))
         except Exception as error:
             raise explain_failure("OpenVINO", graph, error, _last_line(error), inputs) from None
@@ -242,6 +243,13 @@ def _cache_key(path: Path, model: openvino.Model, config: Mapping[str, Any]) -> 
 def _order(graph: str, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """Return a graph's inputs in the contract's order."""
     return [inputs[tensor.name] for tensor in GRAPHS[graph].inputs]
+
+
+def _check_sizes(graph: str, inputs: Mapping[str, NDArray[Any]], channels: int) -> None:
+    """Refuse inputs that do not fit, which OpenVINO with a single thread does not: it reads beyond their end."""
+    sizes = GRAPHS[graph].sizes_of({name: array.shape for name, array in inputs.items()})
+    if sizes.get("C", channels) != channels:
+        raise ValueError(f"the style has {sizes['C']} channels and the model {channels}")
 
 
 def _last_line(error: Exception) -> str:

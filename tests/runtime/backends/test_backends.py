@@ -267,8 +267,9 @@ def test_a_graph_in_anothers_place_is_refused_in_one_line(name, copied):
         open_backend(name, copied).open("encode")
 
 
-def test_inputs_that_do_not_fit_are_refused_in_one_line_and_the_next_picture_is_made(name, china):
-    backend, image = open_backend(name, LITE), china[None, :32, :32]
+@pytest.mark.parametrize("threads", [1, 2])
+def test_inputs_that_do_not_fit_are_refused_in_one_line_and_the_next_picture_is_made(name, threads, china):
+    backend, image = open_backend(name, LITE, settings=Settings(threads=threads)), china[None, :32, :32]
     with pytest.raises(AdainError, match=r"\Athe graph stylize failed in \w+ ?\w* \(.+\)\Z"):
         backend.run("stylize", styled(image, channels=64))
     assert stylized(backend, image).shape == image.shape
