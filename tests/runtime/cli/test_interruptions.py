@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from adain_rt.jobs.huge import find_work
+from adain_rt.jobs.work import find_work
 
 pytestmark = [
     pytest.mark.slow,

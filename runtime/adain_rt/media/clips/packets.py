@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -75,5 +76,6 @@ class PacketFile:
             yield packet
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. What was not saved may be lost."""
+        with suppress(OSError):  # the disk is full; who appends and who saves has heard of it
+            self._file.close()
