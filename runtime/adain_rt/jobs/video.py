@@ -22,7 +22,7 @@ from adain_rt.jobs.outputs import STDOUT, check_free, is_stream, plan_outputs
 from adain_rt.jobs.overlap import run_ahead
 from adain_rt.jobs.stills import Failed, Remark, Skipped, name_source
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
-from adain_rt.jobs.work import find_work, identify_painting
+from adain_rt.jobs.work import find_work, identify_painting, is_own
 from adain_rt.media.clips import (
     CONTAINERS,
     PIPED,
@@ -178,7 +178,7 @@ class Video:
     @property
     def unfinished(self) -> list[Path]:
         """The results of which an interrupted run has left what a run with ``resume`` goes on with."""
-        return [target for target in self.targets.values() if find_work(target).is_dir()]
+        return [target for target in self.targets.values() if is_own(find_work(target))]
 
     def run(self, stylizer: Stylizer) -> Generator[Outcome, None, None]:
         """Do the job, and yield what happens.

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from tests.runtime.media.clips.made import look_into, make_clip, moving, read_frames
 
+from adain_rt.jobs.stills import Failed
 from adain_rt.jobs.styles import parse
 from adain_rt.jobs.video import Done, Painted, Video
 from adain_rt.jobs.work import find_work
@@ -116,12 +117,31 @@ def test_what_another_painting_left_is_not_taken(stylizer, clip, other):
 
 
 def test_damaged_work_is_begun_anew(stylizer, clip):
-    for name, data in (("state.npz", b"PK"), ("frames", b"")):
+    for name, damage in (
+        ("state.npz", lambda _: b"PK"),
+        ("state.npz", lambda data: data[:8] + b"\x63" + data[9:]),  # a compression that nobody knows
+        ("frames", lambda _: b""),
+        ("frames", lambda data: data[:-1]),
+        ("frames", lambda data: data[:500] + b"?" + data[501:]),
+    ):
         paint(stylizer, "out.mp4", 10)
-        (find_work(Path("out.mp4")) / name).write_bytes(data)
+        path = find_work(Path("out.mp4")) / name
+        path.write_bytes(damage(path.read_bytes()))
         (done,) = paint(stylizer, "out.mp4", resume=True)
         assert (done.frames, done.earlier) == (15, 0)
         Path("out.mp4").unlink()
+
+
+def test_what_others_put_in_place_of_the_folder_is_left_alone(stylizer, clip):
+    paint(stylizer, "out.mp4", 10)
+    folder = find_work(Path("out.mp4"))
+    folder.rename("elsewhere")
+    folder.symlink_to("elsewhere")
+    before = {path: path.read_bytes() for path in Path("elsewhere").iterdir()}
+    (outcome,) = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4", resume=True).run(stylizer)
+    assert isinstance(outcome, Failed)
+    assert str(outcome.error) == "clip.mp4: .out.mp4.adain-work: is in the way, and cannot be removed; remove it"
+    assert before == {path: path.read_bytes() for path in Path("elsewhere").iterdir()}
 
 
 def test_a_result_that_was_being_replaced_is_gone_on_with(stylizer, clip):
