@@ -35,6 +35,7 @@ from adain_rt.media.clips import (
     find_container,
     find_numbered,
     is_sequence,
+    list_numbered,
     open_clip,
 )
 from adain_rt.steady import State, check_steady
@@ -254,9 +255,12 @@ class Video:
         self, clip: Path, target: Path, mix: StyleMix, transfer: Transfer, stack: ExitStack
     ) -> ClipWork | None:
         """Return what is done of a result; ``None`` if a pipe or an animation has no parts."""
-        if clip == STDIN or is_stream(target) or (not is_sequence(target) and find_container(target).animation):
+        inputs = (clip, *self.masks)
+        if any(is_stream(path) for path in (target, *inputs)):
             return None
-        files = [path for path in (clip, *self.masks) if path.is_file()]  # a sequence of pictures is none
+        if not is_sequence(target) and find_container(target).animation:
+            return None
+        files = [file for path in inputs for file in (list_numbered(path) if is_sequence(path) else [path])]
         asked = (self.size, self.max_size, self.start, self.duration, self.rate, self.steady, self.codec, self.crf)
         more = (clip.absolute(), self.masks, target.suffix, *asked, av.__version__)
         painting = identify_painting(transfer, mix, files, *more)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -31,9 +33,9 @@ def clip(desk: Path) -> Path:
     return make_clip(desk / "clip.mp4", frames=frames, times=TIMES, time_base=Fraction(1, 100), sound="mono")
 
 
-def paint(stylizer, output: str = "out.mov", stop: int | None = None, **options) -> list[Done]:
-    """Paint the clip; stop, as a signal does, once so many frames are written. Return what is done."""
-    run = Video([Path("clip.mp4")], [parse("@udnie")], output=output, **options).run(stylizer)
+def paint(stylizer, output: str, stop: int | None = None, clip: str = "clip.mp4", **options) -> list[Done]:
+    """Paint a clip; stop, as a signal does, once so many frames are written. Return what is done."""
+    run = Video([Path(clip)], [parse("@udnie")], output=output, **options).run(stylizer)
     done = []
     for outcome in run:
         if isinstance(outcome, Painted) and outcome.frames == stop:
@@ -114,6 +116,31 @@ def test_what_another_painting_left_is_not_taken(stylizer, clip, other):
     paint(stylizer, "out.mp4", 6)
     (done,) = paint(stylizer, "out.mp4", resume=True, **other)
     assert (done.frames, done.earlier) == (15, 0)
+
+
+def test_other_pictures_of_a_sequence_are_another_clip(stylizer, desk):
+    Path("frames").mkdir()
+    for number, frame in enumerate(moving(10), 1):
+        Image.fromarray(frame).save(f"frames/{number:02d}.png")
+
+    options = {"clip": "frames/%02d.png", "codec": "prores"}
+    paint(stylizer, "out.mov", 6, **options)
+    assert [done.earlier for done in paint(stylizer, "out.mov", resume=True, **options)] == [4]
+    Path("out.mov").unlink()
+    paint(stylizer, "out.mov", 6, **options)
+    Image.fromarray(255 - frame).save("frames/02.png")
+    assert [done.earlier for done in paint(stylizer, "out.mov", resume=True, **options)] == [0]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_clip_from_a_pipe_leaves_nothing(stylizer, clip):
+    make_clip(Path("clip.mkv"), frames=moving(8))
+    os.mkfifo("pipe")
+    feeder = Thread(target=lambda: Path("pipe").write_bytes(Path("clip.mkv").read_bytes()))
+    feeder.start()
+    assert paint(stylizer, "out.mov", 6, clip="pipe", codec="prores") == []
+    feeder.join()
+    assert not list(Path().glob(".*"))
 
 
 def test_damaged_work_is_begun_anew(stylizer, clip):
