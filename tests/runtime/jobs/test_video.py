@@ -133,23 +133,31 @@ def test_other_pictures_of_a_sequence_are_another_clip(stylizer, desk):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
-def test_a_clip_from_a_pipe_leaves_nothing(stylizer, clip):
-    make_clip(Path("clip.mkv"), frames=moving(8))
+def test_a_clip_from_a_named_pipe_has_no_parts(stylizer, clip):
+    data = make_clip(Path("clip.mkv"), frames=moving(8)).read_bytes()
     os.mkfifo("pipe")
-    feeder = Thread(target=lambda: Path("pipe").write_bytes(Path("clip.mkv").read_bytes()))
-    feeder.start()
-    assert paint(stylizer, "out.mov", 6, clip="pipe", codec="prores") == []
-    feeder.join()
+    done = []
+    for output, stop in (("out.mov", None), ("other.mov", 6)):
+        feeder = Thread(target=Path("pipe").write_bytes, args=[data])
+        feeder.start()
+        done += paint(stylizer, output, stop, clip="pipe", codec="prores")
+        feeder.join()
+    assert [each.frames for each in done] == [8]
     assert not list(Path().glob(".*"))
+
+
+def _compress_otherwise(data: bytes) -> bytes:
+    """Return a ZIP file whose first entry is said to be compressed in a way that nobody knows."""
+    place = data.index(b"PK\x01\x02") + 10
+    return data[:place] + b"\x63" + data[place + 1 :]
 
 
 def test_damaged_work_is_begun_anew(stylizer, clip):
     for name, damage in (
         ("state.npz", lambda _: b"PK"),
-        ("state.npz", lambda data: data[:8] + b"\x63" + data[9:]),  # a compression that nobody knows
+        ("state.npz", _compress_otherwise),
         ("frames", lambda _: b""),
-        ("frames", lambda data: data[:-1]),
-        ("frames", lambda data: data[:500] + b"?" + data[501:]),
+        ("frames", lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:]),
     ):
         paint(stylizer, "out.mp4", 10)
         path = find_work(Path("out.mp4")) / name
@@ -167,7 +175,7 @@ def test_what_others_put_in_place_of_the_folder_is_left_alone(stylizer, clip):
     before = {path: path.read_bytes() for path in Path("elsewhere").iterdir()}
     (outcome,) = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4", resume=True).run(stylizer)
     assert isinstance(outcome, Failed)
-    assert str(outcome.error) == "clip.mp4: .out.mp4.adain-work: is in the way, and cannot be removed; remove it"
+    assert str(outcome.error) == ".out.mp4.adain-work: is in the way, and cannot be removed; remove it"
     assert before == {path: path.read_bytes() for path in Path("elsewhere").iterdir()}
 
 
