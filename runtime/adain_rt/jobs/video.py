@@ -215,6 +215,10 @@ class Video:
             stack.callback(reader.close)
             masks = stack.enter_context(Masks(self.masks, reader, reading))
             work = self._open_work(clip, target, mix, transfer, stack)
+            if self.resume and target in self._replaced and work is not None and not work.frames:
+                yield Remark(
+                    f"{target}: is begun anew, since nothing is done of this clip with these styles and options"
+                )
             writer = self._open_writer(target, reader, work, stack)
             stack.callback(writer.close)
             frames, before, earlier = reader.frames(), 0, 0 if work is None else work.frames

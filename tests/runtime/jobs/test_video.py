@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tests.runtime.media.clips.made import look_into, make_clip, moving, read_frames
 
-from adain_rt.jobs.stills import Failed
+from adain_rt.jobs.stills import Failed, Remark
 from adain_rt.jobs.styles import parse
 from adain_rt.jobs.video import Done, Painted, Video
 from adain_rt.jobs.work import find_work
@@ -114,7 +114,9 @@ def test_a_mask_goes_on_where_the_clip_does(stylizer, clip):
 @pytest.mark.parametrize("other", [{"strength": 0.5}, {"crf": 30}, {"size": 24}, {"steady": "off"}])
 def test_what_another_painting_left_is_not_taken(stylizer, clip, other):
     paint(stylizer, "out.mp4", 6)
-    (done,) = paint(stylizer, "out.mp4", resume=True, **other)
+    job = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4", resume=True, **other)
+    remark, *_, done = job.run(stylizer)
+    assert remark == Remark("out.mp4: is begun anew, since nothing is done of this clip with these styles and options")
     assert (done.frames, done.earlier) == (15, 0)
 
 
