@@ -111,7 +111,7 @@ class Stream:
 
     def save(self) -> State:
         """Return what is carried to the next frame, as arrays by name; ``numpy.savez`` writes them to a file."""
-        state = {f"style{place}": np.frombuffer(style.to_bytes(), np.uint8) for place, style in enumerate(self._now)}
+        state = {f"style{place:04}": np.frombuffer(each.to_bytes(), np.uint8) for place, each in enumerate(self._now)}
         for part in self._parts:
             state |= part.save()
         return state

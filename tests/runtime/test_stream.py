@@ -107,3 +107,15 @@ def test_a_stream_goes_on_from_what_another_saved(stylizer, style, china, tmp_pa
         with np.load(tmp_path / "state.npz") as state:
             other.load(dict(state))
         assert np.array_equal(list(other.run(frames[done:])), whole[done:])
+
+
+def test_many_styles_are_saved_in_their_order(stylizer, style, china):
+    frame = pan(china, 1)[0]
+    styles = [Style.mix([style, stylizer.encode(frame)], [place / 11, 1 - place / 11]) for place in range(12)]
+    masks = np.zeros((12, 96, 128), np.uint8)
+    for place, mask in enumerate(masks):
+        mask[:, 10 * place : 10 * place + 10] = 255
+    stream, other = (Stream(stylizer, lambda _: styles, steady="off") for _ in range(2))
+    stream.paint(frame, masks=masks)
+    other.load(stream.save())
+    assert np.array_equal(other.paint(frame, masks=masks), stream.paint(frame, masks=masks))

@@ -6,7 +6,8 @@ import signal
 import statistics
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -96,14 +97,16 @@ def command(
     job = Live(source, codes, output, screens, strength=alpha, steady=steady, size=size, overwrite=overwrite)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: job.stop())  # what is written so far is finished
-    if sys.stdin.isatty():
-        Thread(target=_watch_keys, args=(job,), daemon=True).start()
     recent: deque[float] = deque(maxlen=_RECENT)
     shown = None
-    for shown in job.run(stylizer):
-        recent.append(shown.latency)
-        if sys.stderr.isatty():
-            click.echo(f"\r{_describe(shown, recent)}\x1b[K", nl=False, err=True)
+    with ExitStack() as stack:
+        if sys.stdin.isatty():
+            stack.enter_context(_keeping_terminal())
+            Thread(target=_watch_keys, args=(job,), daemon=True).start()
+        for shown in job.run(stylizer):
+            recent.append(shown.latency)
+            if sys.stderr.isatty():
+                click.echo(f"\r{_describe(shown, recent)}\x1b[K", nl=False, err=True)
     if shown is None:
         raise AdainError(f"{source}: ended before a picture was shown")
     if sys.stderr.isatty():
@@ -115,10 +118,30 @@ def command(
         sys.exit(1)
 
 
+@contextmanager
+def _keeping_terminal() -> Iterator[None]:
+    """Leave the terminal as it was. While a key is waited for, it shows nothing that is typed, and ends no program."""
+    if sys.platform == "win32":  # where to wait for a key does not change it
+        yield
+        return
+    import termios
+
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
 def _watch_keys(job: Live) -> None:
-    """Obey keys until the program ends."""
-    while True:
-        _obey(job, click.getchar())
+    """Obey keys until one ends the job. Ctrl-C is one, and no signal, while a key is waited for."""
+    key = ""
+    while key != "q":
+        try:
+            key = click.getchar()
+        except (KeyboardInterrupt, EOFError):  # Ctrl-C, Ctrl-D
+            key = "q"
+        _obey(job, key)
 
 
 def _obey(job: Live, key: str) -> None:

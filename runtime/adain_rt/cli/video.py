@@ -207,9 +207,10 @@ def _paint(job: Video, stylizer: Stylizer, outcomes: list[Outcome]) -> None:
 
 
 def _word_interruption(job: Video, outcomes: Sequence[Outcome]) -> str:
+    """Return what was done of a job, and the way on if there is one."""
     said = f"interrupted; {_count_there(outcomes)} of {len(job.targets)} results are written"
-    one = len(job.targets) == 1
-    if (one and not job.unfinished) or (job.overwrite and not one):  # what is replaced may exist before it is painted
+    # Of several, some that are to be replaced may exist before they are painted. A run with --resume would skip them.
+    if not (job.unfinished if len(job.targets) == 1 else not job.overwrite):
         return said
     with_resume = "with --resume in place of --overwrite" if job.overwrite else "with --resume"
     return f"{said}, and the same command {with_resume} goes on where it stopped"

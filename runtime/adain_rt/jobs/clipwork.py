@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from zipfile import BadZipFile
 
 import numpy as np
 
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
-from adain_rt.jobs.work import find_work
+from adain_rt.jobs.work import find_work, is_own
 from adain_rt.media.clips import PacketFile, is_sequence
 from adain_rt.steady import State
 
@@ -43,14 +43,16 @@ class ClipWork:
 
     def __init__(self, target: Path, painting: str, resume: bool) -> None:
         self._target, self._folder, self._painting = target, find_work(target), painting
-        self.frames, self.state, size = 0, State(), 0
+        self.frames, self.state = 0, State()
         try:
-            if resume:
-                size = self._load()
+            if resume and is_own(self._folder):
+                self._load()
             if not self.frames:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder.mkdir(parents=True)
-            self.packets = PacketFile(self._folder / _PACKETS, size)
+                self.packets = PacketFile(self._folder / _PACKETS)
+        except FileExistsError:
+            raise AdainError(f"{self._folder}: is in the way, and cannot be removed", hint="remove it") from None
         except OSError as error:
             raise self._explain(error) from None
 
@@ -62,10 +64,10 @@ class ClipWork:
 
         """
         try:
-            about = {"painting": np.array(self._painting), "frames": np.array(frames)}
-            size = np.array(self.packets.save())
+            size = self.packets.save()
+            done = {"frames": frames, "size": size, "checksum": self.packets.checksum}
             with replacing(self._folder / _STATE) as aside, aside.open("wb") as file:
-                np.savez(file, **about, size=size, **state)  # type: ignore[arg-type]
+                np.savez(file, painting=np.array(self._painting), done=np.array(json.dumps(done)), **state)  # type: ignore[arg-type]
         except OSError as error:
             raise self._explain(error) from None
         self.frames = frames
@@ -83,15 +85,19 @@ class ClipWork:
         if kind is None or not worth:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _load(self) -> int:
-        """Take up what is done, and return the size of its packets; 0 if nothing is done of this painting."""
-        with suppress(OSError, EOFError, ValueError, KeyError, BadZipFile), np.load(self._folder / _STATE) as file:
-            state = {name: file[name] for name in file.files}
-            painting, frames, size = str(state.pop("painting")), int(state.pop("frames")), int(state.pop("size"))
-            if painting == self._painting and (self._folder / _PACKETS).stat().st_size >= size:
-                self.frames, self.state = frames, state
-                return size
-        return 0
+    def _load(self) -> None:
+        """Take up what is done, if it is of this painting and undamaged."""
+        # Whatever NumPy and zipfile raise of a damaged file. NumPy unpickles nothing.
+        with suppress(Exception), np.load(self._folder / _STATE) as file:
+            state = dict(file)
+            painting, done = str(state.pop("painting")), json.loads(str(state.pop("done")))
+            if painting != self._painting:
+                return
+            packets = PacketFile(self._folder / _PACKETS, done["size"])
+            if packets.checksum == done["checksum"]:
+                self.packets, self.frames, self.state = packets, done["frames"], state
+            else:
+                packets.close()
 
     def _explain(self, error: OSError) -> AdainError:
         return AdainError(f"{self._target}: cannot be written ({explain(error)})")

@@ -16,7 +16,7 @@ from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_rt import color
 from adain_rt.contract import Pixels
-from adain_rt.jobs.work import find_work, identify_painting
+from adain_rt.jobs.work import find_work, identify_painting, is_own
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
 from adain_rt.style import Style
@@ -29,7 +29,7 @@ _STATE = "state.json"
 _MEASURING, _PAINTING, _WRITING = 0.05, 0.3, 0.95
 """About the shares of the whole time after which each begins; for progress only."""
 
-_GO_ON = "make room there and go on with `resume`"
+_GO_ON = "when it can be, go on with `resume`"
 
 
 @dataclass
@@ -84,7 +84,7 @@ class HugePainting:
     def _begin(self) -> dict[str, Any]:
         """Return what an interrupted run of the same painting has done; without any, begin in an empty folder."""
         same = {"painting": identify_painting(self.transfer, self.mix, (self.content, *self.masks))}
-        if self.resume:
+        if self.resume and is_own(self._folder):
             with suppress(OSError, ValueError, AttributeError):
                 state: dict[str, Any] = json.loads((self._folder / _STATE).read_text("utf-8"))
                 if state.get("painting") == same["painting"]:

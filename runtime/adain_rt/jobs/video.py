@@ -22,7 +22,7 @@ from adain_rt.jobs.outputs import STDOUT, check_free, is_stream, plan_outputs
 from adain_rt.jobs.overlap import run_ahead
 from adain_rt.jobs.stills import Failed, Remark, Skipped, name_source
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
-from adain_rt.jobs.work import find_work, identify_painting
+from adain_rt.jobs.work import find_work, identify_painting, is_own
 from adain_rt.media.clips import (
     CONTAINERS,
     PIPED,
@@ -35,6 +35,7 @@ from adain_rt.media.clips import (
     find_container,
     find_numbered,
     is_sequence,
+    list_numbered,
     open_clip,
 )
 from adain_rt.steady import State, check_steady
@@ -178,7 +179,7 @@ class Video:
     @property
     def unfinished(self) -> list[Path]:
         """The results of which an interrupted run has left what a run with ``resume`` goes on with."""
-        return [target for target in self.targets.values() if find_work(target).is_dir()]
+        return [target for target in self.targets.values() if is_own(find_work(target))]
 
     def run(self, stylizer: Stylizer) -> Generator[Outcome, None, None]:
         """Do the job, and yield what happens.
@@ -214,6 +215,10 @@ class Video:
             stack.callback(reader.close)
             masks = stack.enter_context(Masks(self.masks, reader, reading))
             work = self._open_work(clip, target, mix, transfer, stack)
+            if self.resume and target in self._replaced and work is not None and not work.frames:
+                yield Remark(
+                    f"{target}: is begun anew, since nothing is done of this clip with these styles and options"
+                )
             writer = self._open_writer(target, reader, work, stack)
             stack.callback(writer.close)
             frames, before, earlier = reader.frames(), 0, 0 if work is None else work.frames
@@ -254,9 +259,12 @@ class Video:
         self, clip: Path, target: Path, mix: StyleMix, transfer: Transfer, stack: ExitStack
     ) -> ClipWork | None:
         """Return what is done of a result; ``None`` if a pipe or an animation has no parts."""
-        if clip == STDIN or is_stream(target) or (not is_sequence(target) and find_container(target).animation):
+        inputs = (clip, *self.masks)
+        if any(is_stream(path) for path in (target, *inputs)):
             return None
-        files = [path for path in (clip, *self.masks) if path.is_file()]  # a sequence of pictures is none
+        if not is_sequence(target) and find_container(target).animation:
+            return None
+        files = [file for path in inputs for file in (list_numbered(path) if is_sequence(path) else [path])]
         asked = (self.size, self.max_size, self.start, self.duration, self.rate, self.steady, self.codec, self.crf)
         more = (clip.absolute(), self.masks, target.suffix, *asked, av.__version__)
         painting = identify_painting(transfer, mix, files, *more)

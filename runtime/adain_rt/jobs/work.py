@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+import adain_rt
 from adain_rt.transfer import StyleMix, Transfer
 
-__all__ = ["find_work", "identify_painting"]
+__all__ = ["find_work", "identify_painting", "is_own"]
 
 _LONGEST_NAME = 240
 """The bytes of a result's name that leave room for the rest of its folder's name, within 255 bytes."""
@@ -23,6 +25,15 @@ def find_work(target: Path) -> Path:
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return target.parent / f".{name}.adain-work"
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a folder is there, and is this user's and no link. What others put in its place is not gone on with."""
+    try:
+        facts = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(facts.st_mode) and (not hasattr(os, "getuid") or facts.st_uid == os.getuid())
 
 
 def identify_painting(transfer: Transfer, mix: StyleMix, files: Iterable[Path], *more: object) -> str:
@@ -37,8 +48,9 @@ def identify_painting(transfer: Transfer, mix: StyleMix, files: Iterable[Path], 
     """
     digest = hashlib.sha256()
     stylizer = transfer.stylizer
-    chosen = (stylizer.weights_sha256, stylizer.backend, stylizer.precision, transfer.strength, transfer.color)
-    digest.update(repr((*chosen, mix.weights, *more)).encode())
+    network = (stylizer.weights_sha256, stylizer.backend, stylizer.precision)
+    chosen = (adain_rt.__version__, *network, transfer.strength, transfer.color, mix.weights, *more)
+    digest.update(repr(chosen).encode())
     for path in files:
         facts = path.stat()
         digest.update(repr((str(path.resolve()), facts.st_size, facts.st_mtime_ns)).encode())

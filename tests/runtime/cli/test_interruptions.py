@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from adain_rt.jobs.huge import find_work
+from adain_rt.jobs.work import find_work
 
 pytestmark = [
     pytest.mark.slow,
@@ -142,7 +142,7 @@ def test_a_disk_that_fills_up_under_a_huge_picture_is_one_line_and_loses_nothing
     assert status == 2
     assert said.startswith(f"adain-rt: photo.png: {find_work(output)}")
     assert f"cannot be written ({os.strerror(disk.full)})" in said
-    assert said.endswith("; make room there and go on with --resume\n")
+    assert said.endswith("; when it can be, go on with --resume\n")
     assert said.count("\n") == 1
     assert not output.exists()
     assert Path("photo.png").read_bytes() == photo

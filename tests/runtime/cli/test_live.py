@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from tests.runtime.media.clips.made import look_into, make_clip, moving
@@ -75,9 +76,39 @@ def test_keys_change_the_style_and_end(monkeypatch):
     keys = iter("np39x0\x1b²q")
     monkeypatch.setattr("click.getchar", lambda: next(keys))
     job = Job()
-    with pytest.raises(StopIteration):
-        _watch_keys(job)
+    _watch_keys(job)
     assert job.asked == [("turn", 1), ("turn", -1), ("choose", 2), ("choose", 8), "stop"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, EOFError])
+def test_ctrl_c_and_ctrl_d_on_the_terminal_end(monkeypatch, error):
+    monkeypatch.setattr("click.getchar", Mock(side_effect=error))
+    job = Job()
+    _watch_keys(job)
+    assert job.asked == ["stop"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="its terminals are of another kind")
+@pytest.mark.parametrize("key", [b"q", b"\x03"])
+def test_a_key_on_a_terminal_ends_and_leaves_the_terminal_as_it_was(desk, key):
+    import termios
+
+    make_clip(desk / "clip.mp4", frames=moving(200))
+    command = [sys.executable, "-c", "from adain_rt.cli import main; main()", "live", "clip.mp4", *STYLES]
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    process = subprocess.Popen([*command, "-o", "live.mkv"], stdin=theirs, stderr=subprocess.PIPE)  # noqa: S603
+    while termios.tcgetattr(theirs) == before:  # until it waits for a key
+        time.sleep(0.01)
+        assert process.poll() is None
+    time.sleep(1)
+    os.write(ours, key)
+    process.communicate(timeout=30)
+    assert (process.returncode, termios.tcgetattr(theirs)) == (0, before)
+    assert 1 <= len(look_into(Path("live.mkv")).times) < 200
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_keys_in_the_window_and_its_closing_count_too(monkeypatch):

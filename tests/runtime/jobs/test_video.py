@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.runtime.media.clips.made import look_into, make_clip, moving, read_frames
 
+from adain_rt.jobs.stills import Failed, Remark
 from adain_rt.jobs.styles import parse
 from adain_rt.jobs.video import Done, Painted, Video
 from adain_rt.jobs.work import find_work
@@ -30,9 +33,9 @@ def clip(desk: Path) -> Path:
     return make_clip(desk / "clip.mp4", frames=frames, times=TIMES, time_base=Fraction(1, 100), sound="mono")
 
 
-def paint(stylizer, output: str = "out.mov", stop: int | None = None, **options) -> list[Done]:
-    """Paint the clip; stop, as a signal does, once so many frames are written. Return what is done."""
-    run = Video([Path("clip.mp4")], [parse("@udnie")], output=output, **options).run(stylizer)
+def paint(stylizer, output: str, stop: int | None = None, clip: str = "clip.mp4", **options) -> list[Done]:
+    """Paint a clip; stop, as a signal does, once so many frames are written. Return what is done."""
+    run = Video([Path(clip)], [parse("@udnie")], output=output, **options).run(stylizer)
     done = []
     for outcome in run:
         if isinstance(outcome, Painted) and outcome.frames == stop:
@@ -111,17 +114,71 @@ def test_a_mask_goes_on_where_the_clip_does(stylizer, clip):
 @pytest.mark.parametrize("other", [{"strength": 0.5}, {"crf": 30}, {"size": 24}, {"steady": "off"}])
 def test_what_another_painting_left_is_not_taken(stylizer, clip, other):
     paint(stylizer, "out.mp4", 6)
-    (done,) = paint(stylizer, "out.mp4", resume=True, **other)
+    job = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4", resume=True, **other)
+    remark, *_, done = job.run(stylizer)
+    assert remark == Remark("out.mp4: is begun anew, since nothing is done of this clip with these styles and options")
     assert (done.frames, done.earlier) == (15, 0)
 
 
+def test_other_pictures_of_a_sequence_are_another_clip(stylizer, desk):
+    Path("frames").mkdir()
+    for number, frame in enumerate(moving(10), 1):
+        Image.fromarray(frame).save(f"frames/{number:02d}.png")
+
+    options = {"clip": "frames/%02d.png", "codec": "prores"}
+    paint(stylizer, "out.mov", 6, **options)
+    assert [done.earlier for done in paint(stylizer, "out.mov", resume=True, **options)] == [4]
+    Path("out.mov").unlink()
+    paint(stylizer, "out.mov", 6, **options)
+    Image.fromarray(255 - frame).save("frames/02.png")
+    assert [done.earlier for done in paint(stylizer, "out.mov", resume=True, **options)] == [0]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_clip_from_a_named_pipe_has_no_parts(stylizer, clip):
+    data = make_clip(Path("clip.mkv"), frames=moving(8)).read_bytes()
+    os.mkfifo("pipe")
+    done = []
+    for output, stop in (("out.mov", None), ("other.mov", 6)):
+        feeder = Thread(target=Path("pipe").write_bytes, args=[data])
+        feeder.start()
+        done += paint(stylizer, output, stop, clip="pipe", codec="prores")
+        feeder.join()
+    assert [each.frames for each in done] == [8]
+    assert not list(Path().glob(".*"))
+
+
+def _compress_otherwise(data: bytes) -> bytes:
+    """Return a ZIP file whose first entry is said to be compressed in a way that nobody knows."""
+    place = data.index(b"PK\x01\x02") + 10
+    return data[:place] + b"\x63" + data[place + 1 :]
+
+
 def test_damaged_work_is_begun_anew(stylizer, clip):
-    for name, data in (("state.npz", b"PK"), ("frames", b"")):
+    for name, damage in (
+        ("state.npz", lambda _: b"PK"),
+        ("state.npz", _compress_otherwise),
+        ("frames", lambda _: b""),
+        ("frames", lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:]),
+    ):
         paint(stylizer, "out.mp4", 10)
-        (find_work(Path("out.mp4")) / name).write_bytes(data)
+        path = find_work(Path("out.mp4")) / name
+        path.write_bytes(damage(path.read_bytes()))
         (done,) = paint(stylizer, "out.mp4", resume=True)
         assert (done.frames, done.earlier) == (15, 0)
         Path("out.mp4").unlink()
+
+
+def test_what_others_put_in_place_of_the_folder_is_left_alone(stylizer, clip):
+    paint(stylizer, "out.mp4", 10)
+    folder = find_work(Path("out.mp4"))
+    folder.rename("elsewhere")
+    folder.symlink_to("elsewhere")
+    before = {path: path.read_bytes() for path in Path("elsewhere").iterdir()}
+    (outcome,) = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4", resume=True).run(stylizer)
+    assert isinstance(outcome, Failed)
+    assert str(outcome.error) == ".out.mp4.adain-work: is in the way, and cannot be removed; remove it"
+    assert before == {path: path.read_bytes() for path in Path("elsewhere").iterdir()}
 
 
 def test_a_result_that_was_being_replaced_is_gone_on_with(stylizer, clip):

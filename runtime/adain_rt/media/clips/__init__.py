@@ -12,6 +12,7 @@ from adain_rt.media.clips.formats import (
     choose_codec,
     find_container,
     is_sequence,
+    list_numbered,
 )
 from adain_rt.media.clips.frame import ClipFacts, Color, Frame, Reading
 from adain_rt.media.clips.packets import PacketFile
@@ -37,5 +38,6 @@ __all__ = [
     "find_container",
     "find_numbered",
     "is_sequence",
+    "list_numbered",
     "open_clip",
 ]

@@ -97,8 +97,10 @@ def _measure(frame: Image.Image) -> int:
 
 
 def is_webp(path: Path) -> bool:
-    """Whether a file is a WebP, by its first bytes."""
+    """Whether a file is a WebP, by its first bytes. What is read of a pipe is gone, so that a pipe is none."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             head = file.read(_SIGNATURE)
     except OSError:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 
 from adain_models.errors import AdainError
 
-__all__ = ["CODECS", "CONTAINERS", "PIPED", "Codec", "Container", "choose_codec", "find_container", "is_sequence"]
+__all__ = [
+    "CODECS",
+    "CONTAINERS",
+    "PIPED",
+    "Codec",
+    "Container",
+    "choose_codec",
+    "find_container",
+    "is_sequence",
+    "list_numbered",
+]
 
 _PATTERN = re.compile(r"%0?\d*d")
 """The number in the name of an image sequence, as ``printf`` writes it."""
@@ -100,6 +111,11 @@ PIPED = ".mkv"
 def is_sequence(path: Path) -> bool:
     """Whether a path is an image sequence, such as ``frames/%05d.png``."""
     return _PATTERN.search(path.name) is not None
+
+
+def list_numbered(pattern: Path) -> list[Path]:
+    """Return the files whose names are those of an image sequence with whatever in place of the number, sorted."""
+    return sorted(pattern.parent.glob(_PATTERN.sub("*", escape(pattern.name))))
 
 
 def find_container(path: Path) -> Container:

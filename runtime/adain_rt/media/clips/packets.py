@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import av
 
@@ -19,6 +21,8 @@ _HEAD = struct.Struct("<IqqqB")
 No container keeps these numbers as they are: Matroska rounds times, and MP4 the time of the first frame.
 """
 
+_BLOCK = 1 << 20
+
 
 class PacketFile:
     """The packets of one stream, one behind the other.
@@ -26,6 +30,9 @@ class PacketFile:
     Args:
         path: the file, which is made if it does not exist.
         size: the bytes of it that are kept; the file goes on after them.
+
+    Attributes:
+        checksum: CRC-32 of what is kept and appended.
 
     Raises:
         OSError: the file cannot be written.
@@ -36,7 +43,9 @@ class PacketFile:
         path.touch()
         self._file = path.open("r+b")
         self._file.truncate(size)
-        self._file.seek(size)
+        self.checksum = 0
+        while block := self._file.read(_BLOCK):
+            self.checksum = crc32(block, self.checksum)
 
     def append(self, packet: Any) -> None:
         """Write a packet, whose times are known.
@@ -46,7 +55,9 @@ class PacketFile:
 
         """
         head = _HEAD.pack(packet.size, packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe)
-        self._file.write(head + bytes(packet))
+        record = head + bytes(packet)
+        self._file.write(record)
+        self.checksum = crc32(record, self.checksum)
 
     def save(self) -> int:
         """Let what was written reach the disk, and return the file's size.
@@ -75,5 +86,6 @@ class PacketFile:
             yield packet
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. What was not saved may be lost."""
+        with suppress(OSError):  # the disk is full; who appends and who saves has heard of it
+            self._file.close()
