@@ -276,11 +276,14 @@ def test_inputs_that_do_not_fit_are_refused_in_one_line_and_the_next_picture_is_
 
 
 def test_what_is_said_of_memory_is_one_line(name, monkeypatch, china):
+    backend = open_backend(name, LITE)
+
     class Full:
+        facts = backend.facts("encode")
+
         def run(self, *_: object) -> None:
             raise RuntimeError("somewhere in the sources:9:\nFailed to allocate 514050048 bytes of memory\n\n")
 
-    backend = open_backend(name, LITE)
     monkeypatch.setattr(backend, "_session" if name == "onnxruntime" else "_graph", lambda _: Full())
     with pytest.raises(AdainError, match=r"\A32x16 pixels need more memory than there is; use a smaller size\Z"):
         backend.run("encode", {"image": china[None, :16, :32]})
