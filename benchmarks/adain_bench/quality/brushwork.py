@@ -63,7 +63,7 @@ def grid(picture: Pixels, tiles: Tiles, modulo: int) -> float:
     the two. By chance, and by the edges of things, photos have 1.02 to 1.2.
     """
     plane = _luminance(picture)
-    return (_lock(plane, tiles, modulo) + _lock(plane.T, tiles[:, ::-1], modulo)) / 2
+    return (_peak(plane, tiles, modulo) + _peak(plane.T, tiles[:, ::-1], modulo)) / 2
 
 
 def axes(picture: Pixels, tiles: Tiles) -> float:
@@ -178,7 +178,7 @@ def _spectrum(picture: Pixels, tiles: Tiles) -> tuple[_Plane, _Plane]:
     return shares[seen], degrees[seen]
 
 
-def _lock(plane: _Plane, tiles: Tiles, modulo: int) -> float:
+def _peak(plane: _Plane, tiles: Tiles, modulo: int) -> float:
     """Return the largest over the mean of the energies across by column modulo ``modulo``; 1 where nothing changes."""
     energies = (np.diff(_cut(plane, tiles), axis=2) ** 2).mean(1)  # (N, columns)
     energies /= energies.mean(1, keepdims=True) + _VISIBLE
