@@ -32,7 +32,8 @@ PHOTOS := build/photos/sklearn/datasets/images
 STUBS := build/stubs/tensorrt
 
 # Two processes test at once, and PyTorch has one thread in each. A file's tests stay together: they share what they make.
-AT_ONCE = --numprocesses 2 --dist loadfile
+# A process that crashed, as one does whose test hangs, is not started again: it would begin with the same test.
+AT_ONCE = --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 # The files whose types can be checked without PyTorch. `make test` checks them all.
 TORCHLESS = $(shell grep -rLE '^ *(import|from) (torch|onnxscript)\b' --include=*.py models export runtime benchmarks)

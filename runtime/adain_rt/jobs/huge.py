@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ class HugePainting:
             content, alpha, masks = self._unpack()
             huge.check_writable(self.target, *content.shape[:2])
             painted = self._paint(content, masks)
-            huge.pack(painted, alpha, self.target, self.content)
+            with _telling_the_way_on():
+                huge.pack(painted, alpha, self.target, self.content)
         except OSError as error:
             raise AdainError(f"{self._folder}: cannot be written ({explain(error)})", hint=_GO_ON) from None
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -97,11 +98,8 @@ class HugePainting:
     def _note(self, **done: Any) -> None:
         """Note what is done, for a later run."""
         self._state |= done
-        try:
-            with replacing(self._folder / _STATE) as aside:
-                aside.write_text(json.dumps(self._state), "utf-8")
-        except AdainError as error:
-            raise AdainError(error.message, hint=_GO_ON) from None
+        with _telling_the_way_on(), replacing(self._folder / _STATE) as aside:
+            aside.write_text(json.dumps(self._state), "utf-8")
 
     def _unpack(self) -> tuple[PixelFile, PixelFile | None, list[Canvas]]:
         """Return the picture, its alpha, and the masks, in files."""
@@ -162,6 +160,15 @@ class HugePainting:
                 f"and {free / 1e9:.1f} GB are free",
                 hint="choose another `output`",
             )
+
+
+@contextmanager
+def _telling_the_way_on() -> Iterator[None]:
+    """Say with what cannot be written in the block that the same painting goes on when it can be."""
+    try:
+        yield
+    except AdainError as error:
+        raise AdainError(error.message, hint=_GO_ON) from None
 
 
 class _Visible:

@@ -5,6 +5,7 @@ libvips decodes and encodes them as a stream, so that only some rows are in memo
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections.abc import Iterator
@@ -129,8 +130,8 @@ def unpack(path: Path, folder: Path) -> Unpacked:
         folder: where the files are made.
 
     Raises:
-        AdainError: the picture is missing, broken or cut short, or of a kind that is not read here; or the disk is
-            full.
+        AdainError: the picture is missing, broken or cut short, or of a kind that is not read here.
+        OSError: the disk is full.
 
     """
     with _explain(path):
@@ -278,11 +279,14 @@ def _is_pyramid(image: Any) -> bool:
 
 @contextmanager
 def _explain(path: Path) -> Iterator[None]:
-    """Turn what libvips raises in the block into an ``AdainError`` that names the file."""
+    """Turn what libvips raises in the block into an ``AdainError`` that names the file, or an ``OSError``."""
     try:
         yield
     except _vips().Error as error:
         lines = " ".join(str(error).split())
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # libvips gives the system's words alone
+            if os.strerror(number) in lines:
+                raise OSError(number, os.strerror(number)) from None
         raise AdainError(f"{path}: cannot be read or written ({lines})", hint="copy or export it again") from None
 
 

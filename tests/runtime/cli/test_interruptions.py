@@ -67,7 +67,12 @@ class Disk:
     full: int
 
     def fill(self, process: subprocess.Popen[str]) -> None:
-        """Let a process write nothing more."""
+        """Let a process write nothing more. It does nothing meanwhile."""
+        process.send_signal(signal.SIGSTOP)
+        self._fill_for(process)
+        process.send_signal(signal.SIGCONT)
+
+    def _fill_for(self, process: subprocess.Popen[str]) -> None:
         if self.full == errno.EFBIG:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,6 +180,33 @@ def test_a_full_disk_is_refused_before_and_named_after(place, stylizer, monkeypa
 
     monkeypatch.setattr(PixelFile, "__setitem__", fail)
     refused(paint(stylizer), "cannot be written (No space left on device)")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits")
+def test_libvips_full_disk_is_named_and_how_to_go_on(place, stylizer, monkeypatch):
+    """A limit to the size of files stands for the disk: where the photo is decoded, and where the result is encoded."""
+    import resource
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+    pack = huge.pack
+
+    def pack_on_a_full_disk(*arguments):
+        limit(10_000)
+        pack(*arguments)
+
+    said, hint = f"cannot be written ({os.strerror(errno.EFBIG)})", "when it can be, go on with `resume`"
+    unlimited, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        limit(10_000)
+        refused(paint(stylizer), f"{find_work(Path('out.png'))}: {said}", hint)
+        limit(unlimited)
+        monkeypatch.setattr(huge, "pack", pack_on_a_full_disk)
+        refused(paint(stylizer), f"out.png: {said}", hint)
+    finally:
+        limit(unlimited)
+    assert [path.name for path in place.iterdir() if path.is_file()] == ["photo.png"]
 
 
 def test_without_libvips_the_extra_is_named(place, stylizer, monkeypatch):
