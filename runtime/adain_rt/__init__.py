@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adain_models.errors import AdainError
     from adain_rt.stream import Stream
+    from adain_rt.strokes import paint
     from adain_rt.style import Style
     from adain_rt.stylizer import Stylizer
 
     __version__: str
 
-__all__ = ["AdainError", "Stream", "Style", "Stylizer", "__version__"]
+__all__ = ["AdainError", "Stream", "Style", "Stylizer", "__version__", "paint"]
 
 _HOMES = {
     "AdainError": "adain_models.errors",
     "Stream": "adain_rt.stream",
+    "paint": "adain_rt.strokes",
     "Style": "adain_rt.style",
     "Stylizer": "adain_rt.stylizer",
 }

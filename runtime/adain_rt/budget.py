@@ -45,6 +45,9 @@ _UNASKED = 1 << 28
 RGB = 3
 """Bytes of a pixel of a picture."""
 
+_HELD = 2 * RGB
+"""Bytes of a pixel that a picture itself takes: the photo, and what it is painted over from (``strokes``)."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -151,7 +154,7 @@ class Budget:
         if opened.on_gpu:
             return min((each for each in (free, self.memory) if each is not None), default=None)
         most = self.memory or _MOST
-        room = max(most - pixels * (RGB + output), int(most * _LEAST_SHARE))
+        room = max(most - pixels * (_HELD + output), int(most * _LEAST_SHARE))
         return room if free is None else min(room, free - pixels * output)
 
 

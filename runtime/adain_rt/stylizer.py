@@ -342,6 +342,7 @@ class Stylizer:
     ) -> Result | None:
         """Return what a graph makes of pictures at once; ``None`` if they are for tiles."""
         if not self._budget.fits(opened, batch.shape, regions, output):
+            opened.trim()  # what smaller pictures left: tiles take as much as there may be
             return None
         try:
             return run()

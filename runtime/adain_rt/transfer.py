@@ -9,6 +9,7 @@ from adain_rt import color
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures import Picture
 from adain_rt.pixels import as_masks, mask_visible
+from adain_rt.strokes import AT_ONCE, paint
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 from adain_rt.tiling import Progress
@@ -63,12 +64,14 @@ class Transfer:
         strength: the paper's α, from 0 to 1.
         color: ``none``: the style's colours. ``coral``: the style picture takes the content's colours before it is
             encoded. ``luma``: the content keeps its chroma and takes the stylised luminance.
+        strokes: how large they are, as for ``paint``.
 
     """
 
     stylizer: Stylizer
     strength: float = 1.0
     color: str = "none"
+    strokes: int = AT_ONCE
 
     def prepare(self, source: StyleSource) -> StyleSource:
         """Return a style with its code, so that it is encoded once for all contents.
@@ -106,9 +109,11 @@ class Transfer:
         if masks is not None:
             masks = as_masks(masks, len(styles), *content.pixels.shape[:2])
         masks = mask_visible(masks, content.alpha)
-        pixels = self.stylizer.stylize(
+        pixels = paint(
+            self.stylizer,
             content.pixels,
             styles[0] if masks is None else styles,
+            strokes=self.strokes,
             strength=self.strength,
             masks=masks,
             progress=progress,

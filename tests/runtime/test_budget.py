@@ -63,11 +63,12 @@ def test_a_side_splits_whatever_is_larger(free):
     assert Budget(510).window(graph(), 2000, 3000) == (504 + 224, 504 + 224)
 
 
-@pytest.mark.parametrize("megapixels", [16, 64, 400])
+@pytest.mark.parametrize("megapixels", [16, 64, 200])
 def test_a_window_and_the_picture_take_no_more_than_the_memory(free, megapixels):
+    """The picture is there three times: the photo, what it is painted over from, and the result."""
     side = round((megapixels * 1e6) ** 0.5)
     window = Budget(memory=4 * GB).window(graph(), side, side)
-    taken = window.height * window.width * 500 + side * side * 6
+    taken = window.height * window.width * 500 + side * side * 9
     assert 0.9 * 4 * GB < taken <= 4 * GB
     free[0] = 2 * GB
     window = Budget(memory=4 * GB).window(graph(), side, side)

@@ -45,6 +45,7 @@ _threads = click.option(
 @options.recursive
 @options.alpha
 @options.color
+@options.strokes
 @options.size(default=0)
 @options.max_size
 @options.style_size
@@ -86,6 +87,7 @@ def command(
     recursive: bool,
     alpha: float,
     color: str,
+    strokes: int,
     size: int,
     max_size: int,
     style_size: int,
@@ -130,6 +132,7 @@ def command(
         masks=masks,
         strength=alpha,
         color=color,
+        strokes=strokes,
         size=size,
         max_size=max_size,
         style_size=style_size,

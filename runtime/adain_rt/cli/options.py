@@ -15,6 +15,7 @@ from adain_models.weights import spec
 from adain_rt import backends, contract, transfer
 from adain_rt.backends import Settings
 from adain_rt.budget import AUTO_TILE, NO_TILES, Tile
+from adain_rt.strokes import STROKES
 from adain_rt.stylizer import Stylizer
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "resume",
     "share",
     "size",
+    "strokes",
     "style_size",
     "styles",
     "stylizer",
@@ -210,6 +212,16 @@ color: _Decorator = click.option(
     default="none",
     show_default=True,
     help="Keep the photo's colours: coral recolours the style picture first, luma transfers only brightness.",
+)
+
+strokes: _Decorator = click.option(
+    "--strokes",
+    type=click.IntRange(min=0),
+    default=STROKES,
+    show_default=True,
+    metavar="N",
+    help="Make the strokes as large as on a photo whose shorter side has N pixels. Fewer make larger strokes; 0 paints "
+    "the photo once, at its own size.",
 )
 
 

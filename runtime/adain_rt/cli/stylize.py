@@ -31,6 +31,7 @@ _STEPS = 100
 @options.recursive
 @options.alpha
 @options.color
+@options.strokes
 @options.size(default=0)
 @options.max_size
 @options.style_size
@@ -49,6 +50,7 @@ def command(
     recursive: bool,
     alpha: float,
     color: str,
+    strokes: int,
     size: int,
     max_size: int,
     style_size: int,
@@ -86,6 +88,7 @@ def command(
         masks=masks,
         strength=alpha,
         color=color,
+        strokes=strokes,
         size=size,
         max_size=max_size,
         style_size=style_size,

@@ -18,6 +18,7 @@ from adain_rt.jobs.outputs import STDOUT, check_free, identify, is_stream, plan_
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
 from adain_rt.jobs.work import find_work
 from adain_rt.media.pictures import Picture, frame, read_mask
+from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.stylizer import Stylizer
 from adain_rt.tiling import Progress
 from adain_rt.transfer import StyleMix, Transfer
@@ -82,6 +83,8 @@ class Stills:
         max_size: the most pixels of the content's longer side, as for ``frame``; 0 sets no limit.
         style_size: pixels of a style picture's shorter side; 0 keeps the size.
         crop: whether pictures are cropped to their central square first.
+        strokes: how large they are, as for ``paint``; a content with too many pixels to be read at once is painted at
+            its own size alone.
         output: a file or a directory, as for ``plan_outputs``.
         overwrite: whether existing files may be replaced.
         resume: whether a result is skipped if its file exists. The file is not compared with anything: results are
@@ -92,7 +95,8 @@ class Stills:
         waiting: the others.
 
     Raises:
-        AdainError: the styles, masks and outputs do not go together, or a result would overwrite a file.
+        AdainError: there are no such strokes; the styles, masks and outputs do not go together; or a result would
+            overwrite a file.
 
     """
 
@@ -105,6 +109,7 @@ class Stills:
     max_size: int = 0
     style_size: int = 512
     crop: bool = False
+    strokes: int = STROKES
     output: str | None = None
     overwrite: bool = False
     resume: bool = False
@@ -114,6 +119,7 @@ class Stills:
     waiting: dict[tuple[Path, Mixture], Path] = field(init=False)
 
     def __post_init__(self) -> None:
+        check_strokes(self.strokes)
         mixtures = join_styles(self.styles, len(self.masks))
         folders = self.contents if isinstance(self.contents, Mapping) else {}
         self.targets = plan_outputs(self.contents, mixtures, self.output, folders)
@@ -144,7 +150,7 @@ class Stills:
             AdainError: the only style, or one of a mixture, cannot be read or encoded.
 
         """
-        transfer = Transfer(stylizer, self.strength, self.color)
+        transfer = Transfer(stylizer, self.strength, self.color, self.strokes)
         for (content, mixture), path in self.finished.items():
             yield Skipped(content, mixture.label, path)
         mixes: dict[Mixture, StyleMix] = {}

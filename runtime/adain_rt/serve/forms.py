@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from adain_rt.media.pictures import WRITABLE
 from adain_rt.serve.refusals import Refusal
+from adain_rt.strokes import STROKES
 from adain_rt.transfer import COLORS
 
 __all__ = ["FORMATS", "LARGEST_STYLE", "MOST_QUALITY", "Fields", "Order", "Upload", "read_fields", "read_order"]
@@ -57,6 +58,7 @@ class Order:
         masks: picture files, one for each style, or none.
         alpha: the strength, from 0 to 1.
         color: one of ``COLORS``.
+        strokes: how large they are, as for ``paint``.
         size: pixels of the content's shorter side; 0 keeps the size.
         max_size: the most pixels of its longer side; 0 sets no limit.
         style_size: pixels of the shorter side of a style's picture; 0 keeps the size.
@@ -72,6 +74,7 @@ class Order:
     masks: tuple[Upload, ...] = ()
     alpha: float = 1.0
     color: str = "none"
+    strokes: int = STROKES
     size: int = 0
     max_size: int = 0
     style_size: int = 512
@@ -213,6 +216,7 @@ def _flag(name: str, value: Value) -> bool:
 _OPTIONS: dict[str, Callable[[str, Value], Any]] = {
     "alpha": _number(0, 1),
     "color": _choice(COLORS),
+    "strokes": _integer(0, 1 << 16),
     "size": _integer(0, 1 << 16),
     "max_size": _integer(0, 1 << 16),
     "style_size": _integer(0, LARGEST_STYLE),

@@ -13,6 +13,7 @@ import adain_rt
 from adain_rt.serve.forms import FORMATS, LARGEST_STYLE, MOST_QUALITY
 from adain_rt.serve.limits import Limits
 from adain_rt.serve.pictures import MEDIA_TYPES
+from adain_rt.strokes import STROKES
 from adain_rt.transfer import COLORS
 
 __all__ = ["Description"]
@@ -51,6 +52,12 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "alpha": {"description": "Strength.", "type": "number", "minimum": 0, "maximum": 1, "default": 1},
     "color": {"description": "How the photo's colours are kept.", "enum": list(COLORS), "default": "none"},
+    "strokes": {
+        "description": "Strokes as on a photo whose shorter side has so many pixels; 0 paints once, at its own size.",
+        "type": "integer",
+        "minimum": 0,
+        "default": STROKES,
+    },
     "size": {
         "description": "Pixels of the shorter side of the result; 0 keeps the content's size.",
         "type": "integer",

@@ -46,6 +46,7 @@ def test_an_input_is_never_overwritten(run, desk, target):
         (["photo.jpg", *STYLE, "--model", "nothing"], ["'nothing'", "lite"]),
         (["photo.jpg", *STYLE, "--backend", "abacus"], ["--backend", "abacus"]),
         (["photo.jpg", *STYLE, "--color", "red"], ["--color", "coral"]),
+        (["photo.jpg", *STYLE, "--strokes", "10"], ["at least 64 pixels", "set --strokes to 512, or to 0"]),
         (["photo.jpg", "--style", "@great-wave", "--color", "coral"], ["great-wave", "use --color luma"]),
         (["photo.jpg", "painting.png", *STYLE, "-o", "out.png"], ["out.png", "end a directory's name with /"]),
         (["-", *STYLE, "--json"], ["stdout", "-o"]),
