@@ -73,12 +73,13 @@ def paint(
     if masks is not None:
         masks = as_masks(masks, len(masks), height, width)
     sizes = find_sizes(height, width, strokes)
+    photos = [photo]
+    for size in sizes[-2::-1]:
+        photos.insert(0, resize(photos[0], *size))
     shares = np.prod(sizes, 1) / np.prod(sizes, 1).sum()
-    before = painted = photo
-    for place, size in enumerate(sizes):
-        own = photo if size == sizes[-1] else resize(photo, *size)
-        content = _add_change(own, before, painted) if place else own
-        before = painted = own  # which frees the smaller ones
+    painted = photo
+    for place, (size, own) in enumerate(zip(sizes, photos, strict=True)):
+        content = _add_change(own, photos[place - 1], painted) if place else own
         painted = stylizer.stylize(
             content,
             style,
@@ -126,5 +127,6 @@ def _add_change(photo: Pixels, smaller: Pixels, painted: Pixels) -> Pixels:
             rows = slice(top, min(top + _ROWS, height))
             box = (0, rows.start * low / height, narrow, rows.stop * low / height)
             enlarged = change.resize((width, rows.stop - rows.start), Image.Resampling.BILINEAR, box)
-            changed[rows, :, channel] = (photo[rows, :, channel] + np.asarray(enlarged)).round().clip(0, 255)
+            numbers = photo[rows, :, channel] + np.asarray(enlarged)
+            changed[rows, :, channel] = np.rint(numbers, out=numbers).clip(0, 255, out=numbers)
     return changed
