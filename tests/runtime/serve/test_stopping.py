@@ -26,22 +26,26 @@ def load(server: Server, photo: bytes, results: Counter[str], keep: bool) -> Non
     request = httpx.Request("POST", server.url, files={"content": photo}, data={"style": "udnie"})
     body, headers = request.read(), {"Content-Type": request.headers["content-type"]}
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    answered = 0.0
+    used = time.monotonic()
     with closing(connection):
         while True:
             try:
                 if connection.sock is None:
                     connection.connect()
+                    used = time.monotonic()
             except OSError:
                 return  # nobody has accepted anything
             try:
-                connection.request("POST", "/v1/stylize", body, headers)
+                try:
+                    connection.request("POST", "/v1/stylize", body, headers)
+                finally:
+                    idle = time.monotonic() - used
                 answer = connection.getresponse()
                 ok = answer.status == 200 and len(answer.read()) > 1000
                 results["answered" if ok else f"status {answer.status}"] += 1
-                answered = time.monotonic()
+                used = time.monotonic()
             except (OSError, http.client.HTTPException) as error:
-                if time.monotonic() - answered < _LAST_REQUESTS:
+                if idle < _LAST_REQUESTS:
                     results[type(error).__name__] += 1
                 return
             if not keep:
