@@ -91,11 +91,11 @@ def test_everything_can_be_reached_by_tab(reader: Reader, china: Pixels) -> None
     reader.give_photo(china)
     reader.page.evaluate("document.activeElement.blur()")
     met = []
-    for _ in range(12):
+    for _ in range(13):
         reader.page.keyboard.press("Tab")
         met.append(reader.page.evaluate("document.activeElement.id || document.activeElement.dataset.id"))
-    wanted = ["open", "live", "language", "compare", "mix", "starry-night", "own", "strength", "keep-colors", "paint"]
-    assert met == [*wanted, "size", "format"]
+    wanted = ["open", "live", "language", "compare", "mix", "starry-night", "own", "strength", "keep-colors", "strokes"]
+    assert met == [*wanted, "paint", "size", "format"]
 
 
 def test_the_browser_runs_no_foreign_code(reader: Reader) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.browser.conftest import Reader, as_file
 
+from adain_rt import paint
 from adain_rt.contract import Pixels
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
@@ -39,6 +40,15 @@ def test_strength_and_colours_are_those_of_the_command_line(reader: Reader, chin
     assert (order["alpha"], order["color"]) == (["0.4"], ["luma"])
     gap = np.abs(painted.astype(int) - china).mean(axis=(0, 1))
     assert gap.max() < 40  # it looks like the photo
+
+
+def test_strokes_are_as_large_as_chosen(reader: Reader, china: Pixels, stylizer: Stylizer) -> None:
+    reader.give_photo(china, "pagoda.png")
+    reader.style("udnie").click()
+    reader.find("#strokes").select_option("Large")
+    reader.wait()
+    _, painted = reader.download()
+    assert np.array_equal(painted, paint(stylizer, china, preset(stylizer, "udnie"), strokes=256))
 
 
 def test_a_preview_comes_first_and_the_newest_wish_last(reader: Reader, china: Pixels) -> None:

@@ -46,6 +46,7 @@ export async function addStyle(file) {
  * @param {Blob[]} [order.masks] one for each style
  * @param {number} order.strength from 0 to 1
  * @param {boolean} order.keepColors whether the photo's colours stay
+ * @param {string} order.strokes pixels of the shorter side of a photo with as large strokes; 0 is the photo itself
  * @param {number} order.longest the most pixels of the result's longer side; 0 is the photo's own
  * @param {string} order.format jpeg, png or webp
  * @param {AbortSignal} [signal]
@@ -60,6 +61,7 @@ export async function stylize(order, signal) {
   for (const mask of order.masks ?? []) body.append("mask", mask, "mask.png");
   body.append("alpha", order.strength);
   body.append("color", order.keepColors ? "luma" : "none");
+  body.append("strokes", order.strokes);
   body.append("format", order.format);
   if (order.longest) body.append("max_size", order.longest);
   return (await call("v1/stylize", { method: "POST", body, signal })).blob();

@@ -49,6 +49,7 @@ async function paint(full, signal) {
     shares: shares(),
     strength: find("strength").value / 100,
     keepColors: find("keep-colors").checked,
+    strokes: find("strokes").value,
     longest,
     format: full ? find("format").value : photo.previewFormat,
   };
@@ -295,7 +296,7 @@ function stopCamera() {
 
 function paintFrame(content) {
   const strength = find("strength").value / 100;
-  return stylize({ content, shares: shares(), strength, keepColors: find("keep-colors").checked, format: "jpeg" });
+  return stylize({ content, shares: shares(), strength, keepColors: find("keep-colors").checked, strokes: "0", format: "jpeg" });
 }
 
 /* Words, and what the reader does */
@@ -322,7 +323,7 @@ function showSliders() {
 
 function listenToPanel() {
   find("strength").addEventListener("input", () => { showSliders(); change(); });
-  for (const id of ["keep-colors", "size", "format"]) find(id).addEventListener("change", change);
+  for (const id of ["keep-colors", "strokes", "size", "format"]) find(id).addEventListener("change", change);
   find("mix").addEventListener("change", () => {
     chosen = chosen.slice(0, 1);
     showStyles();

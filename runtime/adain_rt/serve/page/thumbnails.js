@@ -13,7 +13,8 @@ export function loadSamples(styles, shown) {
 /** Paint a photo's thumbnail in every style; `shown` is called after each. */
 export function paintThumbnails(photo, styles, shown, signal) {
   return forEach(styles, async (style) => {
-    const order = { content: photo.thumbnail, shares: [{ id: style.id, weight: 1 }], strength: 1, format: photo.previewFormat };
+    const order = { content: photo.thumbnail, shares: [{ id: style.id, weight: 1 }], strength: 1, strokes: "0",
+      format: photo.previewFormat };
     const painted = await stylize(order, signal);
     signal.throwIfAborted();
     setImage(style, painted, shown);

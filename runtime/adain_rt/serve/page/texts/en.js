@@ -42,6 +42,10 @@ export default {
   strength: "Strength",
   percent: "{percent} %",
   keepColors: "Keep the photo’s colours",
+  strokes: "Strokes",
+  strokesFine: "Fine",
+  strokesLarge: "Large",
+  strokesHuge: "Huge",
 
   region: "Region",
   paintRegion: "Brush",

@@ -42,6 +42,10 @@ export default {
   strength: "强度",
   percent: "{percent}%",
   keepColors: "保留照片的颜色",
+  strokes: "笔触",
+  strokesFine: "细",
+  strokesLarge: "粗",
+  strokesHuge: "特粗",
 
   region: "区域",
   paintRegion: "画笔",
