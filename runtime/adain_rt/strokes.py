@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
-from adain_rt.media.pictures import resize
 from adain_rt.pixels import as_masks, as_pictures
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
-from adain_rt.tiling import Progress, part_of
+from adain_rt.tiling import Canvas, Progress, part_of
 
-__all__ = ["AT_ONCE", "STROKES", "check_strokes", "paint"]
+__all__ = [
+    "AT_ONCE",
+    "OVER",
+    "STROKES",
+    "add_change",
+    "check_strokes",
+    "find_sizes",
+    "find_smaller",
+    "paint",
+    "shrink",
+]
 
 STROKES = 512
 """Pixels of the shorter side of photos, and of style pictures, that the networks are trained on."""
@@ -30,10 +39,13 @@ _LEAST = 64
 _NEAR = 0.25
 """So many doublings are not worth another painting."""
 
-_ROWS = 256
-"""So many rows are added at a time, since the numbers take four times the memory of the photo."""
+_ROWS = 128
+"""So many rows are made at a time, since the numbers take four times the memory of the photo."""
 
-_OVER = 0.5
+_LANCZOS = 3
+"""Pixels of the smaller picture that the filter reaches to either side."""
+
+OVER = 0.5
 """The strength of each further painting: at 1, fine strokes drown the large ones (docs/explanation/strokes.md)."""
 
 
@@ -73,22 +85,23 @@ def paint(
     if masks is not None:
         masks = as_masks(masks, len(masks), height, width)
     sizes = find_sizes(height, width, strokes)
-    photos = [photo]
+    photos, regions = [photo], [masks]
     for size in sizes[-2::-1]:
-        photos.insert(0, resize(photos[0], *size))
+        photos.insert(0, shrink(photos[0], *size))
+        larger = regions[0]
+        regions.insert(0, None if larger is None else np.stack([shrink(mask, *size) for mask in larger]))
     shares = np.prod(sizes, 1) / np.prod(sizes, 1).sum()
     painted = photo
-    for place, (size, own) in enumerate(zip(sizes, photos, strict=True)):
-        content = _add_change(own, photos[place - 1], painted) if place else own
+    for place, (own, covers) in enumerate(zip(photos, regions, strict=True)):
         painted = stylizer.stylize(
-            content,
+            _collect(own, add_change(own, photos[place - 1], painted)) if place else own,
             style,
-            strength=strength * _OVER if place else strength,
-            masks=masks if masks is None or own is photo else np.stack([resize(mask, *size) for mask in masks]),
+            strength=strength * OVER if place else strength,
+            masks=covers,
             progress=part_of(progress, shares[:place].sum(), shares[place]),
         )
-    if masks is not None and len(sizes) > 1:
-        painted = np.where(masks.max(0)[..., None] > 0, painted, photo)
+        if covers is not None:  # near a region, what is added of it reaches beyond
+            painted = np.where(covers.max(0)[..., None] > 0, painted, own)
     return painted
 
 
@@ -106,6 +119,13 @@ def check_strokes(strokes: int) -> None:
         )
 
 
+def _collect(photo: Pixels, bands: Iterable[tuple[slice, Pixels]]) -> Pixels:
+    whole = np.empty_like(photo)
+    for rows, band in bands:
+        whole[rows] = band
+    return whole
+
+
 def find_sizes(height: int, width: int, strokes: int) -> list[tuple[int, int]]:
     """Return the heights and widths at which a photo is painted, the smallest first, and its own last."""
     if strokes == AT_ONCE:
@@ -116,17 +136,55 @@ def find_sizes(height: int, width: int, strokes: int) -> list[tuple[int, int]]:
     return [*((round(height / scale), round(width / scale)) for scale in scales), (height, width)]
 
 
-def _add_change(photo: Pixels, smaller: Pixels, painted: Pixels) -> Pixels:
-    """Return a photo with what painting changed on a smaller one, which keeps the detail that the smaller one lacks."""
+def find_smaller(height: int, width: int, strokes: int, most: int) -> tuple[int, int] | None:
+    """Return the size of the photo that is painted before this one; ``None`` if this is painted once.
+
+    Args:
+        height: of the photo, in pixels.
+        width: of the photo, in pixels.
+        strokes: as for ``paint``.
+        most: the most pixels that the smaller photo may have.
+
+    """
+    sizes = find_sizes(height, width, strokes)
+    if len(sizes) == 1:
+        return None
+    rows, columns = sizes[-2]
+    scale = min(1, math.sqrt(most / (rows * columns)))
+    return round(rows * scale), round(columns * scale)
+
+
+def shrink(canvas: Canvas, height: int, width: int) -> Pixels:
+    """Return a picture, or a mask, resized by a Lanczos filter. Only some of its rows are in memory at a time."""
+    rows, columns = canvas.shape[:2]
+    reach = math.ceil(_LANCZOS * rows / height) + 1
+    bands = []
+    for top in range(0, height, _ROWS):
+        bottom = min(top + _ROWS, height)
+        start, stop = top * rows / height, bottom * rows / height
+        first, last = max(0, math.floor(start) - reach), min(rows, math.ceil(stop) + reach)
+        band = Image.fromarray(canvas[first:last, 0:columns])
+        box = (0, start - first, columns, stop - first)
+        bands.append(np.asarray(band.resize((width, bottom - top), Image.Resampling.LANCZOS, box)))
+    return np.concatenate(bands)
+
+
+def add_change(photo: Canvas, smaller: Pixels, painted: Pixels) -> Iterator[tuple[slice, Pixels]]:
+    """Yield a photo, some rows at a time, with what painting changed on a smaller one.
+
+    So the detail that the smaller one lacks is there.
+    """
     height, width = photo.shape[:2]
     low, narrow = smaller.shape[:2]
-    changed = np.empty_like(photo)
-    for channel in range(photo.shape[2]):
-        change = Image.fromarray(painted[..., channel].astype(np.float32) - smaller[..., channel])
-        for top in range(0, height, _ROWS):
-            rows = slice(top, min(top + _ROWS, height))
-            box = (0, rows.start * low / height, narrow, rows.stop * low / height)
+    changes = [
+        Image.fromarray(painted[..., channel].astype(np.float32) - smaller[..., channel]) for channel in range(3)
+    ]
+    for top in range(0, height, _ROWS):
+        rows = slice(top, min(top + _ROWS, height))
+        changed = np.array(photo[rows, 0:width])
+        box = (0, rows.start * low / height, narrow, rows.stop * low / height)
+        for channel, change in enumerate(changes):  # one by one, since they are wide numbers
             enlarged = change.resize((width, rows.stop - rows.start), Image.Resampling.BILINEAR, box)
-            numbers = photo[rows, :, channel] + np.asarray(enlarged)
-            changed[rows, :, channel] = np.rint(numbers, out=numbers).clip(0, 255, out=numbers)
-    return changed
+            numbers = changed[..., channel] + np.asarray(enlarged)
+            changed[..., channel] = np.rint(numbers, out=numbers).clip(0, 255, out=numbers)
+        yield rows, changed

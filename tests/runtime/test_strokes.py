@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adain_rt import AdainError, Stylizer, paint
-from adain_rt.media.pictures import Picture, resize
-from adain_rt.strokes import AT_ONCE, _add_change, find_sizes
+from adain_rt.media.pictures import Picture
+from adain_rt.strokes import AT_ONCE, add_change, find_sizes, find_smaller, shrink
 from adain_rt.style import Style
 from adain_rt.transfer import StyleMix, StyleSource, Transfer
 
@@ -58,7 +59,7 @@ def test_each_painting_begins_with_what_the_smaller_one_changed(china):
     painted = paint(recorder, dark, None, strokes=107, strength=0.8, progress=shares.append)
     assert recorder.shapes == [(107, 160), (214, 320), (427, 640)]
     assert recorder.strengths == pytest.approx([0.8, 0.4, 0.4])
-    np.testing.assert_array_equal(recorder.contents[1], resize(dark, 214, 320) + 20)
+    np.testing.assert_array_equal(recorder.contents[1], shrink(dark, 214, 320) + 20)
     np.testing.assert_array_equal(recorder.contents[2], dark + 40)
     np.testing.assert_array_equal(painted, dark + 60)
     assert shares == pytest.approx([1 / 21, 5 / 21, 1], abs=0.01)
@@ -66,8 +67,8 @@ def test_each_painting_begins_with_what_the_smaller_one_changed(china):
 
 def test_a_change_is_enlarged_alike_everywhere(china, flower):
     """It is added in bands of rows; here it is added at once, in float64, by an own bilinear filter."""
-    photo, smaller = china[:421], resize(china[:421], 199, 311)
-    painted = resize(flower[:421], 199, 311)
+    photo, smaller = china[:421], shrink(china[:421], 199, 311)
+    painted = shrink(flower[:421], 199, 311)
     change = painted.astype(np.float64) - smaller
     for axis, length in ((0, 421), (1, 640)):
         places = ((np.arange(length) + 0.5) * change.shape[axis] / length - 0.5).clip(0, change.shape[axis] - 1)
@@ -75,8 +76,22 @@ def test_a_change_is_enlarged_alike_everywhere(china, flower):
         share = (places - below).reshape([-1 if each == axis else 1 for each in range(3)])
         above = (below + 1).clip(max=change.shape[axis] - 1)
         change = np.take(change, below, axis) * (1 - share) + np.take(change, above, axis) * share
-    apart = np.abs(_add_change(photo, smaller, painted) - (photo + change).clip(0, 255))
+    made = np.concatenate([band for _, band in add_change(photo, smaller, painted)])
+    apart = np.abs(made - (photo + change).clip(0, 255))
     assert apart.max() <= 0.501  # what rounding leaves
+
+
+def test_a_photo_is_shrunk_in_bands_as_at_once(china):
+    for height, width in ((400, 600), (131, 77), (1, 1)):
+        for canvas in (china, china[..., 0]):
+            at_once = Image.fromarray(canvas).resize((width, height), Image.Resampling.LANCZOS)
+            assert np.abs(shrink(canvas, height, width).astype(int) - np.asarray(at_once)).max() <= 1
+
+
+def test_a_huge_photo_is_painted_over_a_smaller_one_that_fits_into_memory():
+    assert find_smaller(427, 640, 512, 1 << 24) is None
+    assert find_smaller(3000, 4000, 512, 1 << 24) == find_sizes(3000, 4000, 512)[-2]
+    assert find_smaller(20_000, 20_000, 512, 1 << 24) == (4096, 4096)
 
 
 def test_a_photo_that_is_small_enough_is_painted_once(stylizer, style, china):
@@ -87,7 +102,7 @@ def test_large_strokes_are_larger(stylizer, style, china):
     """More of what is drawn beyond the photo is left when both are made an eighth of their size."""
 
     def coarse(painted):
-        change = painted.astype(float) - resize(resize(painted, 53, 80), 427, 640)
+        change = painted.astype(float) - shrink(shrink(painted, 53, 80), 427, 640)
         return 1 - change.std() / painted.std()
 
     assert coarse(paint(stylizer, china, style, strokes=128)) > coarse(stylizer.stylize(china, style)) + 0.05

@@ -19,6 +19,7 @@ from adain_rt.contract import Pixels
 from adain_rt.jobs.work import find_work, identify_painting, is_own
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
+from adain_rt.strokes import AT_ONCE, OVER, add_change, find_smaller, paint, shrink
 from adain_rt.style import Style
 from adain_rt.tiling import Canvas, Progress, part_of
 from adain_rt.transfer import StyleMix, Transfer
@@ -28,6 +29,9 @@ __all__ = ["HugePainting"]
 _STATE = "state.json"
 _MEASURING, _PAINTING, _WRITING = 0.05, 0.3, 0.95
 """About the shares of the whole time after which each begins; for progress only."""
+
+_MOST_SMALLER = 1 << 24
+"""The most pixels of the smaller painting that this one is painted over, which is in memory."""
 
 _GO_ON = "when it can be, go on with `resume`"
 
@@ -131,28 +135,57 @@ class HugePainting:
         codes = [self.transfer.encode(source, np.asarray(content)) for source in self.mix.sources]
         styles = codes if self.masks else [Style.mix(codes, self.mix.weights)]
         stylizer, painted = self.transfer.stylizer, PixelFile(self._folder / "painted.raw", content.shape)
+        over, strength = self._paint_smaller(content, styles, masks)
         if "measured" not in self._state:
             measuring = part_of(self.progress, _MEASURING, _PAINTING - _MEASURING)
-            mean, std = stylizer.measure_tiles(content, masks, progress=measuring)
+            mean, std = stylizer.measure_tiles(over, masks, progress=measuring)
             painted.make()
             self._note(measured=[mean.tolist(), std.tolist()], tiles=None, done=0)
         mean, std = (np.array(numbers, np.float32) for numbers in self._state["measured"])
-        tiling = stylizer.split(content, styles, masks)
+        tiling = stylizer.split(over, styles, masks)
         tiles = [len(tiling.tiles), *tiling.tiles[0].rows, *tiling.tiles[0].columns]
         if self._state["tiles"] != tiles:  # another amount of memory is free now
             self._note(tiles=tiles, done=0)
         painting = part_of(self.progress, _PAINTING, _WRITING - _PAINTING)
-        for rows, columns, pixels in tiling.paint((mean, std), self.transfer.strength, self._state["done"], painting):
-            luma = self.transfer.color == "luma"
-            painted[rows, columns] = color.keep_chroma(content[rows, columns], pixels) if luma else pixels
+        for rows, columns, pixels in tiling.paint((mean, std), strength, self._state["done"], painting):
+            own, made = content[rows, columns], pixels
+            if masks:
+                made = np.where(np.max([mask[rows, columns] for mask in masks], 0)[..., None] > 0, made, own)
+            painted[rows, columns] = color.keep_chroma(own, made) if self.transfer.color == "luma" else made
             painted.sync()
             self._note(done=self._state["done"] + 1)
         return painted
 
+    def _paint_smaller(
+        self, content: PixelFile, styles: Sequence[Style], masks: Sequence[Canvas]
+    ) -> tuple[PixelFile, float]:
+        """Return what is painted, and how strongly: the picture, or what a smaller painting makes of it."""
+        size = find_smaller(content.shape[0], content.shape[1], self.transfer.strokes, _MOST_SMALLER)
+        if size is None:
+            return content, self.transfer.strength
+        over = PixelFile(self._folder / "over.raw", content.shape)
+        if "over" not in self._state:
+            smaller = shrink(content, *size)
+            painted = paint(
+                self.transfer.stylizer,
+                smaller,
+                list(styles) if masks else styles[0],
+                strokes=self.transfer.strokes,
+                strength=self.transfer.strength,
+                masks=np.stack([shrink(mask, *size) for mask in masks]) if masks else None,
+            )
+            over.make()
+            for rows, pixels in add_change(content, smaller, painted):
+                over[rows, 0 : content.shape[1]] = pixels
+            over.sync()
+            self._note(over=True)
+        return over, self.transfer.strength * OVER
+
     def _check_room(self) -> None:
         """Refuse what the disk has no room for, as far as can be told."""
         width, height = huge.read_size(self.content)
-        needed = width * height * (2 * 3 + 1 + len(self.masks))
+        files = 2 if self.transfer.strokes == AT_ONCE else 3
+        needed = width * height * (files * 3 + 1 + len(self.masks))
         free = shutil.disk_usage(self._folder).free
         if needed > free:
             raise AdainError(

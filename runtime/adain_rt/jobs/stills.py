@@ -83,8 +83,7 @@ class Stills:
         max_size: the most pixels of the content's longer side, as for ``frame``; 0 sets no limit.
         style_size: pixels of a style picture's shorter side; 0 keeps the size.
         crop: whether pictures are cropped to their central square first.
-        strokes: how large they are, as for ``paint``; a content with too many pixels to be read at once is painted at
-            its own size alone.
+        strokes: how large they are, as for ``paint``.
         output: a file or a directory, as for ``plan_outputs``.
         overwrite: whether existing files may be replaced.
         resume: whether a result is skipped if its file exists. The file is not compared with anything: results are

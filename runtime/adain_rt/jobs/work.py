@@ -49,7 +49,7 @@ def identify_painting(transfer: Transfer, mix: StyleMix, files: Iterable[Path], 
     digest = hashlib.sha256()
     stylizer = transfer.stylizer
     network = (stylizer.weights_sha256, stylizer.backend, stylizer.precision)
-    chosen = (adain_rt.__version__, *network, transfer.strength, transfer.color, mix.weights, *more)
+    chosen = (adain_rt.__version__, *network, transfer.strength, transfer.color, transfer.strokes, mix.weights, *more)
     digest.update(repr(chosen).encode())
     for path in files:
         facts = path.stat()

@@ -56,7 +56,9 @@ def whole(stylizer: Stylizer, monkeypatch, content: str = "photo.png", **options
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize("options", [{}, {"color": "luma", "strength": 0.5}, {"styles": ["@great-wave:2", "@udnie"]}])
+@pytest.mark.parametrize(
+    "options", [{}, {"color": "luma", "strength": 0.5}, {"styles": ["@great-wave:2", "@udnie"]}, {"strokes": 128}]
+)
 def test_a_huge_picture_comes_out_as_if_it_were_small(place, stylizer, monkeypatch, suffix, options):
     expected = whole(stylizer, monkeypatch, **options)
     done = paint(stylizer, f"out.{suffix}", **options)
@@ -81,7 +83,8 @@ def test_masks_and_transparency_work_as_in_a_small_picture(place, stylizer, monk
         mask = np.zeros((400, 500), np.uint8)
         mask[rows] = 255
         Image.fromarray(mask).save(f"{name}.png")
-    for options in ({}, {"masks": [Path("top.png"), Path("bottom.png")], "styles": ["@great-wave", "@udnie"]}):
+    regions = {"masks": [Path("top.png"), Path("bottom.png")], "styles": ["@great-wave", "@udnie"]}
+    for options in ({}, regions, {"strokes": 128}, {**regions, "strokes": 128}):
         expected = whole(stylizer, monkeypatch, overwrite=True, **options)
         assert isinstance(paint(stylizer, overwrite=True, **options), Done)
         made = np.asarray(Image.open("out.png"))
@@ -121,6 +124,28 @@ def test_an_interrupted_painting_goes_on_at_the_tile_where_it_stopped(place, sty
     assert len(written) == tiles - 3 > 0
     np.testing.assert_array_equal(np.asarray(Image.open("out.png")), expected)
     assert not find_work(Path("out.png")).exists()
+
+
+def test_a_smaller_painting_is_not_made_again(place, stylizer, monkeypatch):
+    expected = whole(stylizer, monkeypatch, strokes=128)
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=4 + 2)  # four bands of what is painted over, and tiles
+        with pytest.raises(KeyboardInterrupt):
+            paint(stylizer, strokes=128)
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "paint", None)
+        assert isinstance(paint(stylizer, strokes=128, resume=True), Done)
+    np.testing.assert_array_equal(np.asarray(Image.open("out.png")), expected)
+
+
+def test_other_strokes_are_another_painting(place, stylizer, monkeypatch):
+    expected = whole(stylizer, monkeypatch)
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=4 + 2)
+        with pytest.raises(KeyboardInterrupt):
+            paint(stylizer, strokes=128)
+    assert isinstance(paint(stylizer, resume=True), Done)
+    np.testing.assert_array_equal(np.asarray(Image.open("out.png")), expected)
 
 
 def test_what_is_noted_as_done_has_reached_the_disk(place, stylizer, monkeypatch):

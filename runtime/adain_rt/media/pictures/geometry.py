@@ -11,17 +11,7 @@ from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures.formats import MAX_PIXELS
 
-__all__ = [
-    "SIDEWAYS",
-    "Box",
-    "center_square",
-    "frame",
-    "locate_stored_box",
-    "plan_frame",
-    "resize",
-    "resize_to",
-    "turn_upright",
-]
+__all__ = ["SIDEWAYS", "Box", "center_square", "frame", "locate_stored_box", "plan_frame", "resize_to", "turn_upright"]
 
 Box = tuple[int, int, int, int]
 """A rectangle in pixels: left, top, right and bottom. Right and bottom are just outside, as Pillow has them."""
@@ -81,7 +71,7 @@ def resize_to(pixels: Pixels, shorter_side: int) -> Pixels:
 
     """
     height, width = pixels.shape[:2]
-    return resize(pixels, *_scale(height, width, shorter_side / min(height, width)))
+    return _resize(pixels, *_scale(height, width, shorter_side / min(height, width)))
 
 
 def frame(pixels: Pixels, size: int, crop: bool, max_size: int = 0) -> Pixels:
@@ -102,7 +92,7 @@ def frame(pixels: Pixels, size: int, crop: bool, max_size: int = 0) -> Pixels:
     target = plan_frame(height, width, size, crop, max_size)
     if crop:
         pixels = center_square(pixels)
-    return pixels if pixels.shape[:2] == target else resize(pixels, *target)
+    return pixels if pixels.shape[:2] == target else _resize(pixels, *target)
 
 
 def plan_frame(height: int, width: int, size: int, crop: bool, max_size: int = 0) -> tuple[int, int]:
@@ -132,8 +122,7 @@ def _scale(height: int, width: int, scale: float) -> tuple[int, int]:
     return scaled
 
 
-def resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Return uint8 (H, W, 3) or (H, W) resized by an antialiased Lanczos filter."""
+def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
