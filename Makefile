@@ -47,7 +47,7 @@ endef
 .PHONY: demo check test-fast test test-cluster test-gpu check-triton fuzz release engines gpu-day bench lock lint-containers docs bundle clean test-page
 
 demo: $(VENV)/light $(PHOTOS)
-	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night -o demo/starry-night.jpg --overwrite
+	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night --strokes 256 -o demo/starry-night.jpg --overwrite
 	$(BIN)/adain-rt grid $(PHOTOS)/ --style @starry-night --style @stables --style @wheat-field --style @rhone-glacier \
 	    --cell 320 -o demo/grid.jpg --overwrite
 	@echo "The pictures are demo/starry-night.jpg and demo/grid.jpg"
