@@ -158,6 +158,12 @@ class AutoBackend:
         spoils = self._asked_precision == AUTO and self.precision == "int8"
         return "fp32" if spoils and pictures is not None and is_smooth(pictures) else self.precision
 
+    def trim(self) -> None:
+        """Free the memory that runs of all graphs keep, where that is the host's."""
+        with self._lock:
+            for opened in self._graphs.values():
+                opened.trim()
+
     def close(self) -> None:
         """Close the backend. ``open`` raises from then on."""
         with self._lock:

@@ -342,7 +342,6 @@ class Stylizer:
     ) -> Result | None:
         """Return what a graph makes of pictures at once; ``None`` if they are for tiles."""
         if not self._budget.fits(opened, batch.shape, regions, output):
-            opened.trim()  # what smaller pictures left: tiles take as much as there may be
             return None
         try:
             return run()
@@ -372,7 +371,8 @@ class Stylizer:
         return stylized
 
     def _split(self, graph: str, content: Canvas, masks: Sequence[Canvas], codes: Sequence[Style] = ()) -> Tiling:
-        """Return a picture as a graph computes it in tiles."""
+        """Return a picture as a graph computes it in tiles, which may take all of the memory there is."""
+        self._backend.trim()
         opened = self._open(graph, codes, np.asarray(content)[None])
         height, width = content.shape[:2]
         output = 0 if graph == "measure" else RGB

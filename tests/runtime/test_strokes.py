@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adain_rt import AdainError, Stylizer, paint
+from adain_rt import AdainError, paint
 from adain_rt.media.pictures import Picture
 from adain_rt.strokes import AT_ONCE, add_change, find_sizes, find_smaller, shrink
 from adain_rt.style import Style
@@ -128,15 +128,3 @@ def test_strokes_that_cannot_be_are_refused(strokes, stylizer, style, china):
     with pytest.raises(AdainError, match="at least 64 pixels") as caught:
         paint(stylizer, china, style, strokes=strokes)
     assert "`strokes`" in str(caught.value.hint)
-
-
-def test_a_stylizer_keeps_no_memory_of_whole_pictures_while_it_paints_tiles(stylizer, style, china, monkeypatch):
-    from adain_rt.auto import OpenGraph
-
-    trimmed: list[str] = []
-    monkeypatch.setattr(OpenGraph, "trim", lambda opened: trimmed.append(opened.graph))
-    with Stylizer(backend="onnxruntime", tile=128) as tiled:
-        tiled.stylize(china[:128, :128], style)
-        assert trimmed == []
-        tiled.stylize(china[:200, :200], style)
-    assert trimmed[0] == "stylize"

@@ -234,12 +234,23 @@ def test_each_pass_gives_up_its_memory_when_it_ends(monkeypatch, large, styles):
     monkeypatch.setattr(OpenGraph, "trim", lambda opened: trimmed.append(opened.graph))
     tiled = stylizer(tile=128)
     code = tiled.measure_tiles(large[:200, :300])
-    assert trimmed == ["measure"]
+    assert trimmed[-1] == "measure"
     painting = tiled.split(large[:200, :300], styles[:1]).paint(code)
+    trimmed.clear()
     next(painting)
-    assert trimmed == ["measure"]
+    assert trimmed == []
     list(painting)
-    assert trimmed == ["measure", "stylize_fixed"]
+    assert trimmed == ["stylize_fixed"]
+
+
+def test_whole_pictures_before_leave_tiles_all_the_memory(monkeypatch, large, styles):
+    trimmed: list[str] = []
+    monkeypatch.setattr(OpenGraph, "trim", lambda opened: trimmed.append(opened.graph))
+    with Stylizer(backend="onnxruntime", precision="fp32", tile=128) as tiled:
+        tiled.stylize(large[:128, :128], styles[0])
+        assert trimmed == []
+        tiled.stylize(large[:200, :200], styles[0])
+    assert trimmed[0] == "stylize"
 
 
 TRIM = """
