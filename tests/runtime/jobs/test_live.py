@@ -53,7 +53,7 @@ def test_old_frames_are_left_out_for_new_ones(stylizer, styles, clip):
     wall = Wall(seconds=0.2)
     shown = list(Live(str(clip), styles, screens=[wall], steady="off").run(stylizer))
     assert shown[-1].dropped > 8
-    assert shown[-1].latency < 0.5
+    assert shown[-1].latency < 1.5  # one after the other the last would be 3 seconds late
 
 
 def test_the_style_passes_over_into_another(stylizer, styles, clip, monkeypatch):

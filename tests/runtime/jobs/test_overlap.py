@@ -74,11 +74,18 @@ def test_a_signal_while_a_thread_starts_leaves_the_items_alone(monkeypatch):
 
 
 def test_steps_overlap():
-    def slow(items):
+    """The first is at its fourth item while the last still has its first."""
+    ahead = threading.Event()
+
+    def first():
+        for number in range(20):
+            if number == 3:
+                ahead.set()
+            yield number
+
+    def last(items):
         for item in items:
-            time.sleep(0.01)
+            assert ahead.wait(30)
             yield item
 
-    started = time.perf_counter()
-    assert len(list(slow(run_ahead(slow(run_ahead(slow(range(20)), 4)), 4)))) == 20
-    assert time.perf_counter() - started < 0.5  # one after the other they take 0.6
+    assert list(last(run_ahead(run_ahead(first(), 4), 4))) == list(range(20))
