@@ -23,6 +23,7 @@ __all__ = [
     "check_strokes",
     "find_sizes",
     "find_smaller",
+    "keep_bare",
     "paint",
     "shrink",
 ]
@@ -32,6 +33,9 @@ STROKES = 512
 
 AT_ONCE = 0
 """In place of a size: the photo is painted once, at its own size."""
+
+OVER = 0.5
+"""The strength of each further painting: at 1, fine strokes drown the large ones (docs/explanation/strokes.md)."""
 
 _LEAST = 64
 """Pixels below which there would be nothing to see on the smallest photo."""
@@ -44,9 +48,6 @@ _ROWS = 128
 
 _LANCZOS = 3
 """Pixels of the smaller picture that the filter reaches to either side."""
-
-OVER = 0.5
-"""The strength of each further painting: at 1, fine strokes drown the large ones (docs/explanation/strokes.md)."""
 
 
 def paint(
@@ -90,7 +91,8 @@ def paint(
         photos.insert(0, shrink(photos[0], *size))
         larger = regions[0]
         regions.insert(0, None if larger is None else np.stack([shrink(mask, *size) for mask in larger]))
-    shares = np.prod(sizes, 1) / np.prod(sizes, 1).sum()
+    pixels = np.prod(sizes, 1)
+    shares = pixels / pixels.sum()
     painted = photo
     for place, (own, covers) in enumerate(zip(photos, regions, strict=True)):
         painted = stylizer.stylize(
@@ -100,8 +102,8 @@ def paint(
             masks=covers,
             progress=part_of(progress, shares[:place].sum(), shares[place]),
         )
-        if covers is not None:  # near a region, what is added of it reaches beyond
-            painted = np.where(covers.max(0)[..., None] > 0, painted, own)
+        if place and covers is not None:
+            painted = keep_bare(painted, own, covers)
     return painted
 
 
@@ -117,13 +119,6 @@ def check_strokes(strokes: int) -> None:
             f"strokes are as on a photo of at least {_LEAST} pixels, not {strokes}",
             hint=f"set `strokes` to {STROKES}, or to {AT_ONCE} for the photo's own size",
         )
-
-
-def _collect(photo: Pixels, bands: Iterable[tuple[slice, Pixels]]) -> Pixels:
-    whole = np.empty_like(photo)
-    for rows, band in bands:
-        whole[rows] = band
-    return whole
 
 
 def find_sizes(height: int, width: int, strokes: int) -> list[tuple[int, int]]:
@@ -188,3 +183,23 @@ def add_change(photo: Canvas, smaller: Pixels, painted: Pixels) -> Iterator[tupl
             numbers = changed[..., channel] + np.asarray(enlarged)
             changed[..., channel] = np.rint(numbers, out=numbers).clip(0, 255, out=numbers)
         yield rows, changed
+
+
+def keep_bare(painted: Pixels, photo: Pixels, masks: Pixels | Sequence[Pixels]) -> Pixels:
+    """Return what is painted, and the photo where no mask is: near a region, what is added of it reaches beyond.
+
+    Args:
+        painted: uint8 (H, W, 3).
+        photo: of the same size.
+        masks: uint8 (H, W) each.
+
+    """
+    kept: Pixels = np.where(np.max(masks, 0)[..., None] > 0, painted, photo)
+    return kept
+
+
+def _collect(photo: Pixels, bands: Iterable[tuple[slice, Pixels]]) -> Pixels:
+    whole = np.empty_like(photo)
+    for rows, band in bands:
+        whole[rows] = band
+    return whole

@@ -19,7 +19,7 @@ from adain_rt.contract import Pixels
 from adain_rt.jobs.work import find_work, identify_painting, is_own
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
-from adain_rt.strokes import AT_ONCE, OVER, add_change, find_smaller, paint, shrink
+from adain_rt.strokes import AT_ONCE, OVER, add_change, find_smaller, keep_bare, paint, shrink
 from adain_rt.style import Style
 from adain_rt.tiling import Canvas, Progress, part_of
 from adain_rt.transfer import StyleMix, Transfer
@@ -150,7 +150,7 @@ class HugePainting:
         for rows, columns, pixels in tiling.paint((mean, std), strength, self._state["done"], painting):
             own, made = content[rows, columns], pixels
             if masks:
-                made = np.where(np.max([mask[rows, columns] for mask in masks], 0)[..., None] > 0, made, own)
+                made = keep_bare(made, own, [mask[rows, columns] for mask in masks])
             painted[rows, columns] = color.keep_chroma(own, made) if self.transfer.color == "luma" else made
             painted.sync()
             self._note(done=self._state["done"] + 1)
