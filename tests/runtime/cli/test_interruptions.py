@@ -9,7 +9,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.runtime.cli.halting import go_on, start, wait_until_halted
 
 from adain_rt.jobs.work import find_work
 
@@ -25,24 +25,19 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="limits of another process, and tmpfs, are Linux's"),
 ]
 
-PROGRAM = """
-import sys
-from adain_rt.media.pictures import source
-source.MAX_PIXELS = int(sys.argv.pop(1))
-from adain_rt.cli import main
-main()
-"""
 HUGE, ORDINARY = "100000", "10000000"
 """The most pixels of a picture that is read whole: fewer than the photo has, and more."""
 
 OPTIONS = ("--style", "@udnie", "--tile", "64", "--backend", "onnxruntime", "--precision", "int8")
-TILES_BEFORE = 3
+
+THREE_TILES = ("os.rename", "*/state.json", 7)
+"""Three tiles are noted, and the fourth is about to be. Unpacked, measured and tiled are noted before them."""
 
 
-def start(counts_as: str, output: Path, *more: str) -> subprocess.Popen[str]:
+def paint(counts_as: str, output: Path, *more: str, halt: tuple[str, str, int] = ("", "", 0)) -> subprocess.Popen[str]:
     """Begin to paint the photo in the working directory."""
-    command = [sys.executable, "-c", PROGRAM, counts_as, "stylize", "photo.png", *OPTIONS, "-o", str(output), *more]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+    before = f"from adain_rt.media.pictures import source; source.MAX_PIXELS = {counts_as}"
+    return start("stylize", "photo.png", *OPTIONS, "-o", str(output), *more, halt=halt, before=before)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -51,12 +46,10 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-def wait_for_tiles(process: subprocess.Popen[str], output: Path) -> None:
-    """Return in the middle of the second pass, when some tiles are painted."""
-    state = find_work(output) / "state.json"
-    while not state.exists() or json.loads(state.read_text()).get("done", 0) < TILES_BEFORE:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
+def tiles_done(output: Path) -> int:
+    """Return how many tiles are noted as painted."""
+    done: int = json.loads((find_work(output) / "state.json").read_text())["done"]
+    return done
 
 
 @dataclass
@@ -67,12 +60,7 @@ class Disk:
     full: int
 
     def fill(self, process: subprocess.Popen[str]) -> None:
-        """Let a process write nothing more. It does nothing meanwhile."""
-        process.send_signal(signal.SIGSTOP)
-        self._fill_for(process)
-        process.send_signal(signal.SIGCONT)
-
-    def _fill_for(self, process: subprocess.Popen[str]) -> None:
+        """Let a process that stands still write nothing more when it goes on."""
         if self.full == errno.EFBIG:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
             return
@@ -117,22 +105,23 @@ def photo(tmp_path, monkeypatch, china) -> bytes:
 @pytest.fixture
 def undisturbed(photo, tmp_path) -> bytes:
     """What comes out where nothing happens."""
-    assert finish(start(HUGE, tmp_path / "undisturbed.png")) == (0, "")
+    assert finish(paint(HUGE, tmp_path / "undisturbed.png")) == (0, "")
     return (tmp_path / "undisturbed.png").read_bytes()
 
 
 def test_a_huge_picture_whose_painting_was_killed_is_gone_on_with_to_the_same_bytes(photo, undisturbed, tmp_path):
     output = tmp_path / "out.png"
-    process = start(HUGE, output)
-    wait_for_tiles(process, output)
+    process = paint(HUGE, output, halt=THREE_TILES)
+    wait_until_halted(process)
     os.kill(process.pid, signal.SIGKILL)
     assert finish(process) == (-signal.SIGKILL, "")
     assert not output.exists()
     assert Path("photo.png").read_bytes() == photo
-    done = json.loads((find_work(output) / "state.json").read_text())["done"]
-    process = start(HUGE, output, "--resume")
-    wait_for_tiles(process, output)
-    assert json.loads((find_work(output) / "state.json").read_text())["done"] >= done
+    assert tiles_done(output) == 3
+    process = paint(HUGE, output, "--resume", halt=("os.rename", "*/state.json", 2))
+    wait_until_halted(process)
+    assert tiles_done(output) == 4
+    go_on(process)
     assert finish(process) == (0, "")
     assert output.read_bytes() == undisturbed
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "undisturbed.png", "out.png"}
@@ -140,9 +129,10 @@ def test_a_huge_picture_whose_painting_was_killed_is_gone_on_with_to_the_same_by
 
 def test_a_disk_that_fills_up_under_a_huge_picture_is_one_line_and_loses_nothing(disk, photo, undisturbed):
     output = disk.folder / "out.png"
-    process = start(HUGE, output)
-    wait_for_tiles(process, output)
+    process = paint(HUGE, output, halt=THREE_TILES)
+    wait_until_halted(process)
     disk.fill(process)
+    go_on(process)
     status, said = finish(process)
     assert status == 2
     assert said.startswith(f"adain-rt: photo.png: {find_work(output)}")
@@ -152,7 +142,7 @@ def test_a_disk_that_fills_up_under_a_huge_picture_is_one_line_and_loses_nothing
     assert not output.exists()
     assert Path("photo.png").read_bytes() == photo
     disk.make_room()
-    assert finish(start(HUGE, output, "--resume")) == (0, "")
+    assert finish(paint(HUGE, output, "--resume")) == (0, "")
     assert output.read_bytes() == undisturbed
     assert [path.name for path in disk.folder.iterdir()] == ["out.png"]
 
@@ -160,8 +150,10 @@ def test_a_disk_that_fills_up_under_a_huge_picture_is_one_line_and_loses_nothing
 def test_a_disk_that_fills_up_under_an_ordinary_picture_in_tiles_is_one_line(disk, photo):
     output = disk.folder / "out.png"
     output.write_bytes(b"the result of the last run")
-    process = start(ORDINARY, output, "--overwrite")
+    process = paint(ORDINARY, output, "--overwrite", halt=("open", "photo.png", 1))
+    wait_until_halted(process)
     disk.fill(process)
+    go_on(process)
     status, said = finish(process)
     assert (status, said) == (2, f"adain-rt: {output}: cannot be written ({os.strerror(disk.full)})\n")
     disk.make_room()
@@ -178,7 +170,7 @@ def test_a_truncated_input_is_one_line_and_stays_as_it_is(photo, tmp_path, count
     path.write_bytes(path.read_bytes()[:-20_000])
     Path("photo.png").write_bytes(path.read_bytes())  # whatever it is called
     cut = path.read_bytes()
-    status, said = finish(start(counts_as, tmp_path / "out.png"))
+    status, said = finish(paint(counts_as, tmp_path / "out.png"))
     assert status == 2
     assert said.startswith("adain-rt: photo.png: ")
     assert said.count("\n") == 1

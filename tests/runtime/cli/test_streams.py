@@ -10,12 +10,12 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.runtime.cli.halting import go_on, start, wait_until_halted
 from tests.runtime.cli.painted import STYLE, pixels
 
 pytestmark = pytest.mark.slow  # each starts a process or more
@@ -108,14 +108,10 @@ def test_an_interrupted_batch_says_what_failed_and_leaves_nothing_half_written(d
     (desk / "photos" / "0.png").write_bytes(b"broken")
     for number in range(1, 200):
         (desk / "photos" / f"{number:03}.jpg").write_bytes((desk / "photo.jpg").read_bytes())
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-c", "from adain_rt.cli import main; main()", "stylize", "photos", *STYLE, "-o", "out/"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not (desk / "out").exists() or len(list((desk / "out").iterdir())) < 3:
-        time.sleep(0.01)
+    process = start("stylize", "photos", *STYLE, "-o", "out/", halt=("os.rename", "out/*.jpg", 4))
+    wait_until_halted(process)
     process.send_signal(signal_number)
+    go_on(process)
     _, said = process.communicate()
     assert process.returncode == status
     assert "0.png" in said

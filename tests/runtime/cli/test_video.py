@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.runtime.cli.halting import go_on, start, wait_until_halted
 from tests.runtime.media.clips.made import look_into, make_clip, moving, read_frames
 
 STYLE = ("--style", "painting.png", "--style-size", "0")
@@ -167,38 +166,37 @@ def test_clips_go_through_pipes(clip):
 def test_a_kill_leaves_nothing_half_written(desk, number):
     make_clip(desk / "long.mp4", frames=moving(60, 320, 240))
     Path("out.mp4").write_bytes(b"the result of the last run")
-    command = [sys.executable, "-c", "from adain_rt.cli import main; main()", "video", "long.mp4", *STYLE]
-    command += ["-o", "out.mp4", "--overwrite", "--backend", "onnxruntime", "--precision", "fp32"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)  # noqa: S603
-    while not list(desk.glob(".adain-*.part")):
-        time.sleep(0.01)
-        assert process.poll() is None
-    os.kill(process.pid, number)
+    options = (*STYLE, "--overwrite", "--backend", "onnxruntime", "--precision", "fp32")
+    tell = """
+from adain_rt.stream import Stream
+paint = Stream.paint
+Stream.paint = lambda *arguments: sys.audit("paint", "a frame") or paint(*arguments)
+"""
+    process = start("video", "long.mp4", *options, "-o", "out.mp4", halt=("paint", "a frame", 10), before=tell)
+    wait_until_halted(process)
+    process.send_signal(number)
+    go_on(process)
     _, said = process.communicate(timeout=30)
     assert process.returncode in {-signal.SIGKILL, 128 + signal.SIGTERM, 128 + signal.SIGINT}
     assert Path("out.mp4").read_bytes() == b"the result of the last run"
     if number != signal.SIGKILL:
-        assert said.strip() == b"adain-rt: interrupted; 0 of 1 results are written"
+        assert said.strip() == "adain-rt: interrupted; 0 of 1 results are written"
         assert not list(desk.glob(".*"))
 
 
 @pytest.mark.slow
 def test_a_killed_run_is_gone_on_with(run, desk):
     make_clip(desk / "long.mp4", frames=moving(60, 160, 120), sound="mono")
-    program = "import adain_rt.jobs.video as video; video._PART = 10; from adain_rt.cli import main; main()"
     options = [*STYLE, "--codec", "prores", "--backend", "onnxruntime", "--precision", "fp32", "--threads", "1"]
-    command = [sys.executable, "-c", program, "video", "long.mp4", *options]
-    process = subprocess.Popen([*command, "-o", "out.mov"])  # noqa: S603
-    while not (desk / ".out.mov.adain-work" / "state.npz").exists():
-        time.sleep(0.01)
-        assert process.poll() is None
+    arguments = ("video", "long.mp4", *options, "-o", "out.mov")
+    short_parts = "import adain_rt.jobs.video; adain_rt.jobs.video._PART = 10"
+    process = start(*arguments, halt=("os.rename", "*/state.npz", 3), before=short_parts)
+    wait_until_halted(process)
     process.kill()
-    process.wait()
+    process.communicate()
     assert not Path("out.mov").exists()
-    resumed = subprocess.run([*command, "-o", "out.mov", "--resume", "--json"], capture_output=True, check=True)  # noqa: S603
-    (output,) = json.loads(resumed.stdout)["outputs"]
-    assert output["frames"] == 60
-    assert output["earlier"] % 10 == 0 < output["earlier"]
+    (output,) = json.loads(run(*arguments, "--resume", "--json").out)["outputs"]
+    assert (output["frames"], output["earlier"]) == (60, 20)
     run("video", "long.mp4", *options, "-o", "whole.mov")
     assert look_into(Path("out.mov")) == look_into(Path("whole.mov"))
     assert np.array_equal(read_frames(Path("out.mov")), read_frames(Path("whole.mov")))
