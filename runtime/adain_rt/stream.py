@@ -10,6 +10,7 @@ from adain_rt import color
 from adain_rt.contract import Pixels
 from adain_rt.pixels import as_pictures, mask_visible
 from adain_rt.steady import CutFinder, FlowBlend, OnePrecision, SmoothCode, State, check_steady
+from adain_rt.strokes import STROKES, check_strokes, keep_bare, paint_sizes
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
@@ -29,13 +30,15 @@ class Stream:
             ...
 
     It carries a state from frame to frame, which begins anew at each cut: the last frame and the last picture, small
-    copies of them to find motion and cuts, the statistics of the content over time, and the precision. So a Stream is
-    for one clip, and for one thread at a time. Make another for another clip; they can share a Stylizer.
+    copies of them to find motion and cuts, and for each size at which frames are painted the statistics of the content
+    over time and the precision. So a Stream is for one clip, and for one thread at a time. Make another for another
+    clip; they can share a Stylizer.
 
     Args:
         stylizer: runs the network.
         style: a style; several, one for each mask; or a function that returns them for the first frame of each shot.
         strength: the paper's α, from 0 to 1.
+        strokes: how large they are, as for ``paint``.
         steady: ``off`` paints each frame by itself. ``statistics`` smooths the content's statistics over time, which
             masks do not go with. ``flow`` blends each picture with the one before along the motion; it needs OpenCV.
         keep_chroma: whether the frames keep their colours, and only their brightness is painted.
@@ -44,7 +47,7 @@ class Stream:
         style: may be changed between frames.
 
     Raises:
-        AdainError: the mode is unknown, or needs a package that is missing.
+        AdainError: there are no such strokes, or the mode is unknown or needs a package that is missing.
 
     """
 
@@ -54,17 +57,19 @@ class Stream:
         style: Styles | Callable[[Pixels], Styles],
         *,
         strength: float = 1.0,
+        strokes: int = STROKES,
         steady: str = "flow",
         keep_chroma: bool = False,
     ) -> None:
+        check_strokes(strokes)
         check_steady(steady)
         self.style = style
-        self._strength, self._keep_chroma = strength, keep_chroma
+        self._stylizer, self._strength, self._strokes, self._keep_chroma = stylizer, strength, strokes, keep_chroma
+        self._threads = stylizer.settings.own_threads
         self._cuts = CutFinder()
-        self._precision = OnePrecision(stylizer)
-        self._code = SmoothCode() if steady == "statistics" else None
+        self._smooth = steady == "statistics"
+        self._sizes: list[_OneSize] = []
         self._blend = FlowBlend() if steady == "flow" else None
-        self._parts = [each for each in (self._cuts, self._precision, self._code, self._blend) if each is not None]
         self._now: list[Style] = []
 
     def run(self, frames: Iterable[Pixels], rate: float = _RATE) -> Iterator[Pixels]:
@@ -97,23 +102,26 @@ class Stream:
             given = self.style(frame) if callable(self.style) else self.style
             self._now = [given] if isinstance(given, Style) else list(given)
         masks = mask_visible(masks, alpha)
-        stylizer = self._precision.choose(frame, seconds, cut)
-        code = None
-        if self._code is not None and masks is None:
-            code = self._code.update(stylizer.encode(frame), seconds, cut)
         style = self._now[0] if masks is None and len(self._now) == 1 else self._now
-        painted = stylizer.stylize(frame, style, strength=self._strength, masks=masks, content_code=code)
+
+        def paint_once(place: int, own: Pixels, strength: float, covers: Pixels | None) -> Pixels:
+            return self._at(place).paint(own, style, strength, covers, seconds, cut)
+
+        painted = paint_sizes(frame, masks, self._strokes, self._strength, paint_once, self._threads)
         if self._blend is not None:
             painted = self._blend.blend(frame, painted, seconds, cut)
             if masks is not None:
-                painted = np.where(masks.max(axis=0)[..., None] > 0, painted, frame)
+                painted = keep_bare(painted, frame, masks)
         return color.keep_chroma(frame, painted) if self._keep_chroma else painted
 
     def save(self) -> State:
         """Return what is carried to the next frame, as arrays by name; ``numpy.savez`` writes them to a file."""
         state = {f"style{place:04}": np.frombuffer(each.to_bytes(), np.uint8) for place, each in enumerate(self._now)}
-        for part in self._parts:
-            state |= part.save()
+        state |= self._cuts.save()
+        if self._blend is not None:
+            state |= self._blend.save()
+        for place, size in enumerate(self._sizes):
+            state |= {f"{place}.{name}": value for name, value in size.save().items()}
         return state
 
     def load(self, state: State) -> None:
@@ -125,5 +133,43 @@ class Stream:
         """
         styles = [state[name] for name in sorted(state) if name.startswith("style")]
         self._now = [Style.from_bytes(style.tobytes()) for style in styles]
-        for part in self._parts:
-            part.load(state)
+        self._cuts.load(state)
+        if self._blend is not None:
+            self._blend.load(state)
+        for place in {name.partition(".")[0] for name in state if "." in name}:
+            own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{place}.")}
+            self._at(int(place)).load(own)
+
+    def _at(self, place: int) -> _OneSize:
+        """Return what holds one of the sizes steady, counted from the smallest."""
+        while len(self._sizes) <= place:
+            self._sizes.append(_OneSize(self._stylizer, self._smooth))
+        return self._sizes[place]
+
+
+class _OneSize:
+    """Holds the frames of a clip steady at one of the sizes at which they are painted."""
+
+    def __init__(self, stylizer: Stylizer, smooth: bool) -> None:
+        self._precision = OnePrecision(stylizer)
+        self._code = SmoothCode() if smooth else None
+
+    def paint(
+        self, frame: Pixels, style: Styles, strength: float, masks: Pixels | None, seconds: float, cut: bool
+    ) -> Pixels:
+        """Return the picture of the next frame, so many seconds after the one before."""
+        stylizer = self._precision.choose(frame, seconds, cut)
+        code = None
+        if self._code is not None and masks is None:
+            code = self._code.update(stylizer.encode(frame), seconds, cut)
+        return stylizer.stylize(frame, style, strength=strength, masks=masks, content_code=code)
+
+    def save(self) -> State:
+        """Return the state."""
+        return self._precision.save() | ({} if self._code is None else self._code.save())
+
+    def load(self, state: State) -> None:
+        """Go on from a state."""
+        self._precision.load(state)
+        if self._code is not None:
+            self._code.load(state)

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from PIL import Image
 
 from adain_models.errors import AdainError
+from adain_rt.bands import add_change, shrink
 from adain_rt.contract import Pixels
 from adain_rt.pixels import as_masks, as_pictures
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
-from adain_rt.tiling import Canvas, Progress, part_of
+from adain_rt.tiling import Progress, part_of
 
 __all__ = [
     "AT_ONCE",
     "OVER",
     "STROKES",
-    "add_change",
     "check_strokes",
     "find_sizes",
     "find_smaller",
     "keep_bare",
     "paint",
-    "shrink",
+    "paint_sizes",
 ]
 
 STROKES = 512
@@ -43,11 +42,8 @@ _LEAST = 64
 _NEAR = 0.25
 """So many doublings are not worth another painting."""
 
-_ROWS = 128
-"""So many rows are made at a time, since the numbers take four times the memory of the photo."""
-
-_LANCZOS = 3
-"""Pixels of the smaller picture that the filter reaches to either side."""
+PaintOnce = Callable[[int, Pixels, float, Pixels | None], Pixels]
+"""Paints at one size: which, from 0, the smallest; what is painted over; how strongly; the masks."""
 
 
 def paint(
@@ -80,29 +76,41 @@ def paint(
         AdainError: there are no such strokes, or any reason that ``Stylizer.stylize`` has.
 
     """
-    check_strokes(strokes)
     photo = as_pictures(photo, (3,))
     height, width = photo.shape[:2]
     if masks is not None:
         masks = as_masks(masks, len(masks), height, width)
-    sizes = find_sizes(height, width, strokes)
+    check_strokes(strokes)
+    pixels = np.prod(find_sizes(height, width, strokes), 1)
+    ends = np.cumsum(pixels) / pixels.sum()
+
+    def paint_once(place: int, own: Pixels, strength: float, covers: Pixels | None) -> Pixels:
+        begin = ends[place - 1] if place else 0.0
+        part = part_of(progress, begin, ends[place] - begin)
+        return stylizer.stylize(own, style, strength=strength, masks=covers, progress=part)
+
+    return paint_sizes(photo, masks, strokes, strength, paint_once, stylizer.settings.own_threads)
+
+
+def paint_sizes(
+    photo: Pixels, masks: Pixels | None, strokes: int, strength: float, paint_once: PaintOnce, threads: int
+) -> Pixels:
+    """Return a photo that is painted at each of its sizes, each over the one before, with threads to resize it.
+
+    See ``paint``.
+    """
+    height, width = photo.shape[:2]
     photos, regions = [photo], [masks]
-    for size in sizes[-2::-1]:
-        photos.insert(0, shrink(photos[0], *size))
+    for size in find_sizes(height, width, strokes)[-2::-1]:
+        photos.insert(0, shrink(photos[0], *size, threads))
         larger = regions[0]
-        regions.insert(0, None if larger is None else np.stack([shrink(mask, *size) for mask in larger]))
-    pixels = np.prod(sizes, 1)
-    shares = pixels / pixels.sum()
-    painted = photo
-    for place, (own, covers) in enumerate(zip(photos, regions, strict=True)):
-        painted = stylizer.stylize(
-            _collect(own, add_change(own, photos[place - 1], painted)) if place else own,
-            style,
-            strength=strength * OVER if place else strength,
-            masks=covers,
-            progress=part_of(progress, shares[:place].sum(), shares[place]),
-        )
-        if place and covers is not None:
+        regions.insert(0, None if larger is None else np.stack([shrink(mask, *size, threads) for mask in larger]))
+    painted = paint_once(0, photos[0], strength, regions[0])
+    for place in range(1, len(photos)):
+        own, covers = photos[place], regions[place]
+        begun = _collect(own, add_change(own, photos[place - 1], painted, threads))
+        painted = paint_once(place, begun, strength * OVER, covers)
+        if covers is not None:
             painted = keep_bare(painted, own, covers)
     return painted
 
@@ -147,42 +155,6 @@ def find_smaller(height: int, width: int, strokes: int, most: int) -> tuple[int,
     rows, columns = sizes[-2]
     scale = min(1, math.sqrt(most / (rows * columns)))
     return round(rows * scale), round(columns * scale)
-
-
-def shrink(canvas: Canvas, height: int, width: int) -> Pixels:
-    """Return a picture, or a mask, resized by a Lanczos filter. Only some of its rows are in memory at a time."""
-    rows, columns = canvas.shape[:2]
-    reach = math.ceil(_LANCZOS * rows / height) + 1
-    bands = []
-    for top in range(0, height, _ROWS):
-        bottom = min(top + _ROWS, height)
-        start, stop = top * rows / height, bottom * rows / height
-        first, last = max(0, math.floor(start) - reach), min(rows, math.ceil(stop) + reach)
-        band = Image.fromarray(canvas[first:last, 0:columns])
-        box = (0, start - first, columns, stop - first)
-        bands.append(np.asarray(band.resize((width, bottom - top), Image.Resampling.LANCZOS, box)))
-    return np.concatenate(bands)
-
-
-def add_change(photo: Canvas, smaller: Pixels, painted: Pixels) -> Iterator[tuple[slice, Pixels]]:
-    """Yield a photo, some rows at a time, with what painting changed on a smaller one.
-
-    So the detail that the smaller one lacks is there.
-    """
-    height, width = photo.shape[:2]
-    low, narrow = smaller.shape[:2]
-    changes = [
-        Image.fromarray(painted[..., channel].astype(np.float32) - smaller[..., channel]) for channel in range(3)
-    ]
-    for top in range(0, height, _ROWS):
-        rows = slice(top, min(top + _ROWS, height))
-        changed = np.array(photo[rows, 0:width])
-        box = (0, rows.start * low / height, narrow, rows.stop * low / height)
-        for channel, change in enumerate(changes):  # one by one, since they are wide numbers
-            enlarged = change.resize((width, rows.stop - rows.start), Image.Resampling.BILINEAR, box)
-            numbers = changed[..., channel] + np.asarray(enlarged)
-            changed[..., channel] = np.rint(numbers, out=numbers).clip(0, 255, out=numbers)
-        yield rows, changed
 
 
 def keep_bare(painted: Pixels, photo: Pixels, masks: Pixels | Sequence[Pixels]) -> Pixels:

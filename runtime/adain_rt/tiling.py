@@ -31,6 +31,7 @@ __all__ = [
     "Window",
     "find_window",
     "lay_tiles",
+    "map_ahead",
     "part_of",
 ]
 
@@ -244,7 +245,7 @@ class Tiling:
     def _compute(self, work: Callable[[Tile], Result], start: int, progress: Progress | None) -> Iterator[Result]:
         """Yield what ``work`` makes of the tiles, in their order."""
         tiles = self.tiles[start:]
-        results = _map_ahead(work, tiles, LANES) if self._opened.on_gpu else map(work, tiles)
+        results = map_ahead(work, tiles, LANES) if self._opened.on_gpu else map(work, tiles)
         try:
             for done, result in enumerate(results, start + 1):
                 yield result
@@ -279,7 +280,7 @@ class Tiling:
         return image, pad(np.stack([np.asarray(mask[tile.read]) for mask in self._masks])[..., None])[..., 0]
 
 
-def _map_ahead(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
+def map_ahead(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
     """Yield what ``work`` makes of items, in their order, by threads that are no more items ahead than there are."""
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Result]] = deque()

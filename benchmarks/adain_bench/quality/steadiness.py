@@ -15,6 +15,7 @@ from adain_rt.media.clips import ClipReader, Reading
 from adain_rt.media.pictures import READABLE, read_picture, resize_to
 from adain_rt.steady import STEADY, CutFinder
 from adain_rt.stream import Stream
+from adain_rt.strokes import STROKES
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
@@ -75,14 +76,20 @@ def read_moving(path: Path, count: int, size: int) -> Moving:
             before = frame.pixels
 
 
-def measure_clip(frames: Moving, stylizer: Stylizer, style: Style) -> Steadiness:
+def measure_clip(frames: Moving, stylizer: Stylizer, style: Style, strokes: int = STROKES) -> Steadiness:
     """Return how steady a clip is in each mode.
+
+    Args:
+        frames: of the clip.
+        stylizer: runs the network.
+        style: of the pictures.
+        strokes: how large they are, as for ``paint``.
 
     Raises:
         AdainError: a frame cannot be painted.
 
     """
-    streams = {mode: Stream(stylizer, style, steady=mode) for mode in STEADY}
+    streams = {mode: Stream(stylizer, style, strokes=strokes, steady=mode) for mode in STEADY}
     cuts = CutFinder()
     errors: dict[str, list[float]] = {mode: [] for mode in ("photo", *STEADY)}
     before: dict[str, Pixels] = {}

@@ -14,6 +14,7 @@ from adain_models.errors import AdainError
 from adain_rt.backends.external_data import check_locations
 from adain_rt.contract import GRAPHS, GraphFacts
 from adain_rt.errors import too_large
+from adain_rt.machine.cpu import available_cores
 
 __all__ = [
     "Backend",
@@ -168,6 +169,11 @@ class Settings:
     engines: Path | None = None
     trust_engines: bool = False
     cuda_graph: bool = True
+
+    @property
+    def own_threads(self) -> int:
+        """How many threads may do what no backend does for a picture, such as resizing it."""
+        return self.threads or available_cores()
 
     def __post_init__(self) -> None:
         """Refuse a number of threads that is not a positive whole number."""

@@ -37,6 +37,7 @@ __all__ = ["command"]
 @click.option("--cell", type=click.IntRange(32, 2048), default=256, show_default=True, help="Cell side in pixels.")
 @options.recursive
 @options.alpha
+@options.strokes
 @options.color
 @options.size(default=512)
 @options.max_size
@@ -53,6 +54,7 @@ def command(
     cell: int,
     recursive: bool,
     alpha: float,
+    strokes: int,
     color: str,
     size: int,
     max_size: int,
@@ -86,6 +88,7 @@ def command(
         alpha=alpha,
         alphas=_parse_alphas(alphas) if alphas else (),
         corners=corners,
+        strokes=strokes,
         color=color,
         size=size,
         max_size=max_size,

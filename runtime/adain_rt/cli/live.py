@@ -43,6 +43,7 @@ _RECENT = 25
     "change between.",
 )
 @options.alpha
+@options.strokes
 @options.size(default=360)
 @options.style_size
 @click.option(
@@ -63,6 +64,7 @@ def command(
     source: str,
     styles: Sequence[str],
     alpha: float,
+    strokes: int,
     size: int,
     style_size: int,
     steady: str,
@@ -94,7 +96,17 @@ def command(
         screens.append(VirtualCamera())
     names = [name for style in styles for name in parse(style).names]
     codes = [load(name, stylizer, style_size, crop=False).encode(stylizer) for name in names]
-    job = Live(source, codes, output, screens, strength=alpha, steady=steady, size=size, overwrite=overwrite)
+    job = Live(
+        source,
+        codes,
+        output,
+        screens,
+        strength=alpha,
+        strokes=strokes,
+        steady=steady,
+        size=size,
+        overwrite=overwrite,
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: job.stop())  # what is written so far is finished
     recent: deque[float] = deque(maxlen=_RECENT)

@@ -220,8 +220,8 @@ strokes: _Decorator = click.option(
     default=STROKES,
     show_default=True,
     metavar="N",
-    help="Make the strokes as large as on a photo whose shorter side has N pixels. Fewer make larger strokes; 0 paints "
-    "the photo once, at its own size.",
+    help="Make the strokes as large as on a picture whose shorter side has N pixels. Fewer make larger strokes; 0 "
+    "paints it once, at its own size.",
 )
 
 

@@ -55,6 +55,7 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
     "same order.",
 )
 @options.alpha
+@options.strokes
 @options.color
 @options.size(default=0)
 @options.max_size
@@ -122,6 +123,7 @@ def command(
     styles: Sequence[str],
     masks: Sequence[Path],
     alpha: float,
+    strokes: int,
     color: str,
     size: int,
     max_size: int,
@@ -161,6 +163,7 @@ def command(
         [parse(style) for style in styles],
         masks=masks,
         strength=alpha,
+        strokes=strokes,
         color=color,
         size=size,
         max_size=max_size,

@@ -15,11 +15,12 @@ import numpy as np
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
 from adain_rt import color
+from adain_rt.bands import add_change, shrink
 from adain_rt.contract import Pixels
 from adain_rt.jobs.work import find_work, identify_painting, is_own
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
-from adain_rt.strokes import AT_ONCE, OVER, add_change, find_smaller, keep_bare, paint, shrink
+from adain_rt.strokes import AT_ONCE, OVER, find_smaller, keep_bare, paint
 from adain_rt.style import Style
 from adain_rt.tiling import Canvas, Progress, part_of
 from adain_rt.transfer import StyleMix, Transfer
@@ -165,17 +166,18 @@ class HugePainting:
             return content, self.transfer.strength
         over = PixelFile(self._folder / "over.raw", content.shape)
         if "over" not in self._state:
-            smaller = shrink(content, *size)
+            threads = self.transfer.stylizer.settings.own_threads
+            smaller = shrink(content, *size, threads)
             painted = paint(
                 self.transfer.stylizer,
                 smaller,
                 list(styles) if masks else styles[0],
                 strokes=self.transfer.strokes,
                 strength=self.transfer.strength,
-                masks=np.stack([shrink(mask, *size) for mask in masks]) if masks else None,
+                masks=np.stack([shrink(mask, *size, threads) for mask in masks]) if masks else None,
             )
             over.make()
-            for rows, pixels in add_change(content, smaller, painted):
+            for rows, pixels in add_change(content, smaller, painted, threads):
                 over[rows, 0 : content.shape[1]] = pixels
             over.sync()
             self._note(over=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Condition, Event, Thread
 from typing import Protocol
@@ -16,6 +16,7 @@ from adain_rt.contract import Pixels
 from adain_rt.jobs.outputs import check_free
 from adain_rt.media.clips import ClipFacts, ClipReader, ClipWriter, Frame, Reading, choose_codec, find_container
 from adain_rt.stream import Stream
+from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
@@ -57,51 +58,50 @@ class Shown:
     latency: float
 
 
+@dataclass
 class Live:
     """Paints what a camera, a stream or a file shows, the newest frame first. A file plays at its own speed.
 
-    Args:
+    Attributes:
         source: a file, a camera such as ``/dev/video0``, or the address of a stream.
         styles: at least one; the first is shown first.
         output: a file for the pictures, with the sound of the source, or ``None``.
         screens: what else shows them.
         strength: the paper's α, from 0 to 1.
+        strokes: how large they are, as for ``paint``.
         steady: how frames are kept from flickering, as for ``Stream``.
         size: pixels of the frames' shorter side; 0 keeps the size.
         overwrite: whether an existing file may be replaced.
-
-    Attributes:
         damage: what is wrong with the source, known at the end; ``None`` if nothing is.
 
     Raises:
-        AdainError: the output's suffix names no format, or it exists; or there is nothing to show the pictures on.
+        AdainError: there are no such strokes; the output's suffix names no format, or it exists; or there is nothing
+            to show the pictures on.
 
     """
 
-    def __init__(
-        self,
-        source: str,
-        styles: Sequence[Style],
-        output: Path | None = None,
-        screens: Sequence[Screen] = (),
-        *,
-        strength: float = 1.0,
-        steady: str = "flow",
-        size: int = 0,
-        overwrite: bool = False,
-    ) -> None:
-        if output is None and not screens:
+    source: str
+    styles: Sequence[Style]
+    output: Path | None = None
+    screens: Sequence[Screen] = ()
+    strength: float = 1.0
+    strokes: int = STROKES
+    steady: str = "flow"
+    size: int = 0
+    overwrite: bool = False
+    damage: str | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        check_strokes(self.strokes)
+        if self.output is None and not self.screens:
             raise AdainError(
                 "there is nothing to show the pictures on", hint="use `window`, `virtual_camera` or an `output`"
             )
-        if output is not None:
-            find_container(output)
-            check_free([output], [Path(source)], overwrite)
-        self._source, self._output, self._screens = source, output, screens
-        self._strength, self._steady, self._size = strength, steady, size
-        self._passing = _Passing(styles)
+        if self.output is not None:
+            find_container(self.output)
+            check_free([self.output], [Path(self.source)], self.overwrite)
+        self._passing = _Passing(self.styles)
         self._stopped = Event()
-        self.damage: str | None = None
 
     def choose(self, number: int) -> None:
         """Pass over to another style, counted from 0 and round and round."""
@@ -123,12 +123,13 @@ class Live:
 
         """
         with ExitStack() as stack:
-            reader = stack.enter_context(ClipReader(self._source, Reading(size=self._size)))
-            for screen in self._screens:
+            reader = stack.enter_context(ClipReader(self.source, Reading(size=self.size)))
+            for screen in self.screens:
                 screen.open(reader.facts)
                 stack.callback(screen.close)
-            writer = None if self._output is None else self._open_writer(self._output, reader, stack)
-            stream = Stream(stylizer, self._passing.now(), strength=self._strength, steady=self._steady)
+            writer = None if self.output is None else self._open_writer(self.output, reader, stack)
+            style = self._passing.now()
+            stream = Stream(stylizer, style, strength=self.strength, strokes=self.strokes, steady=self.steady)
             newest = stack.enter_context(_Newest(reader, self._stopped))
             before, frames = 0, 0
             while (taken := newest.take()) is not None:
@@ -137,7 +138,7 @@ class Live:
                 seconds = float((frame.pts - before) * reader.facts.time_base)
                 before = frame.pts
                 pixels = stream.paint(frame.pixels, seconds)
-                for screen in self._screens:
+                for screen in self.screens:
                     screen.show(pixels)
                 if writer is not None:
                     writer.copy(reader.take_packets())

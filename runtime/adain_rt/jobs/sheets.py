@@ -13,6 +13,7 @@ from adain_rt.jobs.outputs import check_free, check_writable_to, name_output
 from adain_rt.jobs.styles import StyleArgument, load
 from adain_rt.media.pictures import Picture
 from adain_rt.media.sheet import Cell
+from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, StyleSource, Transfer
 
@@ -36,6 +37,7 @@ class Sheet:
         alpha: the paper's α, from 0 to 1.
         alphas: several of them, which make a row for each content and style.
         corners: whether one content is shown between four styles, mixed.
+        strokes: how large they are, as for ``paint``.
         color: whose colours, as for ``Transfer``.
         size: pixels of the content's shorter side; 0 keeps the size.
         max_size: the most pixels of the content's longer side, as for ``frame``; 0 sets no limit.
@@ -45,7 +47,8 @@ class Sheet:
         count: the number of the sheet's rows.
 
     Raises:
-        AdainError: what is asked for does not go together, or the sheet would overwrite a file.
+        AdainError: there are no such strokes; what is asked for does not go together; or the sheet would overwrite a
+            file.
 
     """
 
@@ -55,6 +58,7 @@ class Sheet:
     alpha: float = 1.0
     alphas: Sequence[float] = ()
     corners: bool = False
+    strokes: int = STROKES
     color: str = "none"
     size: int = 512
     max_size: int = 0
@@ -64,6 +68,7 @@ class Sheet:
     count: int = field(init=False)
 
     def __post_init__(self) -> None:
+        check_strokes(self.strokes)
         names = self._names
         if any(argument.weight is not None for argument in self.styles):
             raise AdainError("the styles of a grid are not mixed, and take no weights")
@@ -97,7 +102,7 @@ class Sheet:
             AdainError: a picture or a style cannot be read, or a picture cannot be stylised.
 
         """
-        transfer = Transfer(stylizer, self.alpha, self.color)
+        transfer = Transfer(stylizer, self.alpha, self.color, self.strokes)
         loaded = [load(name, stylizer, self.style_size, self.crop) for name in self._names]
         sources = [transfer.prepare(source) for source in loaded]
         photos = [self._read(path) for path in self.contents]

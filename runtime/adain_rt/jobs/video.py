@@ -40,6 +40,7 @@ from adain_rt.media.clips import (
 )
 from adain_rt.steady import State, check_steady
 from adain_rt.stream import Stream
+from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, Transfer
 
@@ -110,6 +111,7 @@ class Video:
         styles: several that are mixed into one, or one directory for a result in each of its styles.
         masks: pictures or clips, one for each style, each as large as the clip; without any, styles are mixed.
         strength: the paper's α, from 0 to 1.
+        strokes: how large they are, as for ``paint``.
         color: whose colours, as for ``Transfer``; ``coral`` recolours the style for the first frame of each shot.
         size: pixels of the clip's shorter side; 0 keeps the size.
         max_size: the most pixels of the clip's longer side; 0 sets no limit.
@@ -126,7 +128,8 @@ class Video:
         targets: the file of each result, by clip and styles.
 
     Raises:
-        AdainError: the styles, masks and outputs do not go together, or a result would overwrite a file.
+        AdainError: there are no such strokes; the styles, masks and outputs do not go together; or a result would
+            overwrite a file.
 
     """
 
@@ -134,6 +137,7 @@ class Video:
     styles: Sequence[StyleArgument]
     masks: Sequence[Path] = ()
     strength: float = 1.0
+    strokes: int = STROKES
     color: str = "none"
     size: int = 0
     max_size: int = 0
@@ -150,6 +154,7 @@ class Video:
     targets: dict[tuple[Path, Mixture], Path] = field(init=False)
 
     def __post_init__(self) -> None:
+        check_strokes(self.strokes)
         check_steady(self.steady)
         mixtures = join_styles(self.styles, len(self.masks))
         self.targets = plan_outputs(self.clips, mixtures, self.output, {}, CLIPS)
@@ -190,7 +195,7 @@ class Video:
             AdainError: a style cannot be read or encoded.
 
         """
-        transfer = Transfer(stylizer, self.strength, self.color)
+        transfer = Transfer(stylizer, self.strength, self.color, self.strokes)
         for (clip, mixture), path in self._finished.items():
             yield Skipped(clip, mixture.label, path)
         for mixture in dict.fromkeys(mixture for _, mixture in self._waiting):
@@ -228,6 +233,7 @@ class Video:
                 transfer.stylizer,
                 lambda frame: transfer.find_styles(frame, mix, apart=bool(self.masks)),
                 strength=self.strength,
+                strokes=self.strokes,
                 steady=self.steady,
                 keep_chroma=self.color == "luma",
             )

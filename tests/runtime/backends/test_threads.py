@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -42,6 +45,26 @@ def test_without_a_limit_the_library_chooses_and_what_is_asked_for_holds(monkeyp
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
     backend = OnnxRuntimeBackend(LITE, "fp32", Settings(threads=asked))
     assert backend._options().intra_op_num_threads == threads
+
+
+@pytest.mark.parametrize(("threads", "together"), [(1, 2), (2, 1)])
+def test_runs_that_would_share_onnx_runtimes_threads_come_one_after_the_other(monkeypatch, threads, together):
+    backend = OnnxRuntimeBackend(LITE, "fp32", Settings(threads=threads))
+    inside, most, meeting = [], [], threading.Barrier(2)
+
+    class Session:
+        def run(self, _outputs, _inputs):
+            inside.append(1)
+            with suppress(threading.BrokenBarrierError):
+                meeting.wait(0.2 if together == 1 else 60)
+            most.append(len(inside))
+            inside.pop()
+            return ()
+
+    monkeypatch.setattr(backend, "_open_session", lambda _graph: Session())
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: backend.run("encode", {}), range(2)))
+    assert max(most) == together
 
 
 @pytest.mark.slow

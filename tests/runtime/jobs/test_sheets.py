@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from adain_models.errors import AdainError
 from adain_rt.jobs.outputs import STDOUT
 from adain_rt.jobs.sheets import Sheet
-from adain_rt.jobs.styles import parse
+from adain_rt.jobs.styles import load, parse
+from adain_rt.strokes import paint
 
 
 def sheet(content: str, output: str = "sheet.png", **options) -> Sheet:
@@ -30,6 +32,13 @@ def test_what_a_picture_is_refused_for_names_it(desk, stylizer, monkeypatch):
     monkeypatch.setattr("adain_rt.machine.memory.available_bytes", lambda: 2_000_000)
     with pytest.raises(AdainError, match=r"^photo.jpg \(96x64 pixels before it was resized\): 768x512 pixels may take"):
         list(sheet("photo.jpg").rows(stylizer))
+
+
+def test_its_strokes_are_those_of_a_painted_photo(desk, stylizer):
+    _, row = sheet("photo.jpg", size=128, strokes=64).rows(stylizer)
+    cell, picture = (each.pixels for each in row)
+    style = load("@great-wave", stylizer, 512, crop=False).encode(stylizer)
+    assert np.array_equal(picture, paint(stylizer, cell, style, strokes=64))
 
 
 @pytest.mark.parametrize(("output", "path"), [("/dev/stdout", STDOUT), ("/dev/null", Path("/dev/null"))])
