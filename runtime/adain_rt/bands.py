@@ -13,10 +13,13 @@ from adain_rt.tiling import Canvas, map_ahead
 
 __all__ = ["add_change", "shrink"]
 
-_ROWS = 128
-"""So many rows are made at a time, since the numbers take four times the memory of the photo."""
+_ROWS = range(32, 129)
+"""So many rows are a band: few, since the numbers take four times the memory of the photo."""
 
-_MOST_PIXELS = 1 << 22
+_BAND = 1 << 18
+"""About the pixels of a band, within these rows. It depends on the picture alone, so that any threads make the same."""
+
+_MOST = 1 << 20
 """The most pixels that all threads make at a time, if there are several."""
 
 _LANCZOS = 3
@@ -80,6 +83,7 @@ def _make_bands(
     make: Callable[[slice], Pixels], height: int, width: int, threads: int
 ) -> Iterator[tuple[slice, Pixels]]:
     """Yield the bands of a picture of a size, each with what is made of it, from top to bottom."""
-    bands = [slice(top, min(top + _ROWS, height)) for top in range(0, height, _ROWS)]
-    threads = max(1, min(threads, _MOST_PIXELS // (_ROWS * width), len(bands)))
+    rows = min(max(_BAND // width, _ROWS[0]), _ROWS[-1])
+    bands = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+    threads = max(1, min(threads, _MOST // (rows * width), len(bands)))
     yield from zip(bands, map_ahead(make, bands, threads), strict=True)

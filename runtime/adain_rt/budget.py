@@ -45,8 +45,8 @@ _UNASKED = 1 << 28
 RGB = 3
 """Bytes of a pixel of a picture."""
 
-_HELD = 2 * RGB
-"""Bytes of a pixel that a picture itself takes: the photo, and what it is painted over from (``strokes``)."""
+_HELD = 2 * RGB + 1
+"""Bytes of a pixel that a picture takes: the photo, what it is painted over from, and what resizing left behind."""
 
 
 @dataclass(frozen=True)

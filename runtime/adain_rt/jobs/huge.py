@@ -28,7 +28,7 @@ from adain_rt.transfer import StyleMix, Transfer
 __all__ = ["HugePainting"]
 
 _STATE = "state.json"
-_MEASURING, _PAINTING, _WRITING = 0.05, 0.3, 0.95
+_SMALLER, _MEASURING, _PAINTING, _WRITING = 0.03, 0.15, 0.28, 0.7
 """About the shares of the whole time after which each begins; for progress only."""
 
 _MOST_SMALLER = 1 << 24
@@ -81,7 +81,8 @@ class HugePainting:
             huge.check_writable(self.target, *content.shape[:2])
             painted = self._paint(content, masks)
             with _telling_the_way_on():
-                huge.pack(painted, alpha, self.target, self.content)
+                writing = part_of(self.progress, _WRITING, 1 - _WRITING)
+                huge.pack(painted, alpha, self.target, self.content, writing)
         except OSError as error:
             raise AdainError(f"{self._folder}: cannot be written ({explain(error)})", hint=_GO_ON) from None
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -110,7 +111,7 @@ class HugePainting:
         """Return the picture, its alpha, and the masks, in files."""
         if "shape" not in self._state:
             self._check_room()
-            unpacked = huge.unpack(self.content, self._folder)
+            unpacked = huge.unpack(self.content, self._folder, part_of(self.progress, 0, _SMALLER))
             masks = [huge.unpack_mask(mask, self._folder / f"mask{place}.raw") for place, mask in enumerate(self.masks)]
             for mask, path in zip(masks, self.masks, strict=True):
                 if mask.shape != unpacked.pixels.shape[:2]:
@@ -175,10 +176,14 @@ class HugePainting:
                 strokes=self.transfer.strokes,
                 strength=self.transfer.strength,
                 masks=np.stack([shrink(mask, *size, threads) for mask in masks]) if masks else None,
+                progress=part_of(self.progress, _SMALLER, (_MEASURING - _SMALLER) / 2),
             )
             over.make()
+            enlarging = part_of(self.progress, (_SMALLER + _MEASURING) / 2, (_MEASURING - _SMALLER) / 2)
             for rows, pixels in add_change(content, smaller, painted, threads):
                 over[rows, 0 : content.shape[1]] = pixels
+                if enlarging is not None:
+                    enlarging(rows.stop / content.shape[0])
             over.sync()
             self._note(over=True)
         return over, self.transfer.strength * OVER

@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {},
     "JPEG": {"Q": 95, "subsample_mode": "off"},
 }
+
+
+Told = Callable[[float], None]
+"""Is told the share that is done."""
 
 
 class PixelFile:
@@ -119,7 +125,7 @@ def check_installed() -> None:
     _vips()
 
 
-def unpack(path: Path, folder: Path) -> Unpacked:
+def unpack(path: Path, folder: Path, progress: Told | None = None) -> Unpacked:
     """Decode a picture into files in a folder: upright, in sRGB, of 8 bits.
 
     Colours of a profile are converted by relative colorimetry with black point compensation. Wholly transparent
@@ -128,6 +134,7 @@ def unpack(path: Path, folder: Path) -> Unpacked:
     Args:
         path: the picture, of any format that libvips reads.
         folder: where the files are made.
+        progress: is called with the share that is done.
 
     Raises:
         AdainError: the picture is missing, broken or cut short, or of a kind that is not read here.
@@ -138,16 +145,19 @@ def unpack(path: Path, folder: Path) -> Unpacked:
         picture, alpha = _open(path)
         pixels = PixelFile(folder / "content.raw", (picture.height, picture.width, 3))
         if alpha is not None:
-            statistics = (picture * alpha).bandjoin(alpha).stats()  # a row for all bands, then one for each
+            weighted = (picture * alpha).bandjoin(alpha)
+            statistics = _run(weighted, weighted.stats)  # a row for all bands, then one for each
             least, *sums = statistics(_MINIMUM, 4)[0], *(statistics(_SUM, band)[0] for band in (1, 2, 3, 4))
             picture, alpha = _open(path)  # each can be read once
         if alpha is None or least == _OPAQUE:
-            picture.rawsave(str(pixels.path))
+            _run(picture, lambda: picture.rawsave(str(pixels.path)), progress)
             return Unpacked(pixels, None)
         mean = [round(share / max(sums[3], 1)) for share in sums[:3]]
-        (alpha == 0).ifthenelse(mean, picture).cast("uchar").rawsave(str(pixels.path))
+        visible = (alpha == 0).ifthenelse(mean, picture).cast("uchar")
+        _run(visible, lambda: visible.rawsave(str(pixels.path)), progress)
         transparency = PixelFile(folder / "alpha.raw", (picture.height, picture.width))
-        _open(path)[1].rawsave(str(transparency.path))
+        alpha = _open(path)[1]
+        _run(alpha, lambda: alpha.rawsave(str(transparency.path)))
         return Unpacked(pixels, transparency)
 
 
@@ -164,15 +174,25 @@ def unpack_mask(path: Path, target: Path) -> PixelFile:
         mask = luma[0] + luma[1] + luma[2]
         if alpha is not None:
             mask = mask * alpha / _OPAQUE
-        mask.rint().cast("uchar").rawsave(str(target))
+        levels = mask.rint().cast("uchar")
+        _run(levels, lambda: levels.rawsave(str(target)))
         return PixelFile(target, (picture.height, picture.width))
 
 
-def pack(painted: PixelFile, alpha: PixelFile | None, target: Path, original: Path) -> None:
+def pack(
+    painted: PixelFile, alpha: PixelFile | None, target: Path, original: Path, progress: Told | None = None
+) -> None:
     """Encode pixels as a file, with the metadata of the original; a file that is there is replaced only as a whole.
 
     A TIFF is tiled, compressed without loss, a BigTIFF where it may be larger than 4 GB, and a pyramid if the original
     is one. JPEG shows what is transparent on white.
+
+    Args:
+        painted: the pixels.
+        alpha: theirs, or ``None``.
+        target: the file.
+        original: the picture that was painted.
+        progress: is called with the share that is done.
 
     Raises:
         AdainError: a side is longer than the format allows, or the file cannot be written.
@@ -195,7 +215,7 @@ def pack(painted: PixelFile, alpha: PixelFile | None, target: Path, original: Pa
             large = painted.shape[0] * painted.shape[1] * image.bands * 4 // 3 > 1 << 32
             options |= {"bigtiff": large, "pyramid": _is_pyramid(source)}
         save = {"TIFF": image.tiffsave, "PNG": image.pngsave, "JPEG": image.jpegsave}[file_format]
-        save(str(aside), **options)
+        _run(image, lambda: save(str(aside), **options), progress)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -248,6 +268,32 @@ def _open(path: Path) -> tuple[Any, Any]:
     if image.bands == 1:
         image = image.bandjoin([image, image])
     return image.cast("uchar").copy(interpretation="srgb"), alpha
+
+
+def _run(image: Any, work: Callable[[], Any], progress: Told | None = None) -> Any:
+    """Return what libvips computes of an image. Ctrl-C ends it, and does not wait until all is done.
+
+    It runs in a thread of its own: errors in what libvips calls back, as signals raise them in the first thread, would
+    be printed and forgotten.
+    """
+    stopped = Event()
+
+    def tell(_image: Any, seen: Any) -> None:
+        if stopped.is_set():
+            image.set_kill(True)
+        elif progress is not None:
+            progress(seen.percent / 100)
+
+    image.set_progress(True)
+    image.signal_connect("eval", tell)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            made = pool.submit(work).result()
+        finally:
+            stopped.set()
+    if progress is not None:
+        progress(1)
+    return made
 
 
 def _to_bytes(image: Any, depth: str) -> Any:

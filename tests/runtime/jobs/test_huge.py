@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from threading import Event, main_thread
 
 import numpy as np
 import pytest
@@ -146,6 +149,39 @@ def test_other_strokes_are_another_painting(place, stylizer, monkeypatch):
             paint(stylizer, strokes=128)
     assert isinstance(paint(stylizer, resume=True), Done)
     np.testing.assert_array_equal(np.asarray(Image.open("out.png")), expected)
+
+
+def test_how_much_is_done_is_said_while_files_are_read_and_written_too(place, stylizer):
+    shares: list[float] = []
+    assert isinstance(paint(stylizer, strokes=128, progress=shares.append), Done)
+    assert shares == sorted(shares)
+    ends = (0, 0.03, 0.09, 0.15, 0.28, 0.7, 1)  # read, painted small, enlarged, measured, painted, written
+    for begin, end in pairwise(ends):
+        assert [share for share in shares if begin < share <= end], (begin, end)
+    assert shares[-1] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its signals are of another kind")
+@pytest.mark.parametrize(("begin", "end"), [(0, 0.03), (0.7, 1)], ids=["reading", "writing"])
+def test_ctrl_c_ends_libvips_at_work(place, stylizer, monkeypatch, begin, end):
+    photo = np.random.default_rng(0).integers(0, 256, (1200, 1000, 3), np.uint8)  # it calls back more than once
+    Image.fromarray(photo).save("photo.png")
+    shares: list[float] = []
+    stops: list[Event] = []
+    monkeypatch.setattr(huge, "Event", lambda: stops.append(Event()) or stops[-1])
+
+    def press(share: float) -> None:
+        if share > begin:
+            shares.append(share)
+            if len(shares) == 1:
+                signal.pthread_kill(main_thread().ident, signal.SIGINT)
+                assert stops[-1].wait(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        paint(stylizer, progress=press)
+    assert shares[-1] < end
+    assert not Path("out.png").exists()
+    assert isinstance(paint(stylizer, resume=True), Done)
 
 
 def test_what_is_noted_as_done_has_reached_the_disk(place, stylizer, monkeypatch):
