@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,7 @@ import numpy as np
 
 from adain_models.errors import AdainError
 from adain_models.files import explain, replacing
-from adain_rt.jobs.work import find_work, is_own
+from adain_rt.jobs.work import WorkFolder
 from adain_rt.media.clips import PacketFile, is_sequence
 from adain_rt.steady import State
 
@@ -21,10 +20,8 @@ __all__ = ["ClipWork"]
 _PACKETS, _STATE = "frames", "state.npz"
 
 
-class ClipWork:
+class ClipWork(WorkFolder):
     """A folder beside a result with its encoded frames, and what the next frame needs of those before it.
-
-    It is a context manager. The folder is removed if the block succeeds, or if there is nothing to go on with.
 
     Args:
         target: the result.
@@ -37,22 +34,20 @@ class ClipWork:
         packets: these frames, encoded, unless they are pictures in files of their own.
 
     Raises:
-        AdainError: the folder cannot be written.
+        AdainError: another run paints the same result, or the folder cannot be written.
 
     """
 
     def __init__(self, target: Path, painting: str, resume: bool) -> None:
-        self._target, self._folder, self._painting = target, find_work(target), painting
+        self._target, self._painting = target, painting
         self.frames, self.state = 0, State()
         try:
-            if resume and is_own(self._folder):
+            super().__init__(target)
+            if resume:
                 self._load()
             if not self.frames:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder.mkdir(parents=True)
-                self.packets = PacketFile(self._folder / _PACKETS)
-        except FileExistsError:
-            raise AdainError(f"{self._folder}: is in the way, and cannot be removed", hint="remove it") from None
+                self.clear()
+                self.packets = PacketFile(self.path / _PACKETS)
         except OSError as error:
             raise self._explain(error) from None
 
@@ -66,7 +61,7 @@ class ClipWork:
         try:
             size = self.packets.save()
             done = {"frames": frames, "size": size, "checksum": self.packets.checksum}
-            with replacing(self._folder / _STATE) as aside, aside.open("wb") as file:
+            with replacing(self.path / _STATE) as aside, aside.open("wb") as file:
                 np.savez(file, painting=np.array(self._painting), done=np.array(json.dumps(done)), **state)  # type: ignore[arg-type]
         except OSError as error:
             raise self._explain(error) from None
@@ -81,19 +76,18 @@ class ClipWork:
     ) -> None:
         """Close the files, and remove what no run needs."""
         self.packets.close()
-        worth = self.frames or is_sequence(self._target)  # numbered pictures look whole without their folder
-        if kind is None or not worth:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self.worth = self.frames > 0 or is_sequence(self._target)  # numbered pictures look whole without their folder
+        super().__exit__(kind, error, traceback)
 
     def _load(self) -> None:
         """Take up what is done, if it is of this painting and undamaged."""
         # Whatever NumPy and zipfile raise of a damaged file. NumPy unpickles nothing.
-        with suppress(Exception), np.load(self._folder / _STATE) as file:
+        with suppress(Exception), np.load(self.path / _STATE) as file:
             state = dict(file)
             painting, done = str(state.pop("painting")), json.loads(str(state.pop("done")))
             if painting != self._painting:
                 return
-            packets = PacketFile(self._folder / _PACKETS, done["size"])
+            packets = PacketFile(self.path / _PACKETS, done["size"])
             if packets.checksum == done["checksum"]:
                 self.packets, self.frames, self.state = packets, done["frames"], state
             else:

@@ -17,7 +17,7 @@ from adain_models.files import explain, replacing
 from adain_rt import color
 from adain_rt.bands import add_change, shrink
 from adain_rt.contract import Pixels
-from adain_rt.jobs.work import find_work, identify_painting, is_own
+from adain_rt.jobs.work import WorkFolder, find_work, identify_painting
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
 from adain_rt.strokes import AT_ONCE, OVER, find_smaller, keep_bare, paint
@@ -62,57 +62,56 @@ class HugePainting:
     masks: Sequence[Path] = ()
     resume: bool = False
     progress: Progress | None = None
-    _folder: Path = field(init=False)
+    _work: WorkFolder = field(init=False)
     _state: dict[str, Any] = field(init=False)
 
     def paint(self) -> tuple[int, int]:
         """Write the result, and return its width and height.
 
         Raises:
-            AdainError: libvips is not installed, a file cannot be read or written, the disk has not the room, or any
-                reason that ``Stylizer.stylize`` has.
+            AdainError: libvips is not installed, a file cannot be read or written, the disk has not the room, another
+                run paints the same result, or any reason that ``Stylizer.stylize`` has.
 
         """
         huge.check_installed()
-        self._folder = find_work(self.target)
         try:
-            self._state = self._begin()
-            content, alpha, masks = self._unpack()
-            huge.check_writable(self.target, *content.shape[:2])
-            painted = self._paint(content, masks)
-            with _telling_the_way_on():
-                writing = part_of(self.progress, _WRITING, 1 - _WRITING)
-                huge.pack(painted, alpha, self.target, self.content, writing)
+            with WorkFolder(self.target) as self._work:
+                self._state = self._begin()
+                content, alpha, masks = self._unpack()
+                huge.check_writable(self.target, *content.shape[:2])
+                painted = self._paint(content, masks)
+                with _telling_the_way_on():
+                    writing = part_of(self.progress, _WRITING, 1 - _WRITING)
+                    huge.pack(painted, alpha, self.target, self.content, writing)
         except OSError as error:
-            raise AdainError(f"{self._folder}: cannot be written ({explain(error)})", hint=_GO_ON) from None
-        shutil.rmtree(self._folder, ignore_errors=True)
+            raise AdainError(f"{find_work(self.target)}: cannot be written ({explain(error)})", hint=_GO_ON) from None
         return content.shape[1], content.shape[0]
 
     def _begin(self) -> dict[str, Any]:
         """Return what an interrupted run of the same painting has done; without any, begin in an empty folder."""
         same = {"painting": identify_painting(self.transfer, self.mix, (self.content, *self.masks))}
-        if self.resume and is_own(self._folder):
+        if self.resume:
             with suppress(OSError, ValueError, AttributeError):
-                state: dict[str, Any] = json.loads((self._folder / _STATE).read_text("utf-8"))
+                state: dict[str, Any] = json.loads((self._work.path / _STATE).read_text("utf-8"))
                 if state.get("painting") == same["painting"]:
                     return state
-        if self._folder.exists():
-            shutil.rmtree(self._folder)
-        self._folder.mkdir(parents=True)
+        self._work.clear()
         return same
 
     def _note(self, **done: Any) -> None:
         """Note what is done, for a later run."""
         self._state |= done
-        with _telling_the_way_on(), replacing(self._folder / _STATE) as aside:
+        with _telling_the_way_on(), replacing(self._work.path / _STATE) as aside:
             aside.write_text(json.dumps(self._state), "utf-8")
+        self._work.worth = True
 
     def _unpack(self) -> tuple[PixelFile, PixelFile | None, list[Canvas]]:
         """Return the picture, its alpha, and the masks, in files."""
+        folder = self._work.path
         if "shape" not in self._state:
             self._check_room()
-            unpacked = huge.unpack(self.content, self._folder, part_of(self.progress, 0, _SMALLER))
-            masks = [huge.unpack_mask(mask, self._folder / f"mask{place}.raw") for place, mask in enumerate(self.masks)]
+            unpacked = huge.unpack(self.content, folder, part_of(self.progress, 0, _SMALLER))
+            masks = [huge.unpack_mask(mask, folder / f"mask{place}.raw") for place, mask in enumerate(self.masks)]
             for mask, path in zip(masks, self.masks, strict=True):
                 if mask.shape != unpacked.pixels.shape[:2]:
                     (height, width), (rows, columns) = mask.shape, unpacked.pixels.shape[:2]
@@ -125,9 +124,9 @@ class HugePainting:
                     file.sync()
             self._note(shape=unpacked.pixels.shape, alpha=unpacked.alpha is not None)
         shape = tuple(self._state["shape"])
-        content = PixelFile(self._folder / "content.raw", shape)
-        alpha = PixelFile(self._folder / "alpha.raw", shape[:2]) if self._state["alpha"] else None
-        masks = [PixelFile(self._folder / f"mask{place}.raw", shape[:2]) for place in range(len(self.masks))]
+        content = PixelFile(folder / "content.raw", shape)
+        alpha = PixelFile(folder / "alpha.raw", shape[:2]) if self._state["alpha"] else None
+        masks = [PixelFile(folder / f"mask{place}.raw", shape[:2]) for place in range(len(self.masks))]
         if alpha is None:
             return content, None, list(masks)
         return content, alpha, [_Visible(alpha, mask) for mask in masks] or [_Visible(alpha)]
@@ -136,7 +135,7 @@ class HugePainting:
         """Return the file of the painted pixels."""
         codes = [self.transfer.encode(source, np.asarray(content)) for source in self.mix.sources]
         styles = codes if self.masks else [Style.mix(codes, self.mix.weights)]
-        stylizer, painted = self.transfer.stylizer, PixelFile(self._folder / "painted.raw", content.shape)
+        stylizer, painted = self.transfer.stylizer, PixelFile(self._work.path / "painted.raw", content.shape)
         over, strength = self._paint_smaller(content, styles, masks)
         if "measured" not in self._state:
             measuring = part_of(self.progress, _MEASURING, _PAINTING - _MEASURING)
@@ -165,7 +164,7 @@ class HugePainting:
         size = find_smaller(content.shape[0], content.shape[1], self.transfer.strokes, _MOST_SMALLER)
         if size is None:
             return content, self.transfer.strength
-        over = PixelFile(self._folder / "over.raw", content.shape)
+        over = PixelFile(self._work.path / "over.raw", content.shape)
         if "over" not in self._state:
             threads = self.transfer.stylizer.settings.own_threads
             smaller = shrink(content, *size, threads)
@@ -193,7 +192,7 @@ class HugePainting:
         width, height = huge.read_size(self.content)
         files = 2 if self.transfer.strokes == AT_ONCE else 3
         needed = width * height * (files * 3 + 1 + len(self.masks))
-        free = shutil.disk_usage(self._folder).free
+        free = shutil.disk_usage(self._work.path).free
         if needed > free:
             raise AdainError(
                 f"{self.target}: takes {needed / 1e9:.1f} GB of disk while it is painted, "

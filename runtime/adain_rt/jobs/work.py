@@ -4,19 +4,78 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 import adain_rt
+from adain_models.errors import AdainError
 from adain_rt.transfer import StyleMix, Transfer
 
-__all__ = ["find_work", "identify_painting", "is_own"]
+__all__ = ["WorkFolder", "find_work", "identify_painting", "is_own"]
 
 _LONGEST_NAME = 240
 """The bytes of a result's name that leave room for the rest of its folder's name, within 255 bytes."""
+
+
+_LOCK = "lock"
+
+
+class WorkFolder:
+    """The folder beside a result that holds what is done of it, for one run at a time.
+
+    It is a context manager. The folder is removed if the block succeeds, or if it is not worth keeping.
+
+    Args:
+        target: the result.
+
+    Attributes:
+        path: the folder.
+        worth: whether a later run can go on with what is done.
+
+    Raises:
+        AdainError: another run paints the same result, or something else is in the folder's place.
+        OSError: the folder cannot be written.
+
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.path = find_work(target)
+        self.worth = os.path.lexists(self.path)
+        if self.worth and not is_own(self.path):
+            raise AdainError(f"{self.path}: is in the way", hint="remove it")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path / _LOCK)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise AdainError(
+                f"{target}: another run is painting it", hint="wait for it, or choose another `output`"
+            ) from None
+
+    def clear(self) -> None:
+        """Remove what an earlier run has done."""
+        for path in self.path.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
+        self.worth = False
+
+    def __enter__(self) -> WorkFolder:  # noqa: PYI034 - Self needs Python 3.11
+        """Return the folder itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let other runs have the folder, or remove it."""
+        self._lock.release()
+        if kind is None or not self.worth:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 def find_work(target: Path) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, main_thread
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from adain_rt.jobs import huge as job
 from adain_rt.jobs.huge import HugePainting
 from adain_rt.jobs.stills import Done, Failed, Stills
 from adain_rt.jobs.styles import parse
-from adain_rt.jobs.work import find_work
+from adain_rt.jobs.work import WorkFolder, find_work
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
 from adain_rt.media.pictures import read_picture
@@ -141,6 +142,30 @@ def test_a_smaller_painting_is_not_made_again(place, stylizer, monkeypatch):
     np.testing.assert_array_equal(np.asarray(Image.open("out.png")), expected)
 
 
+def test_two_runs_do_not_paint_one_result(place, stylizer, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=3)
+        with pytest.raises(KeyboardInterrupt):
+            paint(stylizer)
+    before = {path.name: path.read_bytes() for path in find_work(Path("out.png")).iterdir()}
+    other = WorkFolder(Path("out.png"))
+    for resume in (False, True):
+        refused(paint(stylizer, resume=resume), "out.png: another run is painting it", "wait for it")
+    with pytest.raises(RuntimeError), other:
+        raise RuntimeError  # it is interrupted too
+    assert {path.name: path.read_bytes() for path in find_work(Path("out.png")).iterdir()} == before
+
+
+def test_what_is_done_is_kept_where_the_photo_is_out_of_reach(place, stylizer, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=3)
+        with pytest.raises(KeyboardInterrupt):
+            paint(stylizer)
+        patch.setattr(job, "identify_painting", Mock(side_effect=OSError(5, "Input/output error")))
+        refused(paint(stylizer, resume=True), "Input/output error")
+    assert {"state.json", "painted.raw"} < {path.name for path in find_work(Path("out.png")).iterdir()}
+
+
 def test_other_strokes_are_another_painting(place, stylizer, monkeypatch):
     expected = whole(stylizer, monkeypatch)
     with monkeypatch.context() as patch:
@@ -235,6 +260,7 @@ def test_a_full_disk_is_refused_before_and_named_after(place, stylizer, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(job.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
         refused(paint(stylizer), "out.png: takes 0.0 GB of disk", "choose another `output`")
+    assert not find_work(Path("out.png")).exists()
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")

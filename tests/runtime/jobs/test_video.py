@@ -15,7 +15,7 @@ from tests.runtime.media.clips.made import look_into, make_clip, moving, read_fr
 from adain_rt.jobs.stills import Failed, Remark
 from adain_rt.jobs.styles import parse
 from adain_rt.jobs.video import Done, Painted, Video
-from adain_rt.jobs.work import find_work
+from adain_rt.jobs.work import WorkFolder, find_work
 
 PART = 4
 TIMES = np.cumsum([0, 4, 4, 1, 7, 4, 4, 4, 4, 4, 4, 9, 4, 4, 4, 4]).tolist()
@@ -177,8 +177,21 @@ def test_what_others_put_in_place_of_the_folder_is_left_alone(stylizer, clip):
     before = {path: path.read_bytes() for path in Path("elsewhere").iterdir()}
     (outcome,) = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4", resume=True).run(stylizer)
     assert isinstance(outcome, Failed)
-    assert str(outcome.error) == ".out.mp4.adain-work: is in the way, and cannot be removed; remove it"
+    assert str(outcome.error) == ".out.mp4.adain-work: is in the way; remove it"
     assert before == {path: path.read_bytes() for path in Path("elsewhere").iterdir()}
+
+
+def test_two_runs_do_not_paint_one_result(stylizer, clip):
+    paint(stylizer, "out.mp4", 10)
+    job = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4", resume=True)
+    other = WorkFolder(Path("out.mp4"))
+    (outcome,) = job.run(stylizer)
+    assert isinstance(outcome, Failed)
+    assert str(outcome.error) == "out.mp4: another run is painting it; wait for it, or choose another `output`"
+    with pytest.raises(RuntimeError), other:
+        raise RuntimeError  # it is interrupted too
+    (done,) = paint(stylizer, "out.mp4", resume=True)
+    assert done.earlier == 8
 
 
 def test_a_result_that_was_being_replaced_is_gone_on_with(stylizer, clip):
