@@ -193,7 +193,7 @@ def command(
 
 def _paint(job: Video, stylizer: Stylizer, outcomes: list[Outcome]) -> None:
     """Do the job; collect what happens, but for single frames, which only a progress bar shows."""
-    from adain_rt.jobs.video import Began, Painted
+    from adain_rt.jobs.video import Began, Painted, Repeated
 
     # Closed at once when a signal ends the loop: the job's threads may not outlive the Stylizer that they paint with.
     with ExitStack() as shown, closing(job.run(stylizer)) as run:
@@ -201,6 +201,10 @@ def _paint(job: Video, stylizer: Stylizer, outcomes: list[Outcome]) -> None:
             if isinstance(outcome, Began):
                 shown.close()  # the bar of the result before
                 bar = shown.enter_context(progress(outcome.output.name, outcome.frames, iter(())))
+                started = time.monotonic()
+            elif isinstance(outcome, Repeated):
+                bar.label = f"{outcome.output.name}  what is done"
+                bar.update(1)
                 started = time.monotonic()
             elif isinstance(outcome, Painted):
                 bar.label = f"{outcome.output.name}  {outcome.frames / (time.monotonic() - started):.1f} frames/s"

@@ -44,7 +44,7 @@ from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, Transfer
 
-__all__ = ["Began", "Done", "Outcome", "Painted", "Video"]
+__all__ = ["Began", "Done", "Outcome", "Painted", "Repeated", "Video"]
 
 _AHEAD = 4
 """Frames that each step may be ahead of the next: enough for steps of uneven length, and little memory."""
@@ -55,10 +55,18 @@ _PART = 250
 
 @dataclass(frozen=True)
 class Began:
-    """A result that is begun, and how many frames are left to paint, if the clip says so."""
+    """A result that is begun, and how many frames it will have, if the clip says so."""
 
     output: Path
     frames: int | None
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """So many frames of a result are written again as an interrupted run has painted them."""
+
+    output: Path
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class Done:
     damage: str | None
 
 
-Outcome = Began | Painted | Done | Skipped | Failed | Remark
+Outcome = Began | Repeated | Painted | Done | Skipped | Failed | Remark
 
 
 @dataclass
@@ -227,8 +235,7 @@ class Video:
             writer = self._open_writer(target, reader, work, stack)
             stack.callback(writer.close)
             frames, before, earlier = reader.frames(), 0, 0 if work is None else work.frames
-            total = reader.facts.frames
-            yield Began(target, None if total is None else max(0, total - earlier))
+            yield Began(target, reader.facts.frames)
             stream = Stream(
                 transfer.stylizer,
                 lambda frame: transfer.find_styles(frame, mix, apart=bool(self.masks)),
@@ -239,7 +246,7 @@ class Video:
             )
             if work is not None:
                 stream.load(work.state)
-                before = _repeat(reader, frames, writer, work)
+                before = yield from _repeat(target, reader, frames, writer, work)
             decode = ((frame, masks.at(frame)) for frame in frames)
             decoded = stack.enter_context(closing(run_ahead(decode, _AHEAD)))
             paint = _paint_frames(decoded, stream, reader.facts.time_base, before)
@@ -297,15 +304,19 @@ class Video:
         return StyleMix(tuple(transfer.prepare(source) for source in sources), mixture.weights)
 
 
-def _repeat(reader: OpenClip, frames: Iterator[Frame], writer: ClipWriter | SequenceWriter, work: ClipWork) -> int:
+def _repeat(
+    target: Path, reader: OpenClip, frames: Iterator[Frame], writer: ClipWriter | SequenceWriter, work: ClipWork
+) -> Generator[Outcome, None, int]:
     """Write again what an interrupted run has encoded, and return the time of the last of its frames."""
-    before = 0
+    count = before = 0
     for frame, packet in zip_longest(islice(frames, work.frames), work.packets.read(reader.facts.time_base)):
         writer.copy(reader.take_packets())
         if packet is not None:
             writer.repeat(packet)
         if frame is not None:
             before = frame.pts
+            count += 1
+            yield Repeated(target, count)
     return before
 
 

@@ -14,7 +14,7 @@ from tests.runtime.media.clips.made import look_into, make_clip, moving, read_fr
 
 from adain_rt.jobs.stills import Failed, Remark
 from adain_rt.jobs.styles import parse
-from adain_rt.jobs.video import Done, Painted, Video
+from adain_rt.jobs.video import Began, Done, Painted, Repeated, Video
 from adain_rt.jobs.work import WorkFolder, find_work
 
 PART = 4
@@ -152,6 +152,16 @@ def _compress_otherwise(data: bytes) -> bytes:
     """Return a ZIP file whose first entry is said to be compressed in a way that nobody knows."""
     place = data.index(b"PK\x01\x02") + 10
     return data[:place] + b"\x63" + data[place + 1 :]
+
+
+def test_every_frame_of_a_resumed_clip_is_told_of(stylizer, clip):
+    paint(stylizer, "out.mp4", 10)
+    job = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4", resume=True)
+    began, *frames, done = (outcome for outcome in job.run(stylizer) if not isinstance(outcome, Remark))
+    assert isinstance(done, Done)
+    assert began == Began(Path("out.mp4"), 15)
+    assert frames[:8] == [Repeated(Path("out.mp4"), count) for count in range(1, 9)]
+    assert frames[8:] == [Painted(Path("out.mp4"), count) for count in range(1, 8)]
 
 
 def test_damaged_work_is_begun_anew(stylizer, clip):
