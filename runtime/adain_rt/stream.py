@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -66,6 +67,7 @@ class Stream:
         self.style = style
         self._stylizer, self._strength, self._strokes, self._keep_chroma = stylizer, strength, strokes, keep_chroma
         self._threads = stylizer.settings.own_threads
+        self._in_precision = cache(stylizer.in_precision)  # one for all sizes
         self._cuts = CutFinder()
         self._smooth = steady == "statistics"
         self._sizes: list[_OneSize] = []
@@ -143,16 +145,16 @@ class Stream:
     def _at(self, place: int) -> _OneSize:
         """Return what holds one of the sizes steady, counted from the smallest."""
         while len(self._sizes) <= place:
-            self._sizes.append(_OneSize(self._stylizer, self._smooth))
+            precision = OnePrecision(self._stylizer, self._in_precision)
+            self._sizes.append(_OneSize(precision, SmoothCode() if self._smooth else None))
         return self._sizes[place]
 
 
 class _OneSize:
     """Holds the frames of a clip steady at one of the sizes at which they are painted."""
 
-    def __init__(self, stylizer: Stylizer, smooth: bool) -> None:
-        self._precision = OnePrecision(stylizer)
-        self._code = SmoothCode() if smooth else None
+    def __init__(self, precision: OnePrecision, code: SmoothCode | None) -> None:
+        self._precision, self._code = precision, code
 
     def paint(
         self, frame: Pixels, style: Styles, strength: float, masks: Pixels | None, seconds: float, cut: bool
