@@ -19,7 +19,7 @@ _ROWS = range(32, 129)
 _BAND = 1 << 18
 """About the pixels of a band, within these rows. It depends on the picture alone, so that any threads make the same."""
 
-_MOST = 1 << 20
+_MOST = 1 << 22
 """The most pixels that all threads make at a time, if there are several."""
 
 _LANCZOS = 3
