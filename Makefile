@@ -49,7 +49,7 @@ endef
 demo: $(VENV)/light $(PHOTOS)
 	$(BIN)/adain-rt stylize $(PHOTOS)/china.jpg --style @starry-night --strokes 256 -o demo/starry-night.jpg --overwrite
 	$(BIN)/adain-rt grid $(PHOTOS)/ --style @starry-night --style @stables --style @wheat-field --style @rhone-glacier \
-	    --cell 320 -o demo/grid.jpg --overwrite
+	    --strokes 256 --cell 320 -o demo/grid.jpg --overwrite
 	@echo "The pictures are demo/starry-night.jpg and demo/grid.jpg"
 
 check: $(VENV)/dev $(STUBS)
