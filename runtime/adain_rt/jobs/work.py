@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -73,8 +74,11 @@ class WorkFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Let other runs have the folder, or remove it."""
+        done = kind is None or not self.worth
+        if done:
+            shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
-        if kind is None or not self.worth:
+        if done and sys.platform == "win32":  # it removes no file that is open
             shutil.rmtree(self.path, ignore_errors=True)
 
 
