@@ -11,7 +11,7 @@ from adain_rt import color
 from adain_rt.contract import Pixels
 from adain_rt.pixels import as_pictures, mask_visible
 from adain_rt.steady import CutFinder, FlowBlend, OnePrecision, SmoothCode, State, check_steady
-from adain_rt.strokes import STROKES, check_strokes, keep_bare, paint_sizes
+from adain_rt.strokes import STROKES, check_strokes, find_sizes, keep_bare, paint_sizes
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
@@ -109,7 +109,8 @@ class Stream:
         def paint_once(place: int, own: Pixels, strength: float, covers: Pixels | None) -> Pixels:
             return self._at(place).paint(own, style, strength, covers, seconds, cut)
 
-        painted = paint_sizes(frame, masks, self._strokes, self._strength, paint_once, self._threads)
+        sizes = find_sizes(frame.shape[0], frame.shape[1], self._strokes)
+        painted = paint_sizes(frame, masks, sizes, self._strength, paint_once, self._threads)
         if self._blend is not None:
             painted = self._blend.blend(frame, painted, seconds, cut)
             if masks is not None:

@@ -11,9 +11,9 @@ from adain_models.errors import AdainError
 from adain_rt.bands import add_change, shrink
 from adain_rt.contract import Pixels
 from adain_rt.pixels import as_masks, as_pictures
+from adain_rt.progress import Progress, part_of
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
-from adain_rt.tiling import Progress, part_of
 
 __all__ = [
     "AT_ONCE",
@@ -41,6 +41,9 @@ _LEAST = 64
 
 _NEAR = 0.25
 """So many doublings are not worth another painting."""
+
+Sizes = list[tuple[int, int]]
+"""Heights and widths, the smallest first."""
 
 PaintOnce = Callable[[int, Pixels, float, Pixels | None], Pixels]
 """Paints at one size: which, from 0, the smallest; what is painted over; how strongly; the masks."""
@@ -92,19 +95,18 @@ def paint(
         part = part_of(progress, begin, ends[place] - begin)
         return stylizer.stylize(own, style, strength=strength, masks=covers, progress=part)
 
-    return paint_sizes(photo, masks, strokes, strength, paint_once, stylizer.settings.own_threads)
+    return paint_sizes(photo, masks, sizes, strength, paint_once, stylizer.settings.own_threads)
 
 
 def paint_sizes(
-    photo: Pixels, masks: Pixels | None, strokes: int, strength: float, paint_once: PaintOnce, threads: int
+    photo: Pixels, masks: Pixels | None, sizes: Sizes, strength: float, paint_once: PaintOnce, threads: int
 ) -> Pixels:
     """Return a photo that is painted at each of its sizes, each over the one before, with threads to resize it.
 
-    See ``paint``.
+    See ``paint`` and ``find_sizes``.
     """
-    height, width = photo.shape[:2]
     photos, regions = [photo], [masks]
-    for size in find_sizes(height, width, strokes)[-2::-1]:
+    for size in sizes[-2::-1]:
         photos.insert(0, shrink(photos[0], *size, threads))
         larger = regions[0]
         regions.insert(0, None if larger is None else np.stack([shrink(mask, *size, threads) for mask in larger]))
@@ -132,7 +134,7 @@ def check_strokes(strokes: int) -> None:
         )
 
 
-def find_sizes(height: int, width: int, strokes: int) -> list[tuple[int, int]]:
+def find_sizes(height: int, width: int, strokes: int) -> Sizes:
     """Return the heights and widths at which a photo is painted, the smallest first, and its own last."""
     if strokes == AT_ONCE:
         return [(height, width)]

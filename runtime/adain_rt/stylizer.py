@@ -21,8 +21,9 @@ from adain_rt.contract import Pixels
 from adain_rt.errors import TooLarge
 from adain_rt.model import Model
 from adain_rt.pixels import as_masks, as_pictures, compose, pad
+from adain_rt.progress import Progress, part_of
 from adain_rt.style import Style, as_styles, stack_codes
-from adain_rt.tiling import Canvas, Code, Progress, Tiling, part_of
+from adain_rt.tiling import Canvas, Code, Tiling
 
 __all__ = ["AUTO", "Stylizer"]
 

@@ -19,29 +19,25 @@ from numpy.typing import NDArray
 from adain_rt.auto import OpenGraph
 from adain_rt.contract import MULTIPLE, Pixels
 from adain_rt.pixels import compose, pad, padded
+from adain_rt.progress import Progress
 
 __all__ = [
     "LANES",
     "Canvas",
     "Code",
     "Moments",
-    "Progress",
     "Tile",
     "Tiling",
     "Window",
     "find_window",
     "lay_tiles",
     "map_ahead",
-    "part_of",
 ]
 
 _EPSILON = 1e-5  # under the root of every deviation, as in adain_models.adain
 _OPAQUE = 255
 LANES = 2
 """How many tiles a GPU is given at once, so that it computes one while the other is copied."""
-
-Progress = Callable[[float], None]
-"""What is called with the share of some work that is done, up to 1."""
 
 Code = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Means and deviations."""
@@ -290,8 +286,3 @@ def map_ahead(work: Callable[[Item], Result], items: Sequence[Item], threads: in
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def part_of(progress: Progress | None, start: float, share: float) -> Progress | None:
-    """Return what reports the progress of a part, which has a share of the whole and comes after ``start``."""
-    return None if progress is None else lambda done: progress(start + share * done)

@@ -9,10 +9,10 @@ from adain_rt import color
 from adain_rt.contract import Pixels
 from adain_rt.media.pictures import Picture
 from adain_rt.pixels import as_masks, mask_visible
+from adain_rt.progress import Progress
 from adain_rt.strokes import AT_ONCE, paint
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
-from adain_rt.tiling import Progress
 
 __all__ = ["COLORS", "StyleMix", "StyleSource", "Transfer"]
 

@@ -67,10 +67,6 @@ class ClipWork(WorkFolder):
             raise self._explain(error) from None
         self.frames = frames
 
-    def __enter__(self) -> ClipWork:  # noqa: PYI034 - Self needs Python 3.11
-        """Return the work itself."""
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

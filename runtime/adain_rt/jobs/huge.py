@@ -20,15 +20,16 @@ from adain_rt.contract import Pixels
 from adain_rt.jobs.work import WorkFolder, find_work, identify_painting
 from adain_rt.media import huge
 from adain_rt.media.huge import PixelFile
+from adain_rt.progress import Progress, part_of
 from adain_rt.strokes import AT_ONCE, OVER, find_smaller, keep_bare, paint
 from adain_rt.style import Style
-from adain_rt.tiling import Canvas, Progress, part_of
+from adain_rt.tiling import Canvas
 from adain_rt.transfer import StyleMix, Transfer
 
 __all__ = ["HugePainting"]
 
 _STATE = "state.json"
-_SMALLER, _MEASURING, _PAINTING, _WRITING = 0.03, 0.15, 0.28, 0.7
+_SMALLER, _ENLARGING, _MEASURING, _PAINTING, _WRITING = 0.03, 0.09, 0.15, 0.28, 0.7
 """About the shares of the whole time after which each begins; for progress only."""
 
 _MOST_SMALLER = 1 << 24
@@ -175,10 +176,10 @@ class HugePainting:
                 strokes=self.transfer.strokes,
                 strength=self.transfer.strength,
                 masks=np.stack([shrink(mask, *size, threads) for mask in masks]) if masks else None,
-                progress=part_of(self.progress, _SMALLER, (_MEASURING - _SMALLER) / 2),
+                progress=part_of(self.progress, _SMALLER, _ENLARGING - _SMALLER),
             )
             over.make()
-            enlarging = part_of(self.progress, (_SMALLER + _MEASURING) / 2, (_MEASURING - _SMALLER) / 2)
+            enlarging = part_of(self.progress, _ENLARGING, _MEASURING - _ENLARGING)
             for rows, pixels in add_change(content, smaller, painted, threads):
                 over[rows, 0 : content.shape[1]] = pixels
                 if enlarging is not None:

@@ -18,9 +18,9 @@ from adain_rt.jobs.outputs import STDOUT, check_free, identify, is_stream, plan_
 from adain_rt.jobs.styles import Mixture, StyleArgument, join_styles, load
 from adain_rt.jobs.work import find_work
 from adain_rt.media.pictures import Picture, frame, read_mask
+from adain_rt.progress import Progress
 from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.stylizer import Stylizer
-from adain_rt.tiling import Progress
 from adain_rt.transfer import StyleMix, Transfer
 
 __all__ = ["Done", "Failed", "Outcome", "Remark", "Skipped", "Stills", "name_source"]

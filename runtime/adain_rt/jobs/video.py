@@ -281,7 +281,9 @@ class Video:
         asked = (self.size, self.max_size, self.start, self.duration, self.rate, self.steady, self.codec, self.crf)
         more = (clip.absolute(), self.masks, target.suffix, *asked, av.__version__)
         painting = identify_painting(transfer, mix, files, *more)
-        return stack.enter_context(ClipWork(target, painting, self.resume))
+        work = ClipWork(target, painting, self.resume)
+        stack.push(work)
+        return work
 
     def _open_writer(
         self, target: Path, reader: OpenClip, work: ClipWork | None, stack: ExitStack

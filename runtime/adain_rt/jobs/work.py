@@ -23,8 +23,8 @@ __all__ = ["WorkFolder", "find_work", "identify_painting", "is_own"]
 _LONGEST_NAME = 240
 """The bytes of a result's name that leave room for the rest of its folder's name, within 255 bytes."""
 
-
 _LOCK = "lock"
+"""The name of the file that the run locks which has the folder."""
 
 
 class WorkFolder:

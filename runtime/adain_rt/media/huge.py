@@ -25,6 +25,7 @@ from adain_rt.contract import Pixels
 from adain_rt.media.pictures.metadata import keep_exif
 from adain_rt.media.pictures.profiles import srgb_profile
 from adain_rt.media.pictures.xmp import keep_xmp
+from adain_rt.progress import Progress
 
 __all__ = [
     "WRITABLE",
@@ -51,10 +52,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {},
     "JPEG": {"Q": 95, "subsample_mode": "off"},
 }
-
-
-Told = Callable[[float], None]
-"""Is told the share that is done."""
 
 
 class PixelFile:
@@ -125,7 +122,7 @@ def check_installed() -> None:
     _vips()
 
 
-def unpack(path: Path, folder: Path, progress: Told | None = None) -> Unpacked:
+def unpack(path: Path, folder: Path, progress: Progress | None = None) -> Unpacked:
     """Decode a picture into files in a folder: upright, in sRGB, of 8 bits.
 
     Colours of a profile are converted by relative colorimetry with black point compensation. Wholly transparent
@@ -180,7 +177,7 @@ def unpack_mask(path: Path, target: Path) -> PixelFile:
 
 
 def pack(
-    painted: PixelFile, alpha: PixelFile | None, target: Path, original: Path, progress: Told | None = None
+    painted: PixelFile, alpha: PixelFile | None, target: Path, original: Path, progress: Progress | None = None
 ) -> None:
     """Encode pixels as a file, with the metadata of the original; a file that is there is replaced only as a whole.
 
@@ -270,7 +267,7 @@ def _open(path: Path) -> tuple[Any, Any]:
     return image.cast("uchar").copy(interpretation="srgb"), alpha
 
 
-def _run(image: Any, work: Callable[[], Any], progress: Told | None = None) -> Any:
+def _run(image: Any, work: Callable[[], Any], progress: Progress | None = None) -> Any:
     """Return what libvips computes of an image. Ctrl-C ends it, and does not wait until all is done.
 
     It runs in a thread of its own: errors in what libvips calls back, as signals raise them in the first thread, would
