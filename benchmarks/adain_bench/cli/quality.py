@@ -178,6 +178,8 @@ _FIGURES = {
     "strokes 16-32 px": "strokes_16",
     "flat parts: strokes 8-16 px": "flat_strokes_8",
     "flat parts: strokes 16-32 px": "flat_strokes_16",
+    "tones": "tones",
+    "colours": "colours",
     "noise gain": "noise_gain",
     "patches left, relu4_1": "patches_4",
     "patches left, relu3_1": "patches_3",

@@ -8,6 +8,7 @@ By pixels alone, as ``adain_bench.quality.brushwork`` defines them, where the ph
 - *unevenness*: how unevenly what is drawn is spread; bands beside edges are uneven.
 - *strokes*, of 8 to 16 and of 16 to 32 pixels: how strong they are, divided by how strong they are in the style. In the
   whole picture the photo's own edges count too; in its flat parts only what was painted there does.
+- *tones* and *colours*: how strong they are in the whole picture, divided by how strong they are in the style.
 - *noise gain*, of what can be run: what noise of one level on a smooth ramp becomes, in levels.
 
 By VGG-19 with the weights that Keras publishes, with the distances of ``adain_models.training.teacher``, each
@@ -36,6 +37,7 @@ import torch
 from torch import Tensor, nn
 
 from adain_bench.quality.brushwork import Tiles, all_tiles, angles, axes, flat_tiles, grid, strokes, unevenness
+from adain_bench.quality.palette import colours, tones
 from adain_bench.quality.patches import Cloud, cloud, distance
 from adain_models.errors import AdainError
 from adain_models.training.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
@@ -44,6 +46,8 @@ from adain_rt.contract import Pixels
 __all__ = ["Judge", "Quality", "Teachers"]
 
 _CELLS = (8, 16)  # of strokes, pixels
+_PALETTE = (tones, colours)
+_FAINT = 0.5  # levels: no strength, but rounding
 _PATCHES = ("patches_3", "patches_4")  # the figures of ``Vgg16.layers``
 
 
@@ -51,7 +55,7 @@ _PATCHES = ("patches_3", "patches_4")  # the figures of ``Vgg16.layers``
 class Quality:
     """One picture's figures; ``None`` is a figure that cannot be known.
 
-    The first nine need no teacher, the next three VGG-16, the last three VGG-19; the noise gain needs a program that
+    The first eleven need no teacher, the next three VGG-16, the last three VGG-19; the noise gain needs a program that
     can be run.
     """
 
@@ -64,6 +68,8 @@ class Quality:
     strokes_16: float | None
     flat_strokes_8: float | None
     flat_strokes_16: float | None
+    tones: float | None
+    colours: float | None
     noise_gain: float | None = None
     patches_4: float | None = None
     patches_3: float | None = None
@@ -102,6 +108,7 @@ class Judge:
         self._teachers = teachers
         self._tiles = flat_tiles(photo)
         self._strokes = [strokes(style, cell) for cell in _CELLS]
+        self._palette = [figure(style) for figure in _PALETTE]
         self._style, self._photo = self._look(style), self._look(photo)
         self._whole = self._distances(self._photo)
         if 0 in self._whole.values():
@@ -124,14 +131,17 @@ class Judge:
     def _measure(self, picture: Pixels, tiles: Tiles, seen: _Seen) -> Quality:
         """Return the figures for which a picture need not be of the photo."""
         widths = [
-            strokes(picture, cell, where) / whole if whole else None
+            _ratio(strokes(picture, cell, where), whole)
             for where in (None, tiles)
             for cell, whole in zip(_CELLS, self._strokes, strict=True)
+        ]
+        palette = [
+            _ratio(figure(picture), whole) for figure, whole in zip((tones, colours), self._palette, strict=True)
         ]
         locked = grid(picture, tiles, 8), grid(picture, tiles, 4)
         regular = [figure(picture, tiles) for figure in (axes, angles, unevenness)]
         gaps = {name: distance / self._whole[name] for name, distance in self._distances(seen).items()}
-        return Quality(*locked, *regular, *widths, **gaps)
+        return Quality(*locked, *regular, *widths, *palette, **gaps)
 
     @torch.no_grad()
     def _look(self, pixels: Pixels) -> _Seen:
@@ -155,6 +165,11 @@ class Judge:
             found["style_gap"] = sum(relative_distance(ours, theirs).item() for (ours, _), (theirs, _) in pairs)
             found["texture_gap"] = sum(relative_distance(ours, theirs).item() for (_, ours), (_, theirs) in pairs)
         return found
+
+
+def _ratio(strength: float, whole: float) -> float | None:
+    """Return a picture's strength over its style's, which may have none: a plain picture, or one in grey."""
+    return strength / whole if whole > _FAINT else None
 
 
 @dataclass(frozen=True)

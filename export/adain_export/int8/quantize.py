@@ -32,6 +32,7 @@ from adain_export.graphs.passes.editing import activations, constant
 from adain_export.graphs.source import SourceGraph, read_source
 from adain_export.graphs.staging import finish, stage
 from adain_export.int8.calibration import Calibration, Pair
+from adain_export.int8.equalize import equalize
 from adain_export.psnr import psnr
 from adain_models.errors import AdainError
 from adain_models.files import replacing, sha256_of
@@ -79,8 +80,9 @@ def quantize_model(source: Path, calibration: Calibration) -> Iterator[str]:
         read = read_source(source, graph)
         _check_calibration(read, calibration)
         facts[graph] = read.facts
-        models[contract.graph_file(graph)] = _quantize_for_openvino(read.model.clone(), calibration)
-        models[uint8_file(graph)] = _quantize_for_onnxruntime(read.model, calibration)
+        ranges = equalize(read.model.graph, calibration.ranges)
+        models[contract.graph_file(graph)] = _quantize_for_openvino(read.model.clone(), ranges)
+        models[uint8_file(graph)] = _quantize_for_onnxruntime(read.model, ranges)
     with stage(contract.graph_dir(source, _PRECISION)) as aside:
         calibration.save(aside / CALIBRATION_NAME)
         weights = aside / WEIGHTS_NAME
@@ -128,15 +130,15 @@ def _check_calibration(source: SourceGraph, calibration: Calibration) -> None:
         raise AdainError(f"{source.path.parent}: the calibration is of another model", hint="calibrate this one")
 
 
-def _quantize_for_openvino(model: ir.Model, calibration: Calibration) -> ir.Model:
+def _quantize_for_openvino(model: ir.Model, ranges: Mapping[str, NDArray[np.float32]]) -> ir.Model:
     """Return a graph, which is changed, in int8."""
-    bounding = [RepeatEdgesPass(), BoundActivationsPass(calibration.ranges, branches=False)]
+    bounding = [RepeatEdgesPass(), BoundActivationsPass(ranges, branches=False)]
     return _quantize(model, [*bounding, QuantizeActivationsPass()])
 
 
-def _quantize_for_onnxruntime(model: ir.Model, calibration: Calibration) -> ir.Model:
+def _quantize_for_onnxruntime(model: ir.Model, ranges: Mapping[str, NDArray[np.float32]]) -> ir.Model:
     """Return a graph, which is changed, in int8, as ONNX Runtime's kernels for x86 take it."""
-    bounding = BoundActivationsPass(calibration.ranges, branches=True)
+    bounding = BoundActivationsPass(ranges, branches=True)
     return _quantize(model, [bounding, QuantizeActivationsPass(), UpsamplePhasesPass(), Uint8ActivationsPass()])
 
 

@@ -13,6 +13,7 @@ from adain_models.adain import adain, channel_statistics
 from adain_models.errors import AdainError
 from adain_models.networks.base import Network
 from adain_models.training import artifacts
+from adain_models.training.contrast import contrast
 from adain_models.training.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
 
 __all__ = ["FixedEncoder", "Joint", "Photos", "Recipe", "Target"]
@@ -149,12 +150,12 @@ class Joint(Recipe):
     """Encoder and decoder as one, judged by a teacher (``adain_models.training.teacher`` defines the distances).
 
     The code of a style comes from the network's own encoder, so that it learns what to put into it. The teacher sees
-    pictures at their size, at half and at a quarter of it, where its layers span longer strokes. The term of identity
-    keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of noise asks for the same
-    picture of a spoiled photo as of the clean one. Six terms are of ``artifacts``: unrest keeps flat regions calm,
-    lattice and grid keep the doublings from showing, angles and unevenness a hatch of the network's own, and ghosts the
-    colours of an edge from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut
-    off.
+    pictures at their size, at half and at a quarter of it, where its layers span longer strokes. The term of contrast
+    keeps pictures as strong as their styles (``contrast``). The term of identity keeps the auto-encoder: what the
+    decoder makes of unchanged features is the photo. That of noise asks for the same picture of a spoiled photo as of
+    the clean one. Six terms are of ``artifacts``: unrest keeps flat regions calm, lattice and grid keep the doublings
+    from showing, angles and unevenness a hatch of the network's own, and ghosts the colours of an edge from spreading.
+    The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
 
     Args:
         teacher: judges.
@@ -179,6 +180,7 @@ class Joint(Recipe):
             "content": 1,
             "style": style,
             "texture": texture,
+            "contrast": 5,
             "identity": identity,
             "noise": 50,
             "unrest": unrest,
@@ -210,7 +212,7 @@ class Joint(Recipe):
         return self._contents(photos, self._teacher(photos)[-1])
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
-        """Return content, style, texture, identity, noise, the artifacts and excess."""
+        """Return content, style, texture, contrast, identity, noise, the artifacts and excess."""
         count = len(photos.clean)
         few = max(1, count // 4)
         paintings = torch.stack([style.picture for style in styles]) / 255
@@ -227,6 +229,7 @@ class Joint(Recipe):
         flat = artifacts.flatness(photos.clean)
         return {
             **self.judge(seen, photos.features, styles),
+            "contrast": contrast(seen, _in_turns(paintings, count)),
             "identity": nn.functional.l1_loss(same, photos.clean[:few]),
             "noise": nn.functional.l1_loss(pictures[:few], undisturbed),
             "unrest": artifacts.unrest(pictures, flat),

@@ -59,7 +59,8 @@ def copy_of(source: Path, directory: Path) -> Path:
 def lite_dir(tmp_path_factory, china, flower) -> Path:
     """A directory of the bundled model, its int8 graphs made from two photographs."""
     directory = copy_of(store.model_dir("lite"), tmp_path_factory.mktemp("models") / "lite")
-    assert list(quantize_model(directory, calibrate(directory, crops(china, flower, seed=0)))) == list(contract.GRAPHS)
+    calibration = calibrate(directory, crops(china, flower, seed=0, count=24))
+    assert list(quantize_model(directory, calibration)) == list(contract.GRAPHS)
     return directory
 
 

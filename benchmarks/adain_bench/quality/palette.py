@@ -1,0 +1,22 @@
+"""Figures of a palette: how strong a picture's tones and colours are. Pictures are uint8 (H, W, 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adain_rt.contract import Pixels
+
+__all__ = ["colours", "tones"]
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114])  # of RGB: ITU-R BT.601
+_DIFFERENCES = np.array([[-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+
+
+def tones(picture: Pixels) -> float:
+    """Return the standard deviation of luminance, in levels."""
+    return float((picture @ _LUMINANCE).std())
+
+
+def colours(picture: Pixels) -> float:
+    """Return how much colours vary, in levels: the root of the sum of the variances of Cb and Cr."""
+    return float(np.sqrt((picture @ _DIFFERENCES.T).var((0, 1)).sum()))
