@@ -37,6 +37,7 @@ STATE_NAME = "state.pt"
 _WARM = 0.02  # of the steps: the rate rises over them, until Adam knows the gradients' size
 _RAMP = 0.1  # of the steps: the style's weight rises over them where weights are random at first
 _START = 0.1  # of the style's weight, at the first step: an auto-encoder with some tone
+_RAMPED = frozenset({"style", "texture", "contrast"})  # the terms of the style
 _CROPS = 3  # of each photo; what the recipe measures of one is kept
 _KEPT = 4096  # crops of photos, and as many styles
 _PERMUTED = (0.1, 0.3)  # the share of crops, and of styles, whose red, green and blue change places
@@ -203,10 +204,7 @@ class Training:
         with self._autocast():
             terms = self._recipe.terms(self.network, photos, styles)
         ramp = min(1, _START + (1 - _START) * done / _RAMP) if settings.fresh else 1
-        factors = {
-            name: weight * (ramp if name in {"style", "texture"} else 1)
-            for name, weight in self._recipe.weights.items()
-        }
+        factors = {name: weight * (ramp if name in _RAMPED else 1) for name, weight in self._recipe.weights.items()}
         loss = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)

@@ -162,7 +162,7 @@ class Joint(Recipe):
         deep: judges the content too, by its last layer; the content term is the mean of the two.
         style: the weight of the style term; that of the content term is 1.
         texture: the weight of the texture term.
-        identity: the weight of the identity term.
+        contrast: the weight of the contrast term.
         unrest: the weight of the unrest term.
 
     """
@@ -171,25 +171,25 @@ class Joint(Recipe):
         self,
         teacher: Teacher,
         deep: Vgg16 | None = None,
-        style: float = 18,
-        texture: float = 12,
-        identity: float = 8,
-        unrest: float = 40,
+        style: float = 5.6,
+        texture: float = 4.4,
+        contrast: float = 4.7,
+        unrest: float = 31,
     ) -> None:
-        self.weights = {
+        self.weights = {  # those of the last stage of the weights that ship
             "content": 1,
             "style": style,
             "texture": texture,
-            "contrast": 5,
-            "identity": identity,
-            "noise": 50,
+            "contrast": contrast,
+            "identity": 2.5,
+            "noise": 47,
             "unrest": unrest,
-            "lattice": 100,
-            "grid": 10,
-            "angles": 3,
-            "unevenness": 3,
-            "ghosts": 40,
-            "excess": 1,
+            "lattice": 31,
+            "grid": 3.1,
+            "angles": 0.94,
+            "unevenness": 0.94,
+            "ghosts": 28,
+            "excess": 0.31,
         }
         self._teacher = teacher
         self._deep = deep

@@ -97,6 +97,13 @@ def test_a_teacher_that_is_not_there_gives_no_figures(teachers, china, flower):
 def test_a_style_without_strokes_has_none_to_compare_with(china):
     judged = Judge(Teachers(), china[:64, :64], np.full((64, 64, 3), 9, np.uint8)).judge(china[64:128, :64])
     assert (judged.strokes_8, judged.flat_strokes_16) == (None, None)
+    assert (judged.tones, judged.colours) == (None, None)
+
+
+def test_a_picture_of_half_the_contrast_has_half_the_tones_and_colours(china, flower):
+    faded = (64 + flower[:64, :64] / 2).astype(np.uint8)
+    judged = Judge(Teachers(), china[:64, :64], flower[:64, :64]).judge(faded)
+    assert (judged.tones, judged.colours) == (pytest.approx(0.5, abs=0.01), pytest.approx(0.5, abs=0.01))
 
 
 def test_texture_sees_strokes_and_style_sees_tones():
@@ -117,7 +124,7 @@ def test_texture_sees_strokes_and_style_sees_tones():
 
 def test_optimised_pixels_come_nearer_to_the_style_than_the_photo(teachers, china, flower):
     photo, style = china[:64, :64], flower[:64, :64]
-    made = optimize(Joint(teachers.vgg19), photo, style, steps=30)
+    made = optimize(Joint(teachers.vgg19, style=18, texture=14), photo, style, steps=30)
     assert made.shape == photo.shape
     assert Judge(teachers, photo, style).judge(made).style_gap < 0.5
 
@@ -239,7 +246,7 @@ def test_pictures_in_a_folder_are_judged_by_the_programs_they_are_of(folder, nar
     assert {**table["copy"], "noise gain": ""} == table["photos"]
     assert table["here"]["noise gain"]
     assert table["styles"]["content distance, relu4_1"] == ""
-    assert len(table["here"]) == 16
+    assert len(table["here"]) == 18
 
 
 def test_without_teachers_the_rows_are_those_of_pixels(folder):
@@ -247,7 +254,7 @@ def test_without_teachers_the_rows_are_those_of_pixels(folder):
     rows = list(columns_of(said.stdout)["here"])
     assert rows[:3] == ["grid modulo 8", "grid modulo 4", "axes"]
     assert rows[-1] == "noise gain"
-    assert len(rows) == 10
+    assert len(rows) == 12
     assert "most style gap" not in said.stdout
 
 

@@ -79,9 +79,9 @@ def test_where_weights_are_random_a_style_weighs_a_tenth_at_first(narrow_teacher
         return network.decoder.out.weight.grad
 
     one = replace(SETTINGS, steps=1)
-    fresh = gradient(replace(one, fresh=True), style=30, texture=8)
-    assert torch.allclose(fresh, gradient(one, style=3, texture=0.8), rtol=1e-4, atol=1e-7)
-    assert not torch.allclose(fresh, gradient(one, style=30, texture=8), rtol=0.1)
+    fresh = gradient(replace(one, fresh=True), style=30, texture=8, contrast=10)
+    assert torch.allclose(fresh, gradient(one, style=3, texture=0.8, contrast=1), rtol=1e-4, atol=1e-7)
+    assert not torch.allclose(fresh, gradient(one, style=30, texture=8, contrast=10), rtol=0.1)
 
 
 def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
