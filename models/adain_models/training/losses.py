@@ -14,28 +14,28 @@ from adain_models.errors import AdainError
 from adain_models.networks.base import Network
 from adain_models.training import artifacts
 from adain_models.training.contrast import contrast
+from adain_models.training.patches import quantiles, relative_wasserstein
 from adain_models.training.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
 
 __all__ = ["FixedEncoder", "Joint", "Photos", "Recipe", "Target"]
 
 _SMALLER = (2, 4)  # times, at which a teacher sees pictures as well
+_DISTANCES = {"style": relative_distance, "texture": relative_distance, "patches": relative_wasserstein}
 _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a clipped pixel have no gradient
 
 
 @dataclass(frozen=True)
 class Target:
-    """A style picture and what is measured of it once: lists with one entry for each layer, without a batch axis.
+    """A style picture and what is measured of it once.
 
     Attributes:
         picture: uint8 (3, H, W).
-        codes: means and deviations, (2C,) each.
-        correlations: between channels, float16 (C, C) each; empty where a recipe does not use them.
+        measured: by the names of the terms that compare it, lists with one entry for each layer, without a batch axis.
 
     """
 
     picture: Tensor
-    codes: list[Tensor]
-    correlations: list[Tensor]
+    measured: dict[str, list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class FixedEncoder(Recipe):
     @torch.no_grad()
     def target(self, picture: Tensor) -> Target:
         """Return the codes of the style layers."""
-        return Target(picture, [statistics(features)[0][0] for features in self._features(picture[None] / 255)], [])
+        return Target(picture, {"style": [statistics(layer)[0][0] for layer in self._features(picture[None] / 255)]})
 
     @torch.no_grad()
     def features(self, photos: Tensor) -> list[Tensor]:
@@ -126,9 +126,7 @@ class FixedEncoder(Recipe):
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
         """Return content and style."""
         count = len(photos.clean)
-        wanted = [
-            _in_turns(torch.stack(codes), count) for codes in zip(*(style.codes for style in styles), strict=True)
-        ]
+        wanted = _wanted(styles, "style", count)
         mean, std = wanted[-1].chunk(2, 1)
         target = adain(photos.features[0].float(), mean, std)
         made = self._features(network.decoder(target, mean[..., None, None], std[..., None, None]))
@@ -150,12 +148,13 @@ class Joint(Recipe):
     """Encoder and decoder as one, judged by a teacher (``adain_models.training.teacher`` defines the distances).
 
     The code of a style comes from the network's own encoder, so that it learns what to put into it. The teacher sees
-    pictures at their size, at half and at a quarter of it, where its layers span longer strokes. The term of contrast
-    keeps pictures as strong as their styles (``contrast``). The term of identity keeps the auto-encoder: what the
-    decoder makes of unchanged features is the photo. That of noise asks for the same picture of a spoiled photo as of
-    the clean one. Six terms are of ``artifacts``: unrest keeps flat regions calm, lattice and grid keep the doublings
-    from showing, angles and unevenness a hatch of the network's own, and ghosts the colours of an edge from spreading.
-    The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
+    pictures at their size, at half and at a quarter of it, where its layers span longer strokes. Style, texture and
+    patches are its distances to the style; the term of contrast keeps pictures as strong as their styles. The term of
+    identity keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of noise asks for
+    the same picture of a spoiled photo as of the clean one. Six terms are of ``artifacts``: unrest keeps flat regions
+    calm, lattice and grid keep the doublings from showing, angles and unevenness a hatch of the network's own, and
+    ghosts the colours of an edge from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is
+    what is cut off.
 
     Args:
         teacher: judges.
@@ -180,6 +179,7 @@ class Joint(Recipe):
             "content": 1,
             "style": style,
             "texture": texture,
+            "patches": 2.5,
             "contrast": contrast,
             "identity": 2.5,
             "noise": 47,
@@ -200,11 +200,10 @@ class Joint(Recipe):
 
     @torch.no_grad()
     def target(self, picture: Tensor) -> Target:
-        """Return the codes and the correlations of the teacher's layers, at the picture's size and at smaller ones."""
-        measured = self._measure(picture[None] / 255)[1]
-        return Target(
-            picture, [code[0] for code, _ in measured], [correlations[0].half() for _, correlations in measured]
-        )
+        """Return what the teacher measures of the picture at its size and at smaller ones; all but codes in float16."""
+        _, measured = self._measure(picture[None] / 255)
+        kept = {name: [each[0] if name == "style" else each[0].half() for each in of] for name, of in measured.items()}
+        return Target(picture, kept)
 
     @torch.no_grad()
     def features(self, photos: Tensor) -> list[Tensor]:
@@ -212,7 +211,7 @@ class Joint(Recipe):
         return self._contents(photos, self._teacher(photos)[-1])
 
     def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
-        """Return content, style, texture, contrast, identity, noise, the artifacts and excess."""
+        """Return content, the terms of a style, contrast, identity, noise, the artifacts and excess."""
         count = len(photos.clean)
         few = max(1, count // 4)
         paintings = torch.stack([style.picture for style in styles]) / 255
@@ -242,7 +241,7 @@ class Joint(Recipe):
         }
 
     def judge(self, pictures: Tensor, photos: Sequence[Tensor], styles: Sequence[Target]) -> dict[str, Tensor]:
-        """Return content, style and texture of pictures, whatever made them.
+        """Return content, style, texture and patches of pictures, whatever made them.
 
         Args:
             pictures: float (N, 3, H, W), RGB around 0..1.
@@ -250,33 +249,39 @@ class Joint(Recipe):
             styles: M of them; M divides N, and the styles take turns.
 
         """
-        layers, measured = self._measure(pictures)
-        with torch.autocast(pictures.device.type, enabled=False):  # which does not join float16 on a CPU
-            codes, textures = (
-                [_in_turns(torch.stack(each).float(), len(pictures)) for each in zip(*parts, strict=True)]
-                for parts in ([style.codes for style in styles], [style.correlations for style in styles])
-            )
-        style = [relative_distance(ours, theirs) for (ours, _), theirs in zip(measured, codes, strict=True)]
-        texture = [relative_distance(ours, theirs) for (_, ours), theirs in zip(measured, textures, strict=True)]
+        last, measured = self._measure(pictures)
         content = [
             nn.functional.mse_loss(ours, theirs.float())
-            for ours, theirs in zip(self._contents(pictures, layers[-1]), photos, strict=True)
+            for ours, theirs in zip(self._contents(pictures, last), photos, strict=True)
         ]
-        return {
-            "content": torch.stack(content).mean(),
-            "style": torch.stack(style).mean(),
-            "texture": torch.stack(texture).mean(),
-        }
+        terms = {"content": torch.stack(content).mean()}
+        for name, ours in measured.items():
+            pairs = zip(ours, _wanted(styles, name, len(pictures)), strict=True)
+            terms[name] = torch.stack([_DISTANCES[name](mine, theirs) for mine, theirs in pairs]).mean()
+        return terms
 
     def _contents(self, pictures: Tensor, last: Tensor) -> list[Tensor]:
         """Return what the content term compares, given the teacher's last layer of the pictures."""
         return [normalized(layer) for layer in (last, *(self._deep(pictures)[-1:] if self._deep else ()))]
 
-    def _measure(self, pictures: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
-        """Return the teacher's layers of pictures, and the statistics of these and of those of smaller pictures."""
+    def _measure(self, pictures: Tensor) -> tuple[Tensor, dict[str, list[Tensor]]]:
+        """Return the teacher's last layer of pictures, and what the terms of a style compare, by their names.
+
+        These are the statistics of all layers, of the pictures and of smaller ones, and the quantiles of the two
+        deepest layers of the smaller ones.
+        """
         layers = self._teacher(pictures)
         smaller = [self._teacher(nn.functional.avg_pool2d(pictures, factor)) for factor in _SMALLER]
-        return layers, [statistics(features) for each in (layers, *smaller) for features in each]
+        codes, correlations = zip(*(statistics(layer) for each in (layers, *smaller) for layer in each), strict=True)
+        patches = [quantiles(layer) for each in smaller for layer in each[-2:]]
+        return layers[-1], {"style": list(codes), "texture": list(correlations), "patches": patches}
+
+
+def _wanted(styles: Sequence[Target], term: str, count: int) -> list[Tensor]:
+    """Return what a term compares, measured of styles, one entry for each layer, float32 (count, ...)."""
+    layers = zip(*(style.measured[term] for style in styles), strict=True)
+    with torch.autocast(styles[0].picture.device.type, enabled=False):  # which does not join float16 on a CPU
+        return [_in_turns(torch.stack(layer).float(), count) for layer in layers]
 
 
 def _in_turns(each: Tensor, count: int) -> Tensor:
