@@ -43,13 +43,21 @@ class ClipWork(WorkFolder):
         self.frames, self.state = 0, State()
         try:
             super().__init__(target)
+            self._begin(resume)
+        except OSError as error:
+            raise self._explain(error) from None
+
+    def _begin(self, resume: bool) -> None:
+        """Go on with what is done, or begin anew. If the folder cannot be written, it is left as on an interruption."""
+        try:
             if resume:
                 self._load()
             if not self.frames:
                 self.clear()
                 self.packets = PacketFile(self.path / _PACKETS)
         except OSError as error:
-            raise self._explain(error) from None
+            super().__exit__(type(error), error, error.__traceback__)
+            raise
 
     def note(self, frames: int, state: State) -> None:
         """Note that so many frames are encoded, and the state after them.

@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -58,6 +59,10 @@ class WorkFolder:
             raise AdainError(
                 f"{target}: another run is painting it", hint="wait for it, or choose another `output`"
             ) from None
+        except OSError:
+            with suppress(OSError):  # something is in it
+                self.path.rmdir()
+            raise
 
     def clear(self) -> None:
         """Remove what an earlier run has done."""

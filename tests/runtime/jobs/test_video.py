@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -202,6 +203,19 @@ def test_two_runs_do_not_paint_one_result(stylizer, clip):
         raise RuntimeError  # it is interrupted too
     (done,) = paint(stylizer, "out.mp4", resume=True)
     assert done.earlier == 8
+
+
+@pytest.mark.parametrize("place", ["adain_rt.jobs.clipwork.PacketFile", "adain_rt.jobs.work.FileLock.acquire"])
+def test_no_folder_is_left_where_the_disk_has_no_room_to_begin(stylizer, clip, monkeypatch, place):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(place, full)
+    before = set(Path.cwd().iterdir())
+    (outcome,) = Video([Path("clip.mp4")], [parse("@udnie")], output="out.mp4").run(stylizer)
+    assert isinstance(outcome, Failed)
+    assert str(outcome.error) == "out.mp4: cannot be written (No space left on device)"
+    assert set(Path.cwd().iterdir()) == before
 
 
 def test_a_result_that_was_being_replaced_is_gone_on_with(stylizer, clip):
