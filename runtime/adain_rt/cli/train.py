@@ -84,20 +84,20 @@ _STEPS = 20000  # where neither steps nor minutes are given
     "--style-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the style loss; the content loss has 1.  [default: 5.6 with a teacher, 10 without]",
+    help="Weight of the style loss; the content loss has 1.  [default: 5.1 with a teacher, 10 without]",
 )
 @click.option(
     "--texture-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the correlations between channels; needs --teacher.  [default: 4.4]",
+    help="Weight of the correlations between channels; needs --teacher.  [default: 4]",
 )
 @click.option(
     "--contrast-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
     help="Weight of the loss that keeps pictures as strong in tones, colours and strokes as their styles; needs "
-    "--teacher.  [default: 4.7]",
+    "--teacher.  [default: 4.3]",
 )
 @click.option(
     "--unrest-weight",
