@@ -64,7 +64,6 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a shell's background jobs ignore it, as would their children
-    _leave_real_time()
     if find_spec("hypothesis") is not None:  # the machine of a GPU may have pytest alone
         from hypothesis import settings
 
@@ -72,16 +71,6 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("tests")
     if config.getoption("fast"):
         sys.modules.update(dict.fromkeys(SLOW_PACKAGES))  # an import of them now fails, as if they were not installed
-
-
-def _leave_real_time() -> None:
-    """Test as an ordinary process, with ordinary children, even where the shell is a real-time one.
-
-    Threads of the libraries spin while they wait for each other. Under a real-time policy nothing stops them, and on
-    few cores the thread that they wait for may never run.
-    """
-    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) in {os.SCHED_FIFO, os.SCHED_RR}:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

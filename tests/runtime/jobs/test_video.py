@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from fractions import Fraction
 from pathlib import Path
 from threading import Thread
@@ -79,6 +80,14 @@ def test_every_codec_is_joined(stylizer, clip, suffix, codec):
     (done,) = paint(stylizer, f"out{suffix}", resume=True, **options)
     assert (done.frames, done.earlier) == (15, 8)
     assert compare(f"whole{suffix}", f"out{suffix}") < 100  # one pixel of one frame, as these encoders vary
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="policies of threads are Linux's")
+def test_no_encoder_puts_the_process_under_a_real_time_policy(stylizer, clip):
+    """SVT-AV1 does, where root runs it: threads that spin then stop the program, and the machine."""
+    paint(stylizer, "out.mkv", codec="av1", steady="off")
+    policies = {os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir()}
+    assert not policies & {os.SCHED_FIFO, os.SCHED_RR}
 
 
 @pytest.mark.slow

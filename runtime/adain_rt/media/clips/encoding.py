@@ -21,6 +21,7 @@ from adain_rt.media.clips.filters import Filters, reduce_colors
 from adain_rt.media.clips.formats import Codec, Container
 from adain_rt.media.clips.frame import Frame
 from adain_rt.media.clips.packets import PacketFile
+from adain_rt.media.clips.scheduling import keep_scheduling
 
 __all__ = ["ClipWriter"]
 
@@ -115,7 +116,8 @@ class ClipWriter:
             self._encoder = self._stream.codec_context
             self._copier = Copier(self._out, reader, container, name)
             self._copier.add_streams()
-            self._out.start_encoding()
+            with keep_scheduling():
+                self._out.start_encoding()
         except (av.FFmpegError, ValueError) as error:
             self.close()
             raise _explain_refusal(error, name, codec) from None
@@ -211,12 +213,14 @@ class ClipWriter:
         return stream
 
     def _clone_encoder(self) -> Any:
-        """Return another encoder like the stream's."""
+        """Return another encoder like the stream's, opened."""
         first: Any = self._stream.codec_context
         clone: Any = av.CodecContext.create(self._codec.encoder, "w")
         for name in _ASKED:
             setattr(clone, name, getattr(first, name))
         clone.options = dict(self._options)
+        with keep_scheduling():
+            clone.open()
         return clone
 
     def _pad_side(self, side: int) -> int:
