@@ -135,9 +135,7 @@ class Judge:
             for where in (None, tiles)
             for cell, whole in zip(_CELLS, self._strokes, strict=True)
         ]
-        palette = [
-            _ratio(figure(picture), whole) for figure, whole in zip((tones, colours), self._palette, strict=True)
-        ]
+        palette = [_ratio(figure(picture), whole) for figure, whole in zip(_PALETTE, self._palette, strict=True)]
         locked = grid(picture, tiles, 8), grid(picture, tiles, 4)
         regular = [figure(picture, tiles) for figure in (axes, angles, unevenness)]
         gaps = {name: distance / self._whole[name] for name, distance in self._distances(seen).items()}

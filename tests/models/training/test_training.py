@@ -74,14 +74,17 @@ def test_the_rate_rises_at_first(joint):
 def test_where_weights_are_random_a_style_weighs_a_tenth_at_first(narrow_teacher, china, flower):
     def gradient(settings: Settings, **weights: float) -> torch.Tensor:
         network = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME)
-        recipe = Joint(Teacher(narrow_teacher), **weights)
+        recipe = Joint(Teacher(narrow_teacher))
+        recipe.weights |= weights
         list(Training(network, recipe, [china], [([flower], 1)], settings).run())
         return network.decoder.out.weight.grad
 
     one = replace(SETTINGS, steps=1)
-    fresh = gradient(replace(one, fresh=True), style=30, texture=8, contrast=10)
-    assert torch.allclose(fresh, gradient(one, style=3, texture=0.8, contrast=1), rtol=1e-4, atol=1e-7)
-    assert not torch.allclose(fresh, gradient(one, style=30, texture=8, contrast=10), rtol=0.1)
+    whole = {"style": 30, "texture": 8, "patches": 5, "contrast": 10}
+    tenth = {name: weight / 10 for name, weight in whole.items()}
+    fresh = gradient(replace(one, fresh=True), **whole)
+    assert torch.allclose(fresh, gradient(one, **tenth), rtol=1e-4, atol=1e-7)
+    assert not torch.allclose(fresh, gradient(one, **whole), rtol=0.1)
 
 
 def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
