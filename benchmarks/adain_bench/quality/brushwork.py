@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from adain_models.errors import AdainError
 from adain_rt.contract import Pixels
 
-__all__ = ["Tiles", "all_tiles", "angles", "axes", "flat_tiles", "grid", "noise_gain", "strokes", "unevenness"]
+__all__ = [
+    "Tiles",
+    "all_tiles",
+    "angles",
+    "axes",
+    "flat_tiles",
+    "grid",
+    "luminance",
+    "noise_gain",
+    "strokes",
+    "unevenness",
+]
 
 Tiles = NDArray[np.intp]
 """Where tiles are: row and column of each one's first pixel, (N, 2)."""
@@ -51,7 +62,7 @@ def flat_tiles(photo: Pixels) -> Tiles:
 
     """
     tiles = all_tiles(photo)
-    order = np.argsort(_variations(_luminance(photo), tiles), kind="stable")
+    order = np.argsort(_variations(luminance(photo), tiles), kind="stable")
     return tiles[order[: max(1, len(tiles) // _FLAT)]]
 
 
@@ -62,7 +73,7 @@ def grid(picture: Pixels, tiles: Tiles, modulo: int) -> float:
     whole picture modulo ``modulo``: the largest of these averages over their mean. The same down, by row; the mean of
     the two. By chance, and by the edges of things, photos have 1.02 to 1.2.
     """
-    plane = _luminance(picture)
+    plane = luminance(picture)
     return (_peak(plane, tiles, modulo) + _peak(plane.T, tiles[:, ::-1], modulo)) / 2
 
 
@@ -95,7 +106,7 @@ def unevenness(picture: Pixels, tiles: Tiles) -> float:
     A tile's variation is its mean absolute difference between neighbouring pixels, and a level besides, which nobody
     sees.
     """
-    variations = _variations(_luminance(picture), tiles) + _VISIBLE
+    variations = _variations(luminance(picture), tiles) + _VISIBLE
     return float(variations.std() / variations.mean())
 
 
@@ -111,7 +122,7 @@ def strokes(picture: Pixels, cell: int, tiles: Tiles | None = None) -> float:
         tiles: where it counts; everywhere if it is ``None``.
 
     """
-    plane = _luminance(picture)
+    plane = luminance(picture)
     fine, coarse = _cells(plane, cell), _cells(plane, 2 * cell)
     rows, columns = coarse.shape
     blocks = fine[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
@@ -138,13 +149,14 @@ def noise_gain(stylize: Callable[[Pixels], Pixels], photo: Pixels) -> float:
     ramp = 120 + 80 * (down[:, None] + across) / 2
     noise = np.random.default_rng(0).normal(size=ramp.shape)
     smooth, noisy = (
-        _luminance(stylize(np.concatenate([np.round(sky)[..., None].repeat(3, 2).astype(np.uint8), photo[half:]])))
+        luminance(stylize(np.concatenate([np.round(sky)[..., None].repeat(3, 2).astype(np.uint8), photo[half:]])))
         for sky in (ramp, ramp + noise)
     )
     return float(np.sqrt(((noisy - smooth)[:half] ** 2).mean()))
 
 
-def _luminance(picture: Pixels) -> _Plane:
+def luminance(picture: Pixels) -> _Plane:
+    """Return a picture's luminance, float64 (H, W)."""
     plane: _Plane = picture @ np.array([0.299, 0.587, 0.114])
     return plane
 
@@ -165,7 +177,7 @@ def _variations(plane: _Plane, tiles: Tiles) -> _Plane:
 
 def _spectrum(picture: Pixels, tiles: Tiles) -> tuple[_Plane, _Plane]:
     """Return the powers that ``axes`` looks at, and how many degrees each is off the nearest axis, (M,) both."""
-    cut = _cut(_luminance(picture), tiles)
+    cut = _cut(luminance(picture), tiles)
     hann = np.sin(np.pi * np.arange(_TILE) / _TILE) ** 2
     window = hann[:, None] * hann
     power = np.abs(np.fft.fft2((cut - cut.mean((1, 2), keepdims=True)) * window)) ** 2

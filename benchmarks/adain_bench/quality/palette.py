@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from adain_bench.quality.brushwork import luminance
 from adain_rt.contract import Pixels
 
 __all__ = ["colours", "tones"]
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114])  # of RGB: ITU-R BT.601
-_DIFFERENCES = np.array([[-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+_DIFFERENCES = np.array([[-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])  # Cb and Cr of RGB: ITU-R BT.601
 
 
 def tones(picture: Pixels) -> float:
     """Return the standard deviation of luminance, in levels."""
-    return float((picture @ _LUMINANCE).std())
+    return float(luminance(picture).std())
 
 
 def colours(picture: Pixels) -> float:
