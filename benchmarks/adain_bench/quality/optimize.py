@@ -26,13 +26,13 @@ def optimize(recipe: Joint, photo: Pixels, style: Pixels, steps: int = 100) -> P
         steps: of Adam.
 
     """
-    original = _tensor(photo)[None] / 255
+    original = _tensor(photo) / 255
     target, content = recipe.target(_tensor(style)), recipe.features(original)
     picture = original.clone().requires_grad_()
     adam = torch.optim.Adam([picture], lr=_RATE)
     for _ in range(steps):
         with torch.autocast("cpu", torch.bfloat16):
-            terms = recipe.judge(picture, content, [target])
+            terms = recipe.judge(picture, content, target)
         loss = torch.stack([recipe.weights[name] * term for name, term in terms.items()]).sum()
         adam.zero_grad()
         torch.autograd.backward(loss)
@@ -44,4 +44,4 @@ def optimize(recipe: Joint, photo: Pixels, style: Pixels, steps: int = 100) -> P
 
 
 def _tensor(pixels: Pixels) -> Tensor:
-    return torch.tensor(pixels).permute(2, 0, 1)
+    return torch.tensor(pixels).permute(2, 0, 1)[None]

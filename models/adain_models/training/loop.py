@@ -28,6 +28,7 @@ from adain_models.networks.base import Network, channels_last
 from adain_models.training.crops import Pixels, crop, form, isolate, sides, spoil, whole
 from adain_models.training.liveness import Watch
 from adain_models.training.losses import Photos, Recipe, Target
+from adain_models.training.replay import Replay
 from adain_models.weights import checkpoint
 
 __all__ = ["STATE_NAME", "Progress", "Settings", "Training", "forget"]
@@ -173,8 +174,12 @@ class Training:
         self._form_shares = np.array([each.shares.sum() for each in self._forms])
         self._settings, self._device = settings, device
         self._trained = [tensor for tensor in recipe.trained(network).parameters() if tensor.requires_grad]
-        self._optimizer = torch.optim.Adam(self._trained, lr=settings.rate, fused=True)
+        self._rate = torch.tensor(settings.rate, device=device)  # a tensor, which a captured step reads anew
+        self._optimizer = torch.optim.Adam(self._trained, lr=self._rate, fused=True, capturable=device == "cuda")
         self._watch = Watch(network)
+        self._factors = torch.tensor(list(recipe.weights.values()), device=device)
+        self._ramped = torch.tensor([name in _RAMPED for name in recipe.weights], device=device)
+        self._learn = Replay(self._make_step, device)
         self._pool = ThreadPoolExecutor(os.cpu_count())
         self._photos: dict[tuple[int, int], _Photo] = {}
         self._targets: dict[tuple[int, int, int], Target] = {}
@@ -197,24 +202,28 @@ class Training:
     def _advance(self, done: float) -> Progress:
         settings = self._settings
         warm = min(1, (done + 1 / settings.steps) / _WARM)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.rate * warm * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
-        photos, styles = self._batch()
-        self._watch.active = self.step % _WATCHED == 0
-        with self._autocast():
-            terms = self._recipe.terms(self.network, photos, styles)
+        self._rate.fill_(settings.rate * warm * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2))
         ramp = min(1, _START + (1 - _START) * done / _RAMP) if settings.fresh else 1
-        factors = {name: weight * (ramp if name in _RAMPED else 1) for name, weight in self._recipe.weights.items()}
-        loss = torch.stack([factors[name] * term for name, term in terms.items()]).sum()
-        self._optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self._trained, _CLIP)
-        self._optimizer.step()
+        factors = self._factors.where(~self._ramped, ramp * self._factors)
+        photos, styles = self._batch()
+        self._watch.active = self._learn.captures or self.step % _WATCHED == 0
+        terms = self._learn(photos, styles, factors)
         self.step += 1
         self._average()
-        return Progress(self.step, {name: term.detach() for name, term in terms.items()}, self._live(done))
+        return Progress(self.step, dict(zip(self._recipe.weights, terms, strict=True)), self._live(done))
 
-    def _batch(self) -> tuple[Photos, list[Target]]:
+    def _make_step(self, photos: Photos, styles: Target, factors: Tensor) -> Tensor:
+        """Change the weights once, and return the terms of the loss, in the order of their factors."""
+        with self._autocast():
+            by_name = self._recipe.terms(self.network, photos, styles)
+        terms = torch.stack([by_name[name] for name in self._recipe.weights])
+        self._optimizer.zero_grad()
+        torch.autograd.backward((factors * terms).sum())
+        torch.nn.utils.clip_grad_norm_(self._trained, _CLIP)
+        self._optimizer.step()
+        return terms.detach()
+
+    def _batch(self) -> tuple[Photos, Target]:
         """Return photos and styles, half as many if they can be, drawn by the seed and the step's number.
 
         A style is larger than a photo's crop, and to encode it is work: so two photos share one. All styles of a step
@@ -236,7 +245,7 @@ class Training:
         noise = torch.randn(clean.shape, generator=grain, device=self._device)
         level = _NOISE * torch.rand((count, 1, 1, 1), generator=grain, device=self._device)
         features = [torch.stack(each) for each in zip(*(photo.features for photo in drawn), strict=True)]
-        return Photos(clean, seen + level * noise, features), targets
+        return Photos(clean, seen + level * noise, features), Target.join(targets)
 
     def _make_photos(self, keys: Sequence[tuple[int, int]]) -> list[_Photo]:
         """Return crops of photos, the same each time, with their features."""
@@ -266,7 +275,7 @@ class Training:
         targets = []
         for picture in self._pool.map(pixels, keys):
             with self._autocast():
-                targets.append(self._recipe.target(self._tensor(picture)))
+                targets.append(self._recipe.target(self._tensor(picture)[None]))
         return targets
 
     def _chance(self, key: tuple[int, ...]) -> np.random.Generator:
@@ -338,6 +347,8 @@ class Training:
                     raise AdainError(f"{path}: is of a run with {name} {found[name]}, not {wanted[name]}")
             self.network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(state["optimizer"])
+            for group in self._optimizer.param_groups:  # which may be of a run on another device
+                group.update(lr=self._rate, capturable=self._learn.captures)
             self._watch.restore(state["seen"])
             self.mean, self.step, self._spent = state["mean"], state["step"], state["seconds"]
         except FileNotFoundError:

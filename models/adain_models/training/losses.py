@@ -15,6 +15,7 @@ from adain_models.networks.base import Network
 from adain_models.training import artifacts
 from adain_models.training.contrast import contrast
 from adain_models.training.patches import quantiles, relative_wasserstein
+from adain_models.training.rounding import rounded
 from adain_models.training.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
 
 __all__ = ["FixedEncoder", "Joint", "Photos", "Recipe", "Target"]
@@ -26,16 +27,25 @@ _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a 
 
 @dataclass(frozen=True)
 class Target:
-    """A style picture and what is measured of it once.
+    """M styles of one shape, and what is measured of them once.
 
     Attributes:
-        picture: uint8 (3, H, W).
-        measured: by the names of the terms that compare it, lists with one entry for each layer, without a batch axis.
+        pictures: uint8 (M, 3, H, W).
+        measured: by the names of the terms that compare it, lists with one entry for each layer, (M, ...) each.
 
     """
 
-    picture: Tensor
+    pictures: Tensor
     measured: dict[str, list[Tensor]]
+
+    @staticmethod
+    def join(targets: Sequence[Target]) -> Target:
+        """Return targets of one shape as one."""
+        measured = {
+            name: [torch.cat(layer) for layer in zip(*(each.measured[name] for each in targets), strict=True)]
+            for name in targets[0].measured
+        }
+        return Target(torch.cat([each.pictures for each in targets]), measured)
 
 
 @dataclass(frozen=True)
@@ -65,21 +75,21 @@ class Recipe(ABC):
         """Return the part of the network whose weights change."""
 
     @abstractmethod
-    def target(self, picture: Tensor) -> Target:
-        """Return what the losses need to know of a style, uint8 (3, H, W)."""
+    def target(self, pictures: Tensor) -> Target:
+        """Return what the losses need to know of styles, uint8 (M, 3, H, W)."""
 
     @abstractmethod
     def features(self, photos: Tensor) -> list[Tensor]:
         """Return what the losses need to know of photos, (N, C, h, w) each, of RGB in 0..1, float (N, 3, H, W)."""
 
     @abstractmethod
-    def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
+    def terms(self, network: Network, photos: Photos, styles: Target) -> dict[str, Tensor]:
         """Return the terms of the loss, scalars.
 
         Args:
             network: in training.
             photos: N of them.
-            styles: M of them, pictures of one shape; M divides N, and the styles take turns.
+            styles: M of them; M divides N, and the styles take turns.
 
         """
 
@@ -114,16 +124,16 @@ class FixedEncoder(Recipe):
         return network.decoder
 
     @torch.no_grad()
-    def target(self, picture: Tensor) -> Target:
+    def target(self, pictures: Tensor) -> Target:
         """Return the codes of the style layers."""
-        return Target(picture, {"style": [statistics(layer)[0][0] for layer in self._features(picture[None] / 255)]})
+        return Target(pictures, {"style": [statistics(layer)[0] for layer in self._features(pictures / 255)]})
 
     @torch.no_grad()
     def features(self, photos: Tensor) -> list[Tensor]:
         """Return the features that AdaIN changes."""
         return self._features(photos)[-1:]
 
-    def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
+    def terms(self, network: Network, photos: Photos, styles: Target) -> dict[str, Tensor]:
         """Return content and style."""
         count = len(photos.clean)
         wanted = _wanted(styles, "style", count)
@@ -147,14 +157,14 @@ class FixedEncoder(Recipe):
 class Joint(Recipe):
     """Encoder and decoder as one, judged by a teacher (``adain_models.training.teacher`` defines the distances).
 
-    The code of a style comes from the network's own encoder, so that it learns what to put into it. The teacher sees
-    pictures at their size, at half and at a quarter of it, where its layers span longer strokes. Style, texture and
-    patches are its distances to the style; the term of contrast keeps pictures as strong as their styles. The term of
-    identity keeps the auto-encoder: what the decoder makes of unchanged features is the photo. That of noise asks for
-    the same picture of a spoiled photo as of the clean one. Six terms are of ``artifacts``: unrest keeps flat regions
-    calm, lattice and grid keep the doublings from showing, angles and unevenness a hatch of the network's own, and
-    ghosts the colours of an edge from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is
-    what is cut off.
+    The code of a style comes from the network's own encoder, so that it learns what to put into it. The network
+    computes with int8's rounding (``rounding``), which it will mostly have. The teacher sees pictures at their size, at
+    half and at a quarter of it, where its layers span longer strokes. Style, texture and patches are its distances to
+    the style; the term of contrast keeps pictures as strong as their styles. The term of identity keeps the
+    auto-encoder: what the decoder makes of unchanged features is the photo. That of noise asks for the same picture of
+    a spoiled photo as of the clean one. Six terms are of ``artifacts``: unrest keeps flat regions calm, lattice and
+    grid keep the doublings from showing, angles and unevenness a hatch of the network's own, and ghosts the colours of
+    an edge from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
 
     Args:
         teacher: judges.
@@ -199,29 +209,30 @@ class Joint(Recipe):
         return network
 
     @torch.no_grad()
-    def target(self, picture: Tensor) -> Target:
-        """Return what the teacher measures of the picture at its size and at smaller ones; all but codes in float16."""
-        _, measured = self._measure(picture[None] / 255)
-        kept = {name: [each[0] if name == "style" else each[0].half() for each in of] for name, of in measured.items()}
-        return Target(picture, kept)
+    def target(self, pictures: Tensor) -> Target:
+        """Return what the teacher measures of pictures at their size and at smaller ones; all but codes in float16."""
+        _, measured = self._measure(pictures / 255)
+        kept = {name: of if name == "style" else [each.half() for each in of] for name, of in measured.items()}
+        return Target(pictures, kept)
 
     @torch.no_grad()
     def features(self, photos: Tensor) -> list[Tensor]:
         """Return relu3_4, and relu4_1 if a deep teacher judges too, after instance normalisation."""
         return self._contents(photos, self._teacher(photos)[-1])
 
-    def terms(self, network: Network, photos: Photos, styles: Sequence[Target]) -> dict[str, Tensor]:
+    def terms(self, network: Network, photos: Photos, styles: Target) -> dict[str, Tensor]:
         """Return content, the terms of a style, contrast, identity, noise, the artifacts and excess."""
         count = len(photos.clean)
         few = max(1, count // 4)
-        paintings = torch.stack([style.picture for style in styles]) / 255
-        encoded = network.encoder(torch.cat([photos.seen, photos.clean[:few]]))
-        codes = [_in_turns(each, count) for each in channel_statistics(network.encoder(paintings).float())]
-        mean, std = (torch.cat([each, each[:few]]) for each in codes)
-        stylized = adain(encoded.float(), mean, std).to(encoded.dtype)
-        own = channel_statistics(encoded[:few].float())
-        wanted = (torch.cat([each, theirs])[..., None, None] for each, theirs in zip((mean, std), own, strict=True))
-        decoded = network.decoder(torch.cat([stylized, encoded[:few]]), *wanted).float()
+        paintings = styles.pictures / 255
+        with rounded(network):
+            encoded = network.encoder(torch.cat([photos.seen, photos.clean[:few]]))
+            codes = [_in_turns(each, count) for each in channel_statistics(network.encoder(paintings).float())]
+            mean, std = (torch.cat([each, each[:few]]) for each in codes)
+            stylized = adain(encoded.float(), mean, std).to(encoded.dtype)
+            own = channel_statistics(encoded[:few].float())
+            wanted = (torch.cat([each, theirs])[..., None, None] for each, theirs in zip((mean, std), own, strict=True))
+            decoded = network.decoder(torch.cat([stylized, encoded[:few]]), *wanted).float()
         pictures, undisturbed, same = decoded.split([count, few, few])
         excess = pictures - pictures.clamp(0, 1)
         seen = pictures - (1 - _LEAK) * excess
@@ -240,7 +251,7 @@ class Joint(Recipe):
             "excess": excess.abs().mean(),
         }
 
-    def judge(self, pictures: Tensor, photos: Sequence[Tensor], styles: Sequence[Target]) -> dict[str, Tensor]:
+    def judge(self, pictures: Tensor, photos: Sequence[Tensor], styles: Target) -> dict[str, Tensor]:
         """Return content, style, texture and patches of pictures, whatever made them.
 
         Args:
@@ -277,11 +288,9 @@ class Joint(Recipe):
         return layers[-1], {"style": list(codes), "texture": list(correlations), "patches": patches}
 
 
-def _wanted(styles: Sequence[Target], term: str, count: int) -> list[Tensor]:
+def _wanted(styles: Target, term: str, count: int) -> list[Tensor]:
     """Return what a term compares, measured of styles, one entry for each layer, float32 (count, ...)."""
-    layers = zip(*(style.measured[term] for style in styles), strict=True)
-    with torch.autocast(styles[0].picture.device.type, enabled=False):  # which does not join float16 on a CPU
-        return [_in_turns(torch.stack(layer).float(), count) for layer in layers]
+    return [_in_turns(layer.float(), count) for layer in styles.measured[term]]
 
 
 def _in_turns(each: Tensor, count: int) -> Tensor:

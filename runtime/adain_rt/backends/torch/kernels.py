@@ -19,8 +19,9 @@ from adain_rt.backends.torch.maps import CHANNELS, MIDDLE, Map
 __all__ = ["between", "enter", "leave", "measure", "mirror", "strides_of"]
 
 _ELEMENTS = 2048  # that a program writes
-_POSITIONS = 1024  # that a program measures at once
-_MEASURED = 8  # channels that a program measures: 16 bytes of halves
+_MEASURED = 8192  # elements that a program measures at once
+_PARTS = 128  # of a map, each of which a program measures
+_JOINED = 8  # channels of which a program joins the parts
 
 
 @triton.jit
@@ -126,27 +127,48 @@ def _between(x, bias, mean, std, style_mean, style_std, strength, skip, modulati
 
 
 @triton.jit
-def _measure(x, mean, std, positions, columns, xn, xr, xc, epsilon,
-             C: tl.constexpr, MEASURED: tl.constexpr, POSITIONS: tl.constexpr):  # fmt: skip
-    """Write each channel's mean and deviation; the mean is computed first, and subtracted before squaring."""
+def _measure_parts(x, means, m2s, positions, columns, each, xn, xr, xc,
+                   C: tl.constexpr, LANES: tl.constexpr, POSITIONS: tl.constexpr):  # fmt: skip
+    """Write the mean, and the sum of squared differences to it, of each part of the positions: (N, parts, C)."""
     n = tl.program_id(1).to(tl.int64)
-    c = tl.program_id(0) * MEASURED + tl.arange(0, MEASURED)
+    c = tl.arange(0, LANES)
     x += n * xn
-    total = tl.zeros([POSITIONS, MEASURED], tl.float32)
-    for begin in range(0, positions, POSITIONS):
-        place = begin + tl.arange(0, POSITIONS)
+    begin = tl.program_id(0) * each
+    end = tl.minimum(begin + each, positions)
+    total = tl.zeros([POSITIONS, LANES], tl.float32)
+    for first in range(0, each, POSITIONS):
+        place = begin + first + tl.arange(0, POSITIONS)
         at = (place // columns).to(tl.int64) * xr + place % columns * xc
-        there = (place < positions)[:, None] & (c < C)[None, :]
+        there = (place < end)[:, None] & (c < C)[None, :]
         total += tl.load(x + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32)
-    middle = tl.sum(total, 0) / positions
-    total = tl.zeros([POSITIONS, MEASURED], tl.float32)
-    for begin in range(0, positions, POSITIONS):
-        place = begin + tl.arange(0, POSITIONS)
+    middle = tl.sum(total, 0) / (end - begin)
+    total = tl.zeros([POSITIONS, LANES], tl.float32)
+    for first in range(0, each, POSITIONS):
+        place = begin + first + tl.arange(0, POSITIONS)
         at = (place // columns).to(tl.int64) * xr + place % columns * xc
-        there = (place < positions)[:, None] & (c < C)[None, :]
+        there = (place < end)[:, None] & (c < C)[None, :]
         value = tl.load(x + at[:, None] + c[None, :], mask=there, other=0).to(tl.float32) - middle[None, :]
         total += tl.where(there, value * value, 0.0)
-    spread = tl.sqrt(tl.sum(total, 0) / (positions - 1) + epsilon)
+    at = (n * tl.num_programs(0) + tl.program_id(0)) * C + c
+    tl.store(means + at, middle, mask=c < C)
+    tl.store(m2s + at, tl.sum(total, 0), mask=c < C)
+
+
+@triton.jit
+def _join_parts(means, m2s, mean, std, positions, parts, each, epsilon,
+                C: tl.constexpr, MEASURED: tl.constexpr, PARTS: tl.constexpr):  # fmt: skip
+    """Write each channel's mean and deviation, of those of parts (Chan, Golub and LeVeque 1983)."""
+    n = tl.program_id(1).to(tl.int64)
+    c = tl.program_id(0) * MEASURED + tl.arange(0, MEASURED)
+    part = tl.arange(0, PARTS)
+    at = ((n * parts + part) * C)[:, None] + c[None, :]
+    there = (part < parts)[:, None] & (c < C)[None, :]
+    count = tl.minimum(positions - part * each, each).to(tl.float32)[:, None]
+    theirs = tl.load(means + at, mask=there, other=0)
+    middle = tl.sum(tl.where(there, theirs * count, 0.0), 0) / positions
+    apart = theirs - middle[None, :]
+    m2 = tl.load(m2s + at, mask=there, other=0) + apart * apart * count
+    spread = tl.sqrt(tl.sum(tl.where(there, m2, 0.0), 0) / (positions - 1) + epsilon)
     tl.store(mean + n * C + c, middle, mask=c < C)
     tl.store(std + n * C + c, spread, mask=c < C)
 
@@ -201,23 +223,22 @@ def between(x: Map, padding: int = 0, mode: str = "reflect") -> Tensor:
 
 
 def measure(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the same as ``plain.measure``."""
+    """Return the same as ``plain.measure``.
+
+    Few programs would leave most multiprocessors idle, so the positions are measured in parts.
+    """
     count, channels, rows, columns = features.shape
-    mean, std = (torch.empty(count, channels, device=features.device) for _ in range(2))
-    grid = (triton.cdiv(channels, _MEASURED), count)
-    _measure[grid](
-        features,
-        mean,
-        std,
-        rows * columns,
-        columns,
-        *strides_of(features),
-        EPSILON,
-        channels,
-        _MEASURED,
-        _POSITIONS,
-        num_warps=8,
-    )
+    positions = rows * columns
+    lanes = triton.next_power_of_2(channels)
+    at_once = max(1, _MEASURED // lanes)
+    each = at_once * triton.cdiv(positions, at_once * _PARTS)
+    parts = triton.cdiv(positions, each)
+    means, m2s = torch.empty(2, count, parts, channels, device=features.device)
+    mean, std = torch.empty(2, count, channels, device=features.device)
+    strides = strides_of(features)
+    _measure_parts[parts, count](features, means, m2s, positions, columns, each, *strides, channels, lanes, at_once)
+    grid = (triton.cdiv(channels, _JOINED), count)
+    _join_parts[grid](means, m2s, mean, std, positions, parts, each, EPSILON, channels, _JOINED, _PARTS)
     return mean, std
 
 
