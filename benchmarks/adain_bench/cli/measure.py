@@ -237,9 +237,14 @@ def start(names: Sequence[str], size: int, output: Path | None, as_json: bool, *
 
 
 @click.command("paper")
+@_backends
 @_iterations
+@click.option(
+    "--network", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Keep the paper's network, if its weights are random, in this folder: making it takes a while.",
+)  # fmt: skip
 @_with_measuring_options
-def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
+def paper(names: Sequence[str], network: Path | None, output: Path | None, as_json: bool, **asked: Any) -> None:
     """Time the methods of the paper's Table 1 on this machine.
 
     The paper's figures stand beside the results. The four methods that the paper compares AdaIN with run in PyTorch.
@@ -247,7 +252,8 @@ def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
     and 512 pixels. If the paper's weights have not been fetched, random weights take their place; this does not change
     the times.
     """
-    run_and_print([(sections.paper, Request((spec.DEFAULT_MODEL,), **asked))], output, as_json)
+    request = Request((spec.DEFAULT_MODEL,), backends=names, **asked)
+    run_and_print([(partial(sections.paper, network=network), request)], output, as_json)
 
 
 @click.command("tiles")

@@ -33,8 +33,12 @@ __all__ = ["exactness", "latency", "paper", "serving", "start", "throughput", "t
 _MOST_STARTS = 3
 
 
-def paper(request: Request) -> Iterator[Result]:
+def paper(request: Request, network: Path | None = None) -> Iterator[Result]:
     """Time the methods of the paper's Table 1.
+
+    Args:
+        request: of whose models none is taken.
+        network: a folder that keeps the paper's network; without it, the network is made for this run.
 
     Raises:
         AdainError: PyTorch is missing.
@@ -43,8 +47,8 @@ def paper(request: Request) -> Iterator[Result]:
     with needing("bench paper", "bench"):
         from adain_bench.measure.paper import paper_cases, paper_results, vgg19_model
     with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
-        model, weights = vgg19_model(Path(folder))
-        to_time = list(paper_cases(model, weights, request.settings, request.iterations))
+        model, weights = vgg19_model(network or Path(folder))
+        to_time = list(paper_cases(model, weights, request.settings, request.iterations, request.backends))
         yield from paper_results(_time("Table 1", "paper", to_time, request.plan))
 
 
