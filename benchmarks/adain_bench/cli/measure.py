@@ -130,6 +130,7 @@ def _with_measuring_options(function: Callable[..., Any], seconds: float = 2.0) 
 @_sizes
 @_repeatable("--batch", "batches", click.IntRange(1, 256), (1,), "N", "Pictures in a call; may be repeated.")
 @_peers
+@_repeatable("--peer", "peer_names", str, (), "NAME", "Of those only this one, such as pytorch-eager; may be repeated.")
 @click.option(
     "--floor", is_flag=True, help="Measure the fastest that this machine could be, and give each time as a share of it."
 )
@@ -145,6 +146,7 @@ def latency(names: Sequence[str], output: Path | None, as_json: bool, **asked: A
       adain-rt bench latency
       adain-rt bench latency --backend onnxruntime --precision int8 --size 1024 -o report
     """
+    asked["peers"] = asked["peers"] or bool(asked["peer_names"])
     run_and_print([(sections.latency, Request(backends=names, **asked))], output, as_json)
 
 

@@ -168,11 +168,20 @@ def start(request: Request) -> Iterator[Result]:
 
 
 def _contenders(request: Request) -> Iterator[Contender]:
-    """Yield peers first: ratios are to the first of them, PyTorch as most people run it."""
+    """Yield peers first: ratios are to the first of them, PyTorch as most people run it.
+
+    Raises:
+        AdainError: PyTorch is missing, or there is no such peer.
+
+    """
     if request.peers:
         with needing("--peers", "bench"):
             from adain_bench.contenders.peers import peers
-        yield from peers(request.models, request.precisions, request.settings.threads)
+        others = list(peers(request.models, request.precisions, request.settings.threads))
+        known = dict.fromkeys(str(each.params["backend"]) for each in others)
+        if unknown := [name for name in request.peer_names if name not in known]:
+            raise AdainError(f"--peer {unknown[0]}: there are {', '.join(known)}")
+        yield from (each for each in others if each.params["backend"] in (request.peer_names or known))
     yield from ours(request.models, request.backends, request.precisions, request.settings)
 
 
