@@ -130,6 +130,7 @@ def _with_measuring_options(function: Callable[..., Any], seconds: float = 2.0) 
 @_sizes
 @_repeatable("--batch", "batches", click.IntRange(1, 256), (1,), "N", "Pictures in a call; may be repeated.")
 @_peers
+@_repeatable("--peer", "peer_names", str, (), "NAME", "Of those only this one, such as pytorch-eager; may be repeated.")
 @click.option(
     "--floor", is_flag=True, help="Measure the fastest that this machine could be, and give each time as a share of it."
 )
@@ -145,6 +146,7 @@ def latency(names: Sequence[str], output: Path | None, as_json: bool, **asked: A
       adain-rt bench latency
       adain-rt bench latency --backend onnxruntime --precision int8 --size 1024 -o report
     """
+    asked["peers"] = asked["peers"] or bool(asked["peer_names"])
     run_and_print([(sections.latency, Request(backends=names, **asked))], output, as_json)
 
 
@@ -237,9 +239,14 @@ def start(names: Sequence[str], size: int, output: Path | None, as_json: bool, *
 
 
 @click.command("paper")
+@_backends
 @_iterations
+@click.option(
+    "--network", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Keep the paper's network, if its weights are random, in this folder: making it takes a while.",
+)  # fmt: skip
 @_with_measuring_options
-def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
+def paper(names: Sequence[str], network: Path | None, output: Path | None, as_json: bool, **asked: Any) -> None:
     """Time the methods of the paper's Table 1 on this machine.
 
     The paper's figures stand beside the results. The four methods that the paper compares AdaIN with run in PyTorch.
@@ -247,7 +254,8 @@ def paper(output: Path | None, as_json: bool, **asked: Any) -> None:
     and 512 pixels. If the paper's weights have not been fetched, random weights take their place; this does not change
     the times.
     """
-    run_and_print([(sections.paper, Request((spec.DEFAULT_MODEL,), **asked))], output, as_json)
+    request = Request((spec.DEFAULT_MODEL,), backends=names, **asked)
+    run_and_print([(partial(sections.paper, network=network), request)], output, as_json)
 
 
 @click.command("tiles")

@@ -33,8 +33,12 @@ __all__ = ["exactness", "latency", "paper", "serving", "start", "throughput", "t
 _MOST_STARTS = 3
 
 
-def paper(request: Request) -> Iterator[Result]:
+def paper(request: Request, network: Path | None = None) -> Iterator[Result]:
     """Time the methods of the paper's Table 1.
+
+    Args:
+        request: of whose models none is taken.
+        network: a folder that keeps the paper's network; without it, the network is made for this run.
 
     Raises:
         AdainError: PyTorch is missing.
@@ -43,8 +47,8 @@ def paper(request: Request) -> Iterator[Result]:
     with needing("bench paper", "bench"):
         from adain_bench.measure.paper import paper_cases, paper_results, vgg19_model
     with tempfile.TemporaryDirectory(prefix="adain-bench-") as folder:
-        model, weights = vgg19_model(Path(folder))
-        to_time = list(paper_cases(model, weights, request.settings, request.iterations))
+        model, weights = vgg19_model(network or Path(folder))
+        to_time = list(paper_cases(model, weights, request.settings, request.iterations, request.backends))
         yield from paper_results(_time("Table 1", "paper", to_time, request.plan))
 
 
@@ -164,11 +168,20 @@ def start(request: Request) -> Iterator[Result]:
 
 
 def _contenders(request: Request) -> Iterator[Contender]:
-    """Yield peers first: ratios are to the first of them, PyTorch as most people run it."""
+    """Yield peers first: ratios are to the first of them, PyTorch as most people run it.
+
+    Raises:
+        AdainError: PyTorch is missing, or there is no such peer.
+
+    """
     if request.peers:
         with needing("--peers", "bench"):
             from adain_bench.contenders.peers import peers
-        yield from peers(request.models, request.precisions, request.settings.threads)
+        others = list(peers(request.models, request.precisions, request.settings.threads))
+        known = dict.fromkeys(str(each.params["backend"]) for each in others)
+        if unknown := [name for name in request.peer_names if name not in known]:
+            raise AdainError(f"--peer {unknown[0]}: there are {', '.join(known)}")
+        yield from (each for each in others if each.params["backend"] in (request.peer_names or known))
     yield from ours(request.models, request.backends, request.precisions, request.settings)
 
 

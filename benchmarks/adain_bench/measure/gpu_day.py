@@ -84,7 +84,7 @@ def steps(backends: Sequence[str], folder: Path, *, rehearse: bool) -> Iterator[
     yield Step("exactness", 30 * patience, (*_COMMAND, "exactness", *models, *chosen, "--size", size))
     yield Step("latency", 60 * patience, (*_COMMAND, "latency", *models, *chosen, "--size", size, "--floor", *timing))
     yield Step("throughput", 60 * patience, (*_COMMAND, "throughput", *chosen, "--size", size, *timing))
-    yield Step("paper", rest, (*_COMMAND, "paper", *timing))
+    yield Step("paper", rest, (*_COMMAND, "paper", *chosen, "--network", str(folder), *timing))
     yield Step("tests", 150 * patience, (*pytest, "-k", "not compiled", junit))
     yield Step("peers", rest, (*_COMMAND, "latency", "--peers", *chosen, "--size", size, *timing))
 

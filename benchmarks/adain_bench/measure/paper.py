@@ -7,7 +7,7 @@ Weights are random where only time counts.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -31,7 +31,6 @@ from adain_bench.measure.inputs import picture
 from adain_bench.record.run import Result
 from adain_bench.record.statistics import Times
 from adain_bench.record.table1 import ITERATIONS, SIZES, quoted
-from adain_export.torch.export import export_model
 from adain_models.networks.vgg19 import Vgg19
 from adain_models.weights import checkpoint, store
 from adain_rt import contract
@@ -52,24 +51,30 @@ def vgg19_model(folder: Path, width: int = 64) -> tuple[str, str]:
     """Return the paper's network as a model, and what its weights are: the public ones if they have been fetched.
 
     Args:
-        folder: where a model directory is made if there are no graphs yet.
+        folder: where a model directory is made if there are no graphs yet. Random weights that are there already are
+            taken.
         width: of the first block, where weights are random.
 
     """
     fetched, made = store.model_dir("vgg19"), folder / "vgg19"
     if contract.has_graphs(fetched, "fp32"):
         return "vgg19", "public"
-    if (fetched / store.WEIGHTS_NAME).is_file():
-        list(export_model(fetched, "vgg19", made))
-        return str(made), "public"
-    network = Vgg19(width)
-    randomize(network, picture(_MEASURED, seed=0))
-    checkpoint.save(network, made / store.WEIGHTS_NAME)
-    list(export_model(made, "vgg19", made))
-    return str(made), "random"
+    public = (fetched / store.WEIGHTS_NAME).is_file()
+    if not public and contract.has_graphs(made, "fp32"):
+        return str(made), "random"
+    from adain_export.torch.export import export_model
+
+    if not public:
+        network = Vgg19(width)
+        randomize(network, picture(_MEASURED, seed=0))
+        checkpoint.save(network, made / store.WEIGHTS_NAME)
+    list(export_model(fetched if public else made, "vgg19", made))
+    return str(made), "public" if public else "random"
 
 
-def paper_cases(model: str, weights: str, settings: Settings, iterations: int) -> Iterator[Case]:
+def paper_cases(
+    model: str, weights: str, settings: Settings, iterations: int, names: Sequence[str] = ()
+) -> Iterator[Case]:
     """Yield what to time for the table. ``paper_results`` makes its rows of what was measured.
 
     Args:
@@ -77,6 +82,7 @@ def paper_cases(model: str, weights: str, settings: Settings, iterations: int) -
         weights: what its weights are, for the report.
         settings: how our backends run.
         iterations: of the optimisation that are timed, above 1; their time is scaled to the paper's.
+        names: of our backends; none is all.
 
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -87,8 +93,9 @@ def paper_cases(model: str, weights: str, settings: Settings, iterations: int) -
     feed_forward = [_baseline(name, partial(make, device, torch.float32)) for name, make in fixed.items()]
     yield from cases(feed_forward, SIZES, [1], ENCODINGS[:1])
     eager = (each for each in peers([model], threads=settings.threads) if each.params["backend"] == _EAGER["backend"])
-    adain = [_adain(each, weights) for each in chain(eager, ours([model], settings=settings))]
-    yield from cases([*adain, *(_adain(each, "bundled") for each in ours(["lite"], settings=settings))], SIZES, [1])
+    adain = [_adain(each, weights) for each in chain(eager, ours([model], names, settings=settings))]
+    bundled = [_adain(each, "bundled") for each in ours(["lite"], names, settings=settings)]
+    yield from cases([*adain, *bundled], SIZES, [1])
 
 
 def paper_results(measured: Iterable[Result]) -> Iterator[Result]:

@@ -27,6 +27,7 @@ class Request:
         batches: pictures in a call.
         streams: threads that call at once.
         peers: whether others than ours are measured.
+        peer_names: of these; none is all.
         floor: whether to measure what the machine could do at best.
         iterations: of the optimisation that are timed.
 
@@ -44,6 +45,7 @@ class Request:
     batches: Sequence[int] = (1,)
     streams: Sequence[int] = ()
     peers: bool = False
+    peer_names: Sequence[str] = ()
     floor: bool = False
     iterations: int = 3
 

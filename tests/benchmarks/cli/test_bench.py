@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -276,3 +277,29 @@ def test_all_is_every_section_and_nothing_is_timed_twice(monkeypatch):
     assert {part for part, _ in asked} == {sections.paper, sections.latency, sections.throughput, sections.start}
     first, second = (request for part, request in asked if part is sections.latency)
     assert (first.peers, first.floor, set(first.sizes) & set(second.sizes)) == (True, True, set())
+
+
+def test_only_the_peers_that_are_named_are_timed(monkeypatch):
+    monkeypatch.setattr(measure_cli, "run_and_print", lambda parts, *_: asked.extend(parts))
+    asked: list[tuple[object, Request]] = []
+    assert _run("latency", "--peer", "pytorch-eager", "--backend", "onnxruntime", "--precision", "fp32").exit_code == 0
+    ((_, request),) = asked
+    backends = [each.params["backend"] for each in sections._contenders(request)]
+    assert backends == ["pytorch-eager", "onnxruntime"]
+
+
+def test_a_peer_that_does_not_exist_is_refused_with_those_that_do():
+    said = _run("latency", "--peer", "pytorch")
+    assert "--peer pytorch: there are pytorch-eager, pytorch-compiled" in str(said.exception)
+
+
+def test_the_papers_network_is_kept_where_it_is_asked_for(monkeypatch, tmp_path):
+    asked = []
+
+    def stop(folder: Path) -> None:
+        asked.append(folder)
+        raise AdainError("seen")
+
+    monkeypatch.setattr("adain_bench.measure.paper.vgg19_model", stop)
+    assert str(_run("paper", "--network", tmp_path).exception) == "seen"
+    assert asked == [tmp_path]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from adain_bench.record.table1 import ITERATIONS, SIZES, TABLE_1, quoted
 from adain_models import reference
 from adain_models.networks.vgg19 import Vgg19
 from adain_models.weights import store
+from adain_rt import contract
 from adain_rt.backends import Settings
 
 _METHODS = ["Gatys et al.", "Chen & Schmidt", "Ulyanov et al.", "Dumoulin et al.", "AdaIN"]
@@ -81,11 +84,27 @@ def test_a_part_that_failed_leaves_no_row_of_the_optimisation():
 
 def test_without_the_papers_weights_a_random_network_of_its_shape_stands_in(tmp_path, monkeypatch):
     monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr("adain_bench.measure.paper.export_model", lambda *_: ["stylize"])
+    monkeypatch.setattr("adain_export.torch.export.export_model", lambda *_: ["stylize"])
     model, weights = vgg19_model(tmp_path / "folder")
     assert weights == "random"
     assert (tmp_path / "folder" / "vgg19" / store.WEIGHTS_NAME).stat().st_size == pytest.approx(28e6, rel=0.02)
     assert store.model_name(model) == "vgg19"
+
+
+def test_a_random_network_that_an_earlier_run_made_is_taken_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "adain_export.torch.export", None)  # what exports need may be missing
+    made = tmp_path / "vgg19"
+    made.mkdir()
+    for name in (store.WEIGHTS_NAME, *map(contract.graph_file, contract.GRAPHS)):
+        (made / name).touch()
+    assert vgg19_model(tmp_path) == (str(made), "random")
+    assert (made / store.WEIGHTS_NAME).stat().st_size == 0
+
+
+def test_only_the_backends_that_are_asked_for_are_timed_beside_pytorch():
+    timed = paper_cases("lite", "random", Settings(), 3, ["onnxruntime"])
+    assert {case.params["backend"] for case in timed} == {"pytorch-eager", "onnxruntime"}
 
 
 def test_fetched_weights_are_used(tmp_path, monkeypatch):
@@ -94,7 +113,7 @@ def test_fetched_weights_are_used(tmp_path, monkeypatch):
     fetched.mkdir(parents=True)
     (fetched / store.WEIGHTS_NAME).touch()
     exported = []
-    monkeypatch.setattr("adain_bench.measure.paper.export_model", lambda *asked: exported.append(asked) or [])
+    monkeypatch.setattr("adain_export.torch.export.export_model", lambda *asked: exported.append(asked) or [])
     assert vgg19_model(tmp_path / "folder") == (str(tmp_path / "folder" / "vgg19"), "public")
     assert exported == [(fetched, "vgg19", tmp_path / "folder" / "vgg19")]
 
