@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from adain_models.networks.padding import PaddedConv
+
 __all__ = [
     "STRIDE",
     "Decoder",
@@ -167,7 +169,7 @@ class Network(nn.Module):
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """Return a convolution that keeps the size, apart from its stride; it pads by reflection, as in the paper."""
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect")
+    return PaddedConv(inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect")
 
 
 def convolution(part: nn.Module, name: str) -> nn.Conv2d:

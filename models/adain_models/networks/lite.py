@@ -19,6 +19,7 @@ from adain_models.networks.base import (
     fold_input,
     fold_output,
 )
+from adain_models.networks.padding import PaddedConv
 
 __all__ = ["Blur", "Lite", "Residual"]
 
@@ -113,7 +114,7 @@ def enlarged_conv(inputs: int, outputs: int, margin: int = 0) -> nn.Conv2d:
     Beyond its edge the picture repeats its last pixel. The output is larger than the picture by one pixel on each side,
     which the blur takes away again, and by the margin, for a convolution behind it that does not pad.
     """
-    return nn.Conv2d(inputs, outputs, 3, padding=2 + margin, padding_mode="replicate")
+    return PaddedConv(inputs, outputs, 3, padding=2 + margin, padding_mode="replicate")
 
 
 class Blur(nn.Module):

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from adain_models.networks.base import Pointwise
+
 __all__ = ["rounded"]
 
 _STEPS = 255  # between the least and the largest of a tensor's 256 numbers
@@ -20,9 +22,9 @@ def rounded(network: nn.Module) -> Iterator[None]:
     That is the nearest of 256 numbers, evenly from the least to the largest of the tensor. The gradient passes as if
     nothing were rounded (the straight-through estimator, Bengio et al. 2013; for int8, Jacob et al., "Quantization and
     training of neural networks for efficient integer-arithmetic-only inference", CVPR 2018). Weights stay as they are:
-    they have a scale for each channel in int8, and lose little.
+    they have a scale for each channel in int8, and lose little. What reads codes stays as well: it is not int8.
     """
-    layers = [layer for layer in network.modules() if type(layer) is nn.Conv2d]  # not those of a code, which stay fp32
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and not isinstance(layer, Pointwise)]
     hooks = [layer.register_forward_pre_hook(_round) for layer in layers]
     try:
         yield
