@@ -12,6 +12,8 @@ from adain_models.training.losses import Joint
 from adain_models.training.teacher import Teacher
 from adain_models.weights import checkpoint, store
 
+pytestmark = pytest.mark.gpu
+
 SETTINGS = Settings(steps=12, batch=4, crop=64, rate=1e-3)
 
 
