@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -78,6 +79,7 @@ class Replay:
 
     def _capture(self, arguments: tuple[Any, ...]) -> _Capture:
         held = deepcopy(arguments)
+        gc.collect()  # a graph of a run that is over would be destroyed in the middle of the capture, and spoil it
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, self._pool, self._stream):
             result = self._function(*held)
