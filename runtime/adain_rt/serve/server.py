@@ -79,18 +79,29 @@ def serve(
             timeout_graceful_shutdown=round(2 * limits.seconds),
         )
         url = f"http://[{address}]:{bound}/" if ":" in address else f"http://{address}:{bound}/"
-        _Server(config, stopping, lambda: announce(url)).run([listener])
+        _Server(config, listener, stopping, lambda: announce(url)).run([listener.dup()])
 
 
 class _Server(uvicorn.Server):
     """Stops without losing a request.
 
     uvicorn closes each connection on which no request is under way, although one may be arriving. Here such connections
-    have a moment more, in which each answer says that it is the connection's last.
+    have a moment more, in which each answer says that it is the connection's last. uvicorn also accepts no connection
+    that waits, and each of these is reset with the socket that listens. Here they are accepted.
+
+    Args:
+        config: of uvicorn.
+        listener: listens; uvicorn has a duplicate, so that closing that resets nothing yet.
+        stopping: is set once the server stops.
+        announce: is called once the server listens.
+
     """
 
-    def __init__(self, config: uvicorn.Config, stopping: Event, announce: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, stopping: Event, announce: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._listener = listener
         self._stopping = stopping
         self._announce = announce
 
@@ -110,8 +121,34 @@ class _Server(uvicorn.Server):
         self._stopping.set()
         for server in self.servers:
             server.close()
+        loop = asyncio.get_running_loop()
+        taken = (loop.connect_accepted_socket(self._make_protocol, waiting) for waiting in _close(self._listener))
+        await asyncio.gather(*taken, return_exceptions=True)  # whoever has gone must not keep the others from an answer
         await asyncio.sleep(0 if self.force_exit else _LAST_REQUESTS)
         await super().shutdown(sockets)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        """Return what uvicorn gives each connection."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
+def _close(listener: socket.socket) -> list[socket.socket]:
+    """Close a socket that listens, and return the connections that waited to be accepted: they would be reset.
+
+    The system takes connections until the listener is closed: who connects after the last look is reset all the same.
+    Sockets have no portable way to prevent it, so nothing else may come between the two.
+    """
+    connections = []
+    with listener:
+        while True:
+            try:
+                connections.append(listener.accept()[0])
+            except ConnectionAbortedError:  # this client has gone
+                continue
+            except OSError:  # none waits, or the process may open no more
+                return connections
 
 
 @contextmanager
@@ -132,4 +169,5 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
             raise AdainError(
                 f"{host}:{port}: cannot be listened on ({explain(error)})", hint="choose another `port` or `host`"
             ) from None
+        listener.setblocking(False)
         yield listener
