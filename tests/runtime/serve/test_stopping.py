@@ -49,9 +49,11 @@ def load(server: Server, photo: bytes, results: Counter[str], keep: bool) -> Non
                 ok = answer.status == 200 and len(answer.read()) > 1000
                 results["answered" if ok else f"status {answer.status}"] += 1
                 used = time.monotonic()
+            except ConnectionResetError as error:
+                results[type(error).__name__ if keep else "reset while new"] += idle < _LAST_REQUESTS
+                return
             except (OSError, http.client.HTTPException) as error:
-                if idle < _LAST_REQUESTS:
-                    results[type(error).__name__] += 1
+                results[type(error).__name__] += idle < _LAST_REQUESTS
                 return
             if not keep:
                 connection.close()
@@ -61,7 +63,8 @@ def load(server: Server, photo: bytes, results: Counter[str], keep: bool) -> Non
 def test_sigterm_under_load_loses_no_request(keep, tmp_path, photo):
     """Nor one on a connection that is made while the server stops, but in the instant of its last look for connections.
 
-    That is some thirty microseconds before the socket is closed, which resets what came in them.
+    That is some thirty microseconds before the socket is closed, which resets what came in them; the guide says so. So
+    one of eight clients that connect all the time may be reset before anything of its request was begun.
     """
     results: Counter[str] = Counter()
     with serving(tmp_path / "log") as server:
@@ -73,7 +76,8 @@ def test_sigterm_under_load_loses_no_request(keep, tmp_path, photo):
         for client in clients:
             client.join(30)
         assert server.process.wait(30) == 0
-    assert set(results) == {"answered"}, results
+    assert results.pop("reset while new", 0) <= 1
+    assert set(+results) == {"answered"}, results
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
