@@ -78,11 +78,11 @@ def steps(backends: Sequence[str], folder: Path, *, rehearse: bool) -> Iterator[
     junit = f"--junitxml={folder / 'tests.xml'}"
     pytest = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", str(_TESTS))
     patience = 5 if rehearse else 1  # a processor may be a slow one, and busy
-    rest = 7 if rehearse else 110  # of what takes minutes on a processor, the beginning
+    rest = 7 if rehearse else 150  # of what takes minutes on a processor, the beginning
     narrow = ("8",) if rehearse else ()
     yield Step("network", 50 * patience, (sys.executable, "-m", "adain_bench.measure.paper", str(folder), *narrow))
-    yield Step("exactness", 30 * patience, (*_COMMAND, "exactness", *models, *chosen, "--size", size))
-    yield Step("latency", 60 * patience, (*_COMMAND, "latency", *models, *chosen, "--size", size, "--floor", *timing))
+    yield Step("exactness", 60 * patience, (*_COMMAND, "exactness", *models, *chosen, "--size", size))
+    yield Step("latency", 80 * patience, (*_COMMAND, "latency", *models, *chosen, "--size", size, "--floor", *timing))
     yield Step("throughput", 60 * patience, (*_COMMAND, "throughput", *chosen, "--size", size, *timing))
     yield Step("paper", rest, (*_COMMAND, "paper", *chosen, "--network", str(folder), *timing))
     yield Step("tests", 150 * patience, (*pytest, "-k", "not compiled", junit))
