@@ -206,7 +206,7 @@ class Training:
         ramp = min(1, _START + (1 - _START) * done / _RAMP) if settings.fresh else 1
         factors = self._factors.where(~self._ramped, ramp * self._factors)
         photos, styles = self._batch()
-        self._watch.active = self._learn.captures or self.step % _WATCHED == 0
+        self._watch.active = self._learn.captures or self.step % _WATCHED == 0  # what is captured is done each time
         terms = self._learn(photos, styles, factors)
         self.step += 1
         self._average()
