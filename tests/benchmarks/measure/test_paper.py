@@ -14,6 +14,7 @@ from adain_bench.measure.paper import paper_cases, paper_results, vgg19_model
 from adain_bench.record.run import Result
 from adain_bench.record.statistics import Times
 from adain_bench.record.table1 import ITERATIONS, SIZES, TABLE_1, quoted
+from adain_export.torch import export
 from adain_models import reference
 from adain_models.networks.vgg19 import Vgg19
 from adain_models.weights import store
@@ -84,7 +85,7 @@ def test_a_part_that_failed_leaves_no_row_of_the_optimisation():
 
 def test_without_the_papers_weights_a_random_network_of_its_shape_stands_in(tmp_path, monkeypatch):
     monkeypatch.setenv(store.CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr("adain_export.torch.export.export_model", lambda *_: ["stylize"])
+    monkeypatch.setattr(export, "export_model", lambda *_: ["stylize"])
     model, weights = vgg19_model(tmp_path / "folder")
     assert weights == "random"
     assert (tmp_path / "folder" / "vgg19" / store.WEIGHTS_NAME).stat().st_size == pytest.approx(28e6, rel=0.02)
@@ -113,7 +114,7 @@ def test_fetched_weights_are_used(tmp_path, monkeypatch):
     fetched.mkdir(parents=True)
     (fetched / store.WEIGHTS_NAME).touch()
     exported = []
-    monkeypatch.setattr("adain_export.torch.export.export_model", lambda *asked: exported.append(asked) or [])
+    monkeypatch.setattr(export, "export_model", lambda *asked: exported.append(asked) or [])
     assert vgg19_model(tmp_path / "folder") == (str(tmp_path / "folder" / "vgg19"), "public")
     assert exported == [(fetched, "vgg19", tmp_path / "folder" / "vgg19")]
 

@@ -156,7 +156,7 @@ def desk(tmp_path, monkeypatch, china, flower):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "styles").mkdir()
     for name, picture in (("a", china), ("b", china[::-1])):
-        Image.fromarray(picture[:80, :96]).save(f"{name}.png")
+        Image.fromarray(picture[160:240, 160:256]).save(f"{name}.png")
     for number in range(10):
         Image.fromarray(flower[number * 8 :][:80, :96]).save(tmp_path / "styles" / f"{number:05}.png")
     return tmp_path

@@ -69,7 +69,7 @@ def widened(photo: np.ndarray, height: int, width: int) -> np.ndarray:
 def styled(image: np.ndarray, channels: int = 128) -> Arrays:
     """The inputs of ``stylize`` for pictures, in a style of no picture."""
     generator = np.random.default_rng(0)
-    mean, std = (generator.uniform(*span, (1, channels)).astype(np.float32) for span in ((0, 0.5), (0.2, 0.8)))
+    mean, std = (generator.uniform(*span, (1, channels)).astype(np.float32) for span in ((0, 1.5), (0.6, 2.4)))
     count = len(image)
     return {
         "image": image,
