@@ -23,7 +23,7 @@ def rounded(network: nn.Module) -> Iterator[None]:
     nothing were rounded (the straight-through estimator, Bengio et al. 2013; for int8, Jacob et al., "Quantization and
     training of neural networks for efficient integer-arithmetic-only inference", CVPR 2018), but it knows that what is
     lost grows with the range (Esser et al., "Learned step size quantization", ICLR 2020). Without that, larger numbers
-    seem to lose less, and grow a thousandfold in some thousand steps. Weights stay as they are: they have a scale for
+    seem to lose less, and grow: some hundredfold in ten thousand steps. Weights stay as they are: they have a scale for
     each channel in int8, and lose little. What reads codes stays as well: it is not int8.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and not isinstance(layer, Pointwise)]
