@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adain_models.errors import AdainError
+    from adain_rt.fitting import fit
     from adain_rt.stream import Stream
     from adain_rt.strokes import paint
     from adain_rt.style import Style
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["AdainError", "Stream", "Style", "Stylizer", "__version__", "paint"]
+__all__ = ["AdainError", "Stream", "Style", "Stylizer", "__version__", "fit", "paint"]
 
 _HOMES = {
     "AdainError": "adain_models.errors",
     "Stream": "adain_rt.stream",
+    "fit": "adain_rt.fitting",
     "paint": "adain_rt.strokes",
     "Style": "adain_rt.style",
     "Stylizer": "adain_rt.stylizer",

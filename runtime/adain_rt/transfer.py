@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from adain_models.errors import AdainError
 from adain_rt import color
 from adain_rt.contract import Pixels
+from adain_rt.fitting import fit
 from adain_rt.media.pictures import Picture
 from adain_rt.pixels import as_masks, mask_visible
 from adain_rt.progress import Progress
-from adain_rt.strokes import AT_ONCE, paint
+from adain_rt.strokes import AT_ONCE, STROKES, paint
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
+from adain_rt.tiling import Canvas
 
 __all__ = ["COLORS", "StyleMix", "StyleSource", "Transfer"]
 
@@ -65,6 +68,7 @@ class Transfer:
         color: ``none``: the style's colours. ``coral``: the style picture takes the content's colours before it is
             encoded. ``luma``: the content keeps its chroma and takes the stylised luminance.
         strokes: how large they are, as for ``paint``.
+        fit: whether styles are fitted to each content (``adain_rt.fitting.fit``).
 
     """
 
@@ -72,6 +76,7 @@ class Transfer:
     strength: float = 1.0
     color: str = "none"
     strokes: int = AT_ONCE
+    fit: bool = False
 
     def prepare(self, source: StyleSource) -> StyleSource:
         """Return a style with its code, so that it is encoded once for all contents.
@@ -109,6 +114,7 @@ class Transfer:
         if masks is not None:
             masks = as_masks(masks, len(styles), *content.pixels.shape[:2])
         masks = mask_visible(masks, content.alpha)
+        styles = self.fit_styles(content.pixels, styles, () if masks is None else list(masks))
         pixels = paint(
             self.stylizer,
             content.pixels,
@@ -119,6 +125,12 @@ class Transfer:
             progress=progress,
         )
         return content.with_pixels(color.keep_chroma(content.pixels, pixels) if self.color == "luma" else pixels)
+
+    def fit_styles(self, content: Canvas, styles: list[Style], masks: Sequence[Canvas]) -> list[Style]:
+        """Return styles fitted to a content, if that is asked for, with strokes of the size that they will have."""
+        if not self.fit or not self.strength:
+            return styles
+        return fit(self.stylizer, content, styles, masks=masks, size=min(self.strokes or STROKES, STROKES))
 
     def find_styles(self, content: Pixels, mix: StyleMix, apart: bool) -> list[Style]:
         """Return the styles for a content: their mixture, or all of them.

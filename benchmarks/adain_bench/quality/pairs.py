@@ -16,16 +16,19 @@ from adain_bench.quality.optimize import optimize
 from adain_export.psnr import psnr
 from adain_models import reference
 from adain_models.errors import AdainError
+from adain_models.fitting import correct
 from adain_models.networks.base import channels_last
 from adain_models.training.losses import Joint
 from adain_models.weights import checkpoint
 from adain_rt.contract import Pixels
+from adain_rt.fitting import fit
 from adain_rt.jobs.inputs import pictures_in
 from adain_rt.media.pictures import frame, read_picture
 from adain_rt.pixels import pad
+from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["InPyTorch", "Pair", "Subject", "examine", "subjects_in"]
+__all__ = ["Fitted", "InPyTorch", "Pair", "Subject", "examine", "subjects_in"]
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,35 @@ class Pair:
     peers: Mapping[str, Quality]
 
 
+class Fitted:
+    """A stylist that fits the style to each photo, as the commands do."""
+
+    def __init__(self, stylizer: Stylizer) -> None:
+        self._stylizer = stylizer
+
+    def encode(self, painting: Pixels) -> Style:
+        """Return the style's code."""
+        return self._stylizer.encode(painting)
+
+    def stylize(self, contents: Pixels, code: Style) -> Pixels:
+        """Return pictures in a style."""
+        return np.stack([self._stylizer.stylize(each, fit(self._stylizer, each, code)) for each in contents])
+
+
 class InPyTorch:
     """A stylist of weights that need no graphs: those of a training that goes on.
 
     Args:
         weights: a safetensors file.
+        fitted: whether it fits the style to the photo, of which it gets one at a time then.
 
     Raises:
         AdainError: the file is missing, broken, or of another network.
 
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, fitted: bool) -> None:
+        self._fitted = fitted
         self._network = checkpoint.load(weights)
         channels_last(self._network)
 
@@ -79,6 +99,12 @@ class InPyTorch:
 
     def stylize(self, contents: Pixels, code: reference.Code) -> Pixels:
         """Return pictures in a style."""
+        made = self._paint(contents, code)
+        if self._fitted:
+            made = self._paint(contents, correct(code, self.encode(made[0])))
+        return made
+
+    def _paint(self, contents: Pixels, code: reference.Code) -> Pixels:
         strength = torch.ones(len(contents))
         made = reference.stylize(self._network, torch.tensor(pad(contents)), code, strength)
         cropped: Pixels = made[:, : contents.shape[1], : contents.shape[2]].numpy()
@@ -112,8 +138,8 @@ def subjects_in(folder: Path) -> list[Subject]:
 
 
 def examine(
-    here: Stylizer,
-    fp32: Stylizer,
+    here: Stylist,
+    fp32: Stylist,
     subject: Subject,
     size: int,
     teachers: Teachers,
@@ -149,7 +175,7 @@ def examine(
         return picture, replace(judge.judge(picture), noise_gain=noise_gain(stylize, content))
 
     (made, judged), (exact, judged_exact) = run(here), run(fp32)
-    same = here.stylize(content, here.encode(content))
+    same = here.stylize(content[None], here.encode(content))[0]
     return Pair(
         photo=str(subject.photo),
         style=str(subject.style),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from adain_models.adain import adain, channel_statistics
 from adain_models.errors import AdainError
+from adain_models.fitting import correct
 from adain_models.networks.base import Network
 from adain_models.training import artifacts
 from adain_models.training.contrast import contrast
@@ -22,6 +23,7 @@ __all__ = ["FixedEncoder", "Joint", "Photos", "Recipe", "Target"]
 
 _SMALLER = (2, 4)  # times, at which a teacher sees pictures as well
 _DISTANCES = {"style": relative_distance, "texture": relative_distance, "patches": relative_wasserstein}
+_FADED = 0.1  # of the contrast of photos, in what stands for plain ones
 _LEAK = 0.05  # of what is out of range: the teacher sees so much of it, lest a clipped pixel have no gradient
 
 
@@ -157,14 +159,15 @@ class FixedEncoder(Recipe):
 class Joint(Recipe):
     """Encoder and decoder as one, judged by a teacher (``adain_models.training.teacher`` defines the distances).
 
-    The code of a style comes from the network's own encoder, so that it learns what to put into it. The network
-    computes with int8's rounding (``rounding``), which it will mostly have. The teacher sees pictures at their size, at
-    half and at a quarter of it, where its layers span longer strokes. Style, texture and patches are its distances to
-    the style; the term of contrast keeps pictures as strong as their styles. The term of identity keeps the
-    auto-encoder: what the decoder makes of unchanged features is the photo. That of noise asks for the same picture of
-    a spoiled photo as of the clean one. Six terms are of ``artifacts``: unrest keeps flat regions calm, lattice and
-    grid keep the doublings from showing, angles and unevenness a hatch of the network's own, and ghosts the colours of
-    an edge from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
+    The code of a style comes from the network's own encoder, so that it learns what to put into it. For every other
+    photo it is fitted (``adain_models.fitting``), and the network computes with int8's rounding (``rounding``), as it
+    mostly will. The teacher sees pictures at their size, at half and at a quarter of it, where its layers span longer
+    strokes. Style, texture and patches are its distances to the style; the term of contrast keeps pictures as strong as
+    their styles. The term of identity keeps the auto-encoder: what the decoder makes of unchanged features is the
+    photo, also of a photo that is nearly plain. That of noise asks for the same picture of a spoiled photo as of the
+    clean one. Six terms are of ``artifacts``: unrest keeps flat regions calm, lattice and grid keep the doublings from
+    showing, angles and unevenness a hatch of the network's own, and ghosts the colours of an edge from spreading. The
+    teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
 
     Args:
         teacher: judges.
@@ -225,22 +228,23 @@ class Joint(Recipe):
         count = len(photos.clean)
         few = max(1, count // 4)
         paintings = styles.pictures / 255
+        unchanged = torch.cat([photos.clean[:few], _fade(photos.clean[:few])])
         with rounded(network):
-            encoded = network.encoder(torch.cat([photos.seen, photos.clean[:few]]))
-            codes = [_in_turns(each, count) for each in channel_statistics(network.encoder(paintings).float())]
+            encoded = network.encoder(torch.cat([photos.seen, unchanged]))
+            codes = _fit_every_other(network, encoded[:count], channel_statistics(network.encoder(paintings).float()))
             mean, std = (torch.cat([each, each[:few]]) for each in codes)
-            stylized = adain(encoded.float(), mean, std).to(encoded.dtype)
-            own = channel_statistics(encoded[:few].float())
-            wanted = (torch.cat([each, theirs])[..., None, None] for each, theirs in zip((mean, std), own, strict=True))
-            decoded = network.decoder(torch.cat([stylized, encoded[:few]]), *wanted).float()
-        pictures, undisturbed, same = decoded.split([count, few, few])
+            stylized = adain(encoded[: count + few].float(), mean, std).to(encoded.dtype)
+            own = channel_statistics(encoded[count:].float())
+            wanted = (torch.cat(pair)[..., None, None] for pair in zip((mean, std), own, strict=True))
+            decoded = network.decoder(torch.cat([stylized, encoded[count:]]), *wanted).float()
+        pictures, undisturbed, same = decoded.split([count, few, 2 * few])
         excess = pictures - pictures.clamp(0, 1)
         seen = pictures - (1 - _LEAK) * excess
         flat = artifacts.flatness(photos.clean)
         return {
             **self.judge(seen, photos.features, styles),
             "contrast": contrast(seen, _in_turns(paintings, count)),
-            "identity": nn.functional.l1_loss(same, photos.clean[:few]),
+            "identity": nn.functional.l1_loss(same, unchanged),
             "noise": nn.functional.l1_loss(pictures[:few], undisturbed),
             "unrest": artifacts.unrest(pictures, flat),
             "lattice": artifacts.lattice(pictures),
@@ -286,6 +290,33 @@ class Joint(Recipe):
         codes, correlations = zip(*(statistics(layer) for each in (layers, *smaller) for layer in each), strict=True)
         patches = [quantiles(layer) for each in smaller for layer in each[-2:]]
         return layers[-1], {"style": list(codes), "texture": list(correlations), "patches": patches}
+
+
+def _fade(photos: Tensor) -> Tensor:
+    """Return photos with a tenth of their contrast, around their mean colours: as plain as a piece of sky."""
+    mean = photos.mean((2, 3), keepdim=True)
+    return mean + _FADED * (photos - mean)
+
+
+def _fit_every_other(network: Network, features: Tensor, styles: tuple[Tensor, Tensor]) -> list[Tensor]:
+    """Return the codes of styles for photos, (N, C) each: those of every other photo are fitted to it, as in use.
+
+    The first painting, which tells what they lack, passes no gradient; what the encoder finds in it does.
+
+    Args:
+        network: in training.
+        features: of the photos, (N, C, h, w).
+        styles: the codes of M styles, (M, C) each, which take turns.
+
+    """
+    mean, std = (_in_turns(each, len(features)) for each in styles)
+    places = torch.arange(0, len(features), 2, device=features.device)
+    asked = mean[places], std[places]
+    with torch.no_grad():
+        stylized = adain(features[places].float(), *asked).to(features.dtype)
+        first = network.decoder(stylized, *(each[..., None, None] for each in asked)).float().clamp(0, 1)
+    fitted = correct(asked, channel_statistics(network.encoder(first).float()))
+    return [whole.index_copy(0, places, part) for whole, part in zip((mean, std), fitted, strict=True)]
 
 
 def _wanted(styles: Target, term: str, count: int) -> list[Tensor]:

@@ -46,6 +46,7 @@ _threads = click.option(
 @options.alpha
 @options.color
 @options.strokes
+@options.fit
 @options.size(default=0)
 @options.max_size
 @options.style_size
@@ -88,6 +89,7 @@ def command(
     alpha: float,
     color: str,
     strokes: int,
+    fit: bool,
     size: int,
     max_size: int,
     style_size: int,
@@ -133,6 +135,7 @@ def command(
         strength=alpha,
         color=color,
         strokes=strokes,
+        fit=fit,
         size=size,
         max_size=max_size,
         style_size=style_size,

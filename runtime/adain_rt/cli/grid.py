@@ -38,6 +38,7 @@ __all__ = ["command"]
 @options.recursive
 @options.alpha
 @options.strokes
+@options.fit
 @options.color
 @options.size(default=512)
 @options.max_size
@@ -55,6 +56,7 @@ def command(
     recursive: bool,
     alpha: float,
     strokes: int,
+    fit: bool,
     color: str,
     size: int,
     max_size: int,
@@ -89,6 +91,7 @@ def command(
         alphas=_parse_alphas(alphas) if alphas else (),
         corners=corners,
         strokes=strokes,
+        fit=fit,
         color=color,
         size=size,
         max_size=max_size,

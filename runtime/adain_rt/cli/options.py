@@ -23,6 +23,7 @@ __all__ = [
     "color",
     "crop",
     "engines",
+    "fit",
     "masks",
     "max_size",
     "model",
@@ -222,6 +223,13 @@ strokes: _Decorator = click.option(
     metavar="N",
     help="Make the strokes as large as on a picture whose shorter side has N pixels. Fewer make larger strokes; 0 "
     "paints it once, at its own size.",
+)
+
+fit: _Decorator = click.option(
+    "--fit/--no-fit",
+    default=True,
+    help="Fit the style to each photo: a first painting at 512 pixels says what it lacks. Without, as in the paper.  "
+    "[default: yes]",
 )
 
 

@@ -32,6 +32,7 @@ _STEPS = 100
 @options.alpha
 @options.color
 @options.strokes
+@options.fit
 @options.size(default=0)
 @options.max_size
 @options.style_size
@@ -51,6 +52,7 @@ def command(
     alpha: float,
     color: str,
     strokes: int,
+    fit: bool,
     size: int,
     max_size: int,
     style_size: int,
@@ -89,6 +91,7 @@ def command(
         strength=alpha,
         color=color,
         strokes=strokes,
+        fit=fit,
         size=size,
         max_size=max_size,
         style_size=style_size,

@@ -136,6 +136,7 @@ class HugePainting:
         """Return the file of the painted pixels."""
         codes = [self.transfer.encode(source, np.asarray(content)) for source in self.mix.sources]
         styles = codes if self.masks else [Style.mix(codes, self.mix.weights)]
+        styles = self.transfer.fit_styles(content, styles, masks)
         stylizer, painted = self.transfer.stylizer, PixelFile(self._work.path / "painted.raw", content.shape)
         over, strength = self._paint_smaller(content, styles, masks)
         if "measured" not in self._state:

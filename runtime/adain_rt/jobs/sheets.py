@@ -38,6 +38,7 @@ class Sheet:
         alphas: several of them, which make a row for each content and style.
         corners: whether one content is shown between four styles, mixed.
         strokes: how large they are, as for ``paint``.
+        fit: whether styles are fitted to each content.
         color: whose colours, as for ``Transfer``.
         size: pixels of the content's shorter side; 0 keeps the size.
         max_size: the most pixels of the content's longer side, as for ``frame``; 0 sets no limit.
@@ -59,6 +60,7 @@ class Sheet:
     alphas: Sequence[float] = ()
     corners: bool = False
     strokes: int = STROKES
+    fit: bool = True
     color: str = "none"
     size: int = 512
     max_size: int = 0
@@ -102,7 +104,7 @@ class Sheet:
             AdainError: a picture or a style cannot be read, or a picture cannot be stylised.
 
         """
-        transfer = Transfer(stylizer, self.alpha, self.color, self.strokes)
+        transfer = Transfer(stylizer, self.alpha, self.color, self.strokes, self.fit)
         loaded = [load(name, stylizer, self.style_size, self.crop) for name in self._names]
         sources = [transfer.prepare(source) for source in loaded]
         photos = [self._read(path) for path in self.contents]

@@ -84,6 +84,7 @@ class Stills:
         style_size: pixels of a style picture's shorter side; 0 keeps the size.
         crop: whether pictures are cropped to their central square first.
         strokes: how large they are, as for ``paint``.
+        fit: whether styles are fitted to each content.
         output: a file or a directory, as for ``plan_outputs``.
         overwrite: whether existing files may be replaced.
         resume: whether a result is skipped if its file exists. The file is not compared with anything: results are
@@ -109,6 +110,7 @@ class Stills:
     style_size: int = 512
     crop: bool = False
     strokes: int = STROKES
+    fit: bool = True
     output: str | None = None
     overwrite: bool = False
     resume: bool = False
@@ -149,7 +151,7 @@ class Stills:
             AdainError: the only style, or one of a mixture, cannot be read or encoded.
 
         """
-        transfer = Transfer(stylizer, self.strength, self.color, self.strokes)
+        transfer = Transfer(stylizer, self.strength, self.color, self.strokes, self.fit)
         for (content, mixture), path in self.finished.items():
             yield Skipped(content, mixture.label, path)
         mixes: dict[Mixture, StyleMix] = {}

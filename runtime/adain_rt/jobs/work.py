@@ -117,7 +117,8 @@ def identify_painting(transfer: Transfer, mix: StyleMix, files: Iterable[Path], 
     digest = hashlib.sha256()
     stylizer = transfer.stylizer
     network = (stylizer.weights_sha256, stylizer.backend, stylizer.precision)
-    chosen = (adain_rt.__version__, *network, transfer.strength, transfer.color, transfer.strokes, mix.weights, *more)
+    options = (transfer.strength, transfer.color, transfer.strokes, transfer.fit)
+    chosen = (adain_rt.__version__, *network, *options, mix.weights, *more)
     digest.update(repr(chosen).encode())
     for path in files:
         facts = path.stat()

@@ -59,6 +59,7 @@ class Order:
         alpha: the strength, from 0 to 1.
         color: one of ``COLORS``.
         strokes: how large they are, as for ``paint``.
+        fit: whether styles are fitted to the content.
         size: pixels of the content's shorter side; 0 keeps the size.
         max_size: the most pixels of its longer side; 0 sets no limit.
         style_size: pixels of the shorter side of a style's picture; 0 keeps the size.
@@ -75,6 +76,7 @@ class Order:
     alpha: float = 1.0
     color: str = "none"
     strokes: int = STROKES
+    fit: bool = True
     size: int = 0
     max_size: int = 0
     style_size: int = 512
@@ -217,6 +219,7 @@ _OPTIONS: dict[str, Callable[[str, Value], Any]] = {
     "alpha": _number(0, 1),
     "color": _choice(COLORS),
     "strokes": _integer(0, 1 << 16),
+    "fit": _flag,
     "size": _integer(0, 1 << 16),
     "max_size": _integer(0, 1 << 16),
     "style_size": _integer(0, LARGEST_STYLE),

@@ -58,6 +58,11 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "minimum": 0,
         "default": STROKES,
     },
+    "fit": {
+        "description": "Fit the style to the content: a first painting at 512 pixels says what it lacks.",
+        "type": "boolean",
+        "default": True,
+    },
     "size": {
         "description": "Pixels of the shorter side of the result; 0 keeps the content's size.",
         "type": "integer",

@@ -62,7 +62,7 @@ class Painter:
         sources = [self.styles.source(style, order.style_size, order.crop) for style in order.styles]
         regions = [frame(mask, order.size, order.crop, order.max_size) for mask in masks]
         content = fit_content(picture, order.size, order.crop, order.max_size)
-        transfer = Transfer(self.stylizer, order.alpha, order.color, order.strokes)
+        transfer = Transfer(self.stylizer, order.alpha, order.color, order.strokes, order.fit)
         mix = StyleMix(tuple(transfer.prepare(source) for source in sources), order.weights)
         try:
             with self._room.take(content.width * content.height):
@@ -91,7 +91,7 @@ class Painter:
         sample = self._samples.get(entry.id)
         if sample is None:
             mix = StyleMix((entry.source,), (1.0,))
-            painted = Transfer(self.stylizer).apply(read_picture(_SAMPLE), mix)
+            painted = Transfer(self.stylizer, fit=True).apply(read_picture(_SAMPLE), mix)
             sample = self._samples[entry.id] = encode_picture(painted, "JPEG", quality=85)
             if len(self._samples) > _MOST_SAMPLES:
                 self._samples.popitem(last=False)

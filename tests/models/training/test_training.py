@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from adain_models.adain import adain, channel_statistics
 from adain_models.errors import AdainError
+from adain_models.fitting import correct
 from adain_models.networks.lite import Lite
 from adain_models.networks.vgg19 import Vgg19
 from adain_models.training import loop as training
@@ -36,6 +37,11 @@ def joint(narrow_teacher, china, flower):
         return Training(network, Joint(Teacher(narrow_teacher)), [china], [([flower], 1)], settings)
 
     return joint
+
+
+def paint(network, features, code):
+    """Return what the decoder makes of a photo's features with a style's code."""
+    return network.decoder(adain(features, *code), *(each[..., None, None] for each in code))
 
 
 def test_a_decoder_learns_behind_an_encoder_that_stays(china, flower):
@@ -96,8 +102,10 @@ def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
     network.decoder.out.bias.data += 1.5
     terms = recipe.terms(network, Photos(contents, contents, features), styles)
     with rounded(network):
-        code = channel_statistics(network.encoder(styles.pictures / 255))
-        bright = network.decoder(adain(network.encoder(contents), *code), *(each[..., None, None] for each in code))
+        features_of_photo = network.encoder(contents)
+        asked = channel_statistics(network.encoder(styles.pictures / 255))
+        first = paint(network, features_of_photo, asked).clamp(0, 1)
+        bright = paint(network, features_of_photo, correct(asked, channel_statistics(network.encoder(first))))
     shown, raw = (recipe.judge(picture, features, styles) for picture in (bright.clamp(0, 1), bright))
     excess = (bright - bright.clamp(0, 1)).abs().mean().item()
     assert terms["excess"].item() == pytest.approx(excess, rel=1e-3)  # rounded by the range of a larger batch
@@ -117,6 +125,19 @@ def test_what_spoils_a_photo_is_not_to_be_seen(narrow_teacher, china, flower):
 
     assert term(clean) < 1e-5
     assert term(clean + noise) > 1.2 * term(clean + noise / 2) > 0  # it is kept down, and not in proportion
+
+
+def test_plain_photos_are_to_be_given_back_too(narrow_teacher, china, flower):
+    network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
+    photo = torch.tensor(china[:64, :64]).permute(2, 0, 1)[None] / 255
+    style = recipe.target(torch.tensor(flower[None, :64, :64]).permute(0, 3, 1, 2))
+    plain = photo.mean((2, 3), keepdim=True) + 0.1 * (photo - photo.mean((2, 3), keepdim=True))
+    asked = torch.cat([photo, plain])
+    found = recipe.terms(network, Photos(photo, photo, recipe.features(photo)), style)["identity"].item()
+    with torch.no_grad(), rounded(network):
+        features = network.encoder(asked)
+        given_back = paint(network, features, channel_statistics(features))
+    assert found == pytest.approx((given_back - asked).abs().mean().item(), rel=0.02)  # rounded in another batch
 
 
 def test_half_of_the_content_is_judged_by_a_deep_teacher(narrow_teacher, tmp_path, china, flower):

@@ -1,0 +1,75 @@
+"""Styles fitted to a photo: a small first painting says what they lack on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import overload
+
+import numpy as np
+
+from adain_models.fitting import correct
+from adain_rt.bands import shrink
+from adain_rt.contract import Pixels
+from adain_rt.strokes import STROKES
+from adain_rt.style import Style, as_styles
+from adain_rt.stylizer import Stylizer
+from adain_rt.tiling import Canvas
+
+__all__ = ["fit"]
+
+_MOST = 1 << 20
+"""The most pixels of the first painting."""
+
+
+@overload
+def fit(stylizer: Stylizer, photo: Canvas, style: Style, *, size: int = STROKES) -> Style: ...
+@overload
+def fit(
+    stylizer: Stylizer, photo: Canvas, style: Sequence[Style], *, masks: Sequence[Canvas] = (), size: int = STROKES
+) -> list[Style]: ...
+def fit(
+    stylizer: Stylizer,
+    photo: Canvas,
+    style: Style | Sequence[Style],
+    *,
+    masks: Sequence[Canvas] = (),
+    size: int = STROKES,
+) -> Style | list[Style]:
+    """Return a style corrected for one photo, so that what is painted in it comes nearer to the style.
+
+    The photo is painted small, and the code of that painting is measured. A share of what it lacks is added to the
+    style (``adain_models.fitting``). What is returned is for ``Stylizer.stylize`` and ``paint``, at any strength, and
+    for this photo alone.
+
+    Args:
+        stylizer: runs the network.
+        photo: uint8 (H, W, 3), sRGB: an array, or a file that is read in parts.
+        style: a style; several, with a mask for each; or a single one in a list, with or without.
+        masks: uint8 (H, W) each, as for ``Stylizer.stylize``.
+        size: pixels of the shorter side of the first painting, at most.
+
+    Raises:
+        AdainError: any reason that ``Stylizer.stylize`` has.
+
+    """
+    styles = as_styles(style)
+    small, *regions = (_shrink(each, size, stylizer.settings.own_threads) for each in (photo, *masks))
+    if regions:
+        made = stylizer.measure_tiles(stylizer.stylize(small, styles, masks=np.stack(regions)), regions)
+    else:
+        code = stylizer.encode(stylizer.stylize(small, styles[0]))
+        made = code.mean[None], code.std[None]
+    fitted = []
+    for asked, *measured in zip(styles, *made, strict=True):
+        mean, std = correct((asked.mean, asked.std), (measured[0], measured[1]))
+        fitted.append(replace(asked, mean=mean, std=std))
+    return fitted[0] if isinstance(style, Style) else fitted
+
+
+def _shrink(canvas: Canvas, size: int, threads: int) -> Pixels:
+    """Return a picture, or a mask, with so many pixels on its shorter side; as it is if it is smaller."""
+    height, width = canvas.shape[:2]
+    scale = min(1, size / min(height, width), math.sqrt(_MOST / (height * width)))
+    return shrink(canvas, max(1, round(height * scale)), max(1, round(width * scale)), threads)
