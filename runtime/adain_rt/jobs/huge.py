@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ class HugePainting:
         """Return the file of the painted pixels."""
         codes = [self.transfer.encode(source, np.asarray(content)) for source in self.mix.sources]
         styles = codes if self.masks else [Style.mix(codes, self.mix.weights)]
-        styles = self.transfer.fit_styles(content, styles, masks)
+        styles = self._fit(content, styles, masks)
         stylizer, painted = self.transfer.stylizer, PixelFile(self._work.path / "painted.raw", content.shape)
         over, strength = self._paint_smaller(content, styles, masks)
         if "measured" not in self._state:
@@ -158,6 +158,14 @@ class HugePainting:
             painted.sync()
             self._note(done=self._state["done"] + 1)
         return painted
+
+    def _fit(self, content: PixelFile, styles: list[Style], masks: Sequence[Canvas]) -> list[Style]:
+        """Return the styles fitted to the picture; once, since memory and so tiles may be others in a later run."""
+        if "styles" not in self._state:
+            fitted = self.transfer.fit_styles(content, styles, masks)
+            self._note(styles=[[each.mean.tolist(), each.std.tolist()] for each in fitted])
+        codes = np.array(self._state["styles"], np.float32)
+        return [replace(style, mean=mean, std=std) for style, (mean, std) in zip(styles, codes, strict=True)]
 
     def _paint_smaller(
         self, content: PixelFile, styles: Sequence[Style], masks: Sequence[Canvas]

@@ -7,22 +7,34 @@ import pytest
 from PIL import Image
 from tests.runtime.cli.painted import STYLE, pixels
 
+from adain_rt import fit
 from adain_rt.color import coral, keep_chroma
 from adain_rt.media.pictures import resize_to
 from adain_rt.style import Style
+
+ONCE = (*STYLE, "--no-fit")
+"""As a Stylizer paints."""
 
 
 def test_a_photo_is_painted_beside_nothing_else_and_in_silence(run, desk, stylizer, codes):
     result = run("stylize", "photo.jpg", *STYLE)
     assert (result.status, result.out, result.err) == (0, "", "")
     assert sorted(path.name for path in desk.iterdir()) == ["painting.png", "photo.jpg", "photo_stylized_painting.jpg"]
-    made = pixels("photo_stylized_painting.jpg").astype(int)
-    assert np.abs(made - stylizer.stylize(pixels("photo.jpg"), codes["painting.png"])).mean() < 3  # JPEG's loss
+    made, photo = pixels("photo_stylized_painting.jpg").astype(int), pixels("photo.jpg")
+    fitted = stylizer.stylize(photo, fit(stylizer, photo, codes["painting.png"]))
+    assert np.abs(made - fitted).mean() < 3  # JPEG's loss
+
+
+def test_a_style_is_fitted_to_the_photo_unless_it_is_not_to_be(run, stylizer, codes):
+    photo, style = pixels("photo.jpg"), codes["painting.png"]
+    for options, code in (((), fit(stylizer, photo, style)), (("--no-fit",), style)):
+        assert run("stylize", "photo.jpg", *STYLE, *options, "-o", "out.png", "--overwrite").status == 0
+        np.testing.assert_array_equal(pixels("out.png"), stylizer.stylize(photo, code))
 
 
 @pytest.mark.parametrize("alpha", ["0", "0.4", "1"])
 def test_alpha_is_the_strength(run, stylizer, codes, alpha):
-    assert run("stylize", "photo.jpg", *STYLE, "--alpha", alpha, "-o", "out.png").status == 0
+    assert run("stylize", "photo.jpg", *ONCE, "--alpha", alpha, "-o", "out.png").status == 0
     expected = stylizer.stylize(pixels("photo.jpg"), codes["painting.png"], strength=float(alpha))
     np.testing.assert_array_equal(pixels("out.png"), expected)
 
@@ -38,6 +50,7 @@ def test_several_styles_are_mixed_by_their_weights(run, stylizer, codes):
             "photo.jpg",
             "--style-size",
             0,
+            "--no-fit",
             "-o",
             "out.png",
         ).status
@@ -64,7 +77,7 @@ def test_masks_give_each_style_its_region(run, desk, stylizer, codes):
         "--mask",
         "right.png",
     )
-    assert run("stylize", "photo.jpg", *styles, "-o", "out.png").status == 0
+    assert run("stylize", "photo.jpg", *styles, "--no-fit", "-o", "out.png").status == 0
     both = [codes["painting.png"], codes["photo.jpg"]]
     expected = stylizer.stylize(pixels("photo.jpg"), both, masks=np.stack([left, 255 - left]))
     np.testing.assert_array_equal(pixels("out.png"), expected)
@@ -79,10 +92,10 @@ def test_masks_are_cropped_and_resized_with_the_content(run, desk):
 
 def test_coral_recolours_the_style_and_luma_keeps_the_chroma(run, stylizer, codes):
     content, painting = pixels("photo.jpg"), pixels("painting.png")
-    assert run("stylize", "photo.jpg", *STYLE, "--color", "coral", "-o", "coral.png").status == 0
+    assert run("stylize", "photo.jpg", *ONCE, "--color", "coral", "-o", "coral.png").status == 0
     expected = stylizer.stylize(content, stylizer.encode(coral(painting, content)))
     np.testing.assert_array_equal(pixels("coral.png"), expected)
-    assert run("stylize", "photo.jpg", *STYLE, "--color", "luma", "-o", "luma.png").status == 0
+    assert run("stylize", "photo.jpg", *ONCE, "--color", "luma", "-o", "luma.png").status == 0
     expected = keep_chroma(content, stylizer.stylize(content, codes["painting.png"]))
     np.testing.assert_array_equal(pixels("luma.png"), expected)
 
@@ -126,7 +139,7 @@ def test_of_an_animation_the_first_frame_is_painted_and_that_is_said(run, desk):
 def test_weights_and_alpha_count_with_masks_and_colours_too(run, stylizer, codes):
     Image.fromarray(np.full((64, 96), 255, np.uint8)).save("all.png")
     options = ("--mask", "all.png", "--alpha", "0.5", "--color", "luma")
-    assert run("stylize", "photo.jpg", *STYLE, *options, "-o", "out.png").status == 0
+    assert run("stylize", "photo.jpg", *ONCE, *options, "-o", "out.png").status == 0
     content, everywhere = pixels("photo.jpg"), np.full((1, 64, 96), 255, np.uint8)
     made = stylizer.stylize(content, [codes["painting.png"]], strength=0.5, masks=everywhere)
     np.testing.assert_array_equal(pixels("out.png"), keep_chroma(content, made))
@@ -139,7 +152,7 @@ def test_a_cut_out_is_stylised_as_if_it_were_all_there_is(run, desk, stylizer, c
     rgba = np.zeros((744, 960, 4), np.uint8)
     rgba[160:584, 160:800] = np.dstack([content, np.full(content.shape[:2], 255, np.uint8)])
     Image.fromarray(rgba).save("sticker.png")
-    assert run("stylize", "sticker.png", *STYLE, "--strokes", 0, "-o", "out.png").status == 0  # as the Stylizer does
+    assert run("stylize", "sticker.png", *ONCE, "--strokes", 0, "-o", "out.png").status == 0  # as the Stylizer does
     plain = stylizer.stylize(content, codes["painting.png"]).astype(int)
     counted = stylizer.stylize(rgba[..., :3].copy(), codes["painting.png"])  # with the black that is not seen
     inside = np.s_[112:-112, 112:-112]  # nearer to its rim a pixel sees what is beside it

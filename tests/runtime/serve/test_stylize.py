@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.runtime.serve.conftest import pixels_of, png_of
 
-from adain_rt import color
+from adain_rt import color, fit
 from adain_rt.jobs.styles import preset_path
 from adain_rt.media.pictures import Picture, frame
 from adain_rt.style import Style
@@ -28,8 +28,8 @@ def preset(name: str, stylizer) -> Style:
 
 
 def paint(client, photo: bytes, *more, **data):
-    """Ask for a picture; ``more`` are files besides the content."""
-    return client.post(URL, files=[("content", file(photo)), *more], data=data)
+    """Ask for a picture, as a Stylizer paints it; ``more`` are files besides the content."""
+    return client.post(URL, files=[("content", file(photo)), *more], data={"fit": "false", **data})
 
 
 def test_a_picture_comes_back_as_the_stylizer_paints_it(client, direct, photo):
@@ -37,6 +37,12 @@ def test_a_picture_comes_back_as_the_stylizer_paints_it(client, direct, photo):
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     expected = direct.stylize(pixels_of(photo), preset("starry-night", direct))
     np.testing.assert_array_equal(pixels_of(answer.content), expected)
+
+
+def test_a_style_is_fitted_to_the_photo_unless_it_is_not_to_be(client, direct, photo):
+    answer = client.post(URL, files={"content": file(photo)}, data={"style": "starry-night"})
+    fitted = fit(direct, pixels_of(photo), preset("starry-night", direct))
+    np.testing.assert_array_equal(pixels_of(answer.content), direct.stylize(pixels_of(photo), fitted))
 
 
 def test_a_preset_may_have_its_at_sign(client, photo):
@@ -93,7 +99,7 @@ def test_a_lower_quality_takes_fewer_bytes(client, photo):
 
 def test_json_asks_for_what_a_form_does(client, photo, painting):
     picture, other = ({"base64": base64.b64encode(each).decode()} for each in (photo, painting))
-    asked = {"content": picture, "style": ["udnie", other], "weight": [1, 2], "alpha": 0.5, "crop": True}
+    asked = {"content": picture, "style": ["udnie", other], "weight": [1, 2], "alpha": 0.5, "crop": True, "fit": False}
     form = paint(client, photo, ("style", file(painting)), style="udnie", weight=["2", "1"], alpha="0.5", crop="true")
     answer = client.post(URL, json=asked)
     # A form sends its texts before its files: there the preset comes first as well.

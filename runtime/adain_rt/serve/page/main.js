@@ -296,7 +296,8 @@ function stopCamera() {
 
 function paintFrame(content) {
   const strength = find("strength").value / 100;
-  return stylize({ content, shares: shares(), strength, keepColors: find("keep-colors").checked, strokes: "0", format: "jpeg" });
+  const keepColors = find("keep-colors").checked;
+  return stylize({ content, shares: shares(), strength, keepColors, strokes: "0", once: true, format: "jpeg" });
 }
 
 /* Words, and what the reader does */
