@@ -12,8 +12,8 @@ from typing import Any
 
 __all__ = ["SHARE", "correct"]
 
-SHARE = 0.6
-"""The share of the difference that is added. At 1 skies and edges are overdone (docs/explanation/fitting.md)."""
+SHARE = 0.5
+"""The share of the difference that is added. More leaves less of the photo (docs/explanation/fitting.md)."""
 
 _MOST = 3
 """The most that a measured deviation may be off, as a ratio: a region of few positions has any."""

@@ -48,7 +48,9 @@ def test_strokes_are_as_large_as_chosen(reader: Reader, china: Pixels, stylizer:
     reader.find("#strokes").select_option("Large")
     reader.wait()
     _, painted = reader.download()
-    assert np.array_equal(painted, paint(stylizer, china, preset(stylizer, "udnie"), strokes=256))
+    assert np.array_equal(
+        painted, paint(stylizer, china, fit(stylizer, china, preset(stylizer, "udnie"), size=256), strokes=256)
+    )
 
 
 def test_a_preview_comes_first_and_the_newest_wish_last(reader: Reader, china: Pixels) -> None:
