@@ -84,26 +84,26 @@ _STEPS = 20000  # where neither steps nor minutes are given
     "--style-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the style loss; the content loss has 1.  [default: 5 with a teacher, 10 without]",
+    help="Weight of the style loss; the content loss has 1.  [default: 3.7 with a teacher, 10 without]",
 )
 @click.option(
     "--texture-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the correlations between channels; needs --teacher.  [default: 2.6]",
+    help="Weight of the correlations between channels; needs --teacher.  [default: 1.9]",
 )
 @click.option(
     "--contrast-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
     help="Weight of the loss that keeps pictures as strong in tones, colours and strokes as their styles; needs "
-    "--teacher.  [default: 2.8]",
+    "--teacher.  [default: 2.1]",
 )
 @click.option(
     "--unrest-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the loss that keeps flat regions of the photograph calm; needs --teacher.  [default: 23]",
+    help="Weight of the loss that keeps flat regions of the photograph calm; needs --teacher.  [default: 17]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @click.option(
