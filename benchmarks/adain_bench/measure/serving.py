@@ -228,9 +228,13 @@ def _write_jpeg(photo: Pixels) -> bytes:
 
 
 def _make_request(preset: str, file: bytes) -> bytes:
-    """Return the body of a request for a picture, a form."""
+    """Return the body of a request for a picture, a form; it is painted once, as by the plain call."""
+    fields = {"style": preset, "fit": "false"}
     parts = [
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="style"\r\n\r\n{preset}\r\n'.encode(),
+        *(
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in fields.items()
+        ),
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="a.jpg"\r\n\r\n'.encode(),
         file,
         f"\r\n--{_BOUNDARY}--\r\n".encode(),
