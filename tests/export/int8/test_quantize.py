@@ -122,7 +122,7 @@ def run(*arguments: object) -> Result:
 def test_int8_pictures_are_close_to_fp32s_in_both_runtimes(lite_dir, china, flower):
     for pair in crops(china, flower, seed=1):
         fp32, ort, ov = stylized(lite_dir, pair)
-        assert fp32.std() > 20
+        assert fp32.std() > 15  # so there is something to be close to
         assert psnr(ort, fp32) >= 32
         assert psnr(ov, fp32) >= 32
         assert psnr(ort, ov) >= 32

@@ -30,8 +30,8 @@ HUGE, ORDINARY = "100000", "10000000"
 
 OPTIONS = ("--style", "@udnie", "--tile", "64", "--backend", "onnxruntime", "--precision", "int8")
 
-THREE_TILES = ("os.rename", "*/state.json", 7)
-"""Three tiles are noted, and the fourth is about to be. Unpacked, measured and tiled are noted before them."""
+THREE_TILES = ("os.rename", "*/state.json", 8)
+"""Three tiles are noted, and the fourth is about to be. Unpacked, fitted, measured and tiled are noted before them."""
 
 
 def paint(counts_as: str, output: Path, *more: str, halt: tuple[str, str, int] = ("", "", 0)) -> subprocess.Popen[str]:

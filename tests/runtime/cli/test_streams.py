@@ -37,7 +37,7 @@ def terminal(*arguments: str) -> tuple[int, str]:
 
 def test_stdin_to_stdout_is_a_png_and_nothing_else(desk, stylizer, codes):
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", "from adain_rt.cli import main; main()", "stylize", "-", *STYLE],
+        [sys.executable, "-c", "from adain_rt.cli import main; main()", "stylize", "-", *STYLE, "--no-fit"],
         input=(desk / "photo.jpg").read_bytes(),
         capture_output=True,
         check=True,

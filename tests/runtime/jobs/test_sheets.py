@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from adain_models.errors import AdainError
+from adain_rt import fit
 from adain_rt.jobs.outputs import STDOUT
 from adain_rt.jobs.sheets import Sheet
 from adain_rt.jobs.styles import load, parse
@@ -38,7 +39,7 @@ def test_its_strokes_are_those_of_a_painted_photo(desk, stylizer):
     _, row = sheet("photo.jpg", size=128, strokes=64).rows(stylizer)
     cell, picture = (each.pixels for each in row)
     style = load("@great-wave", stylizer, 512, crop=False).encode(stylizer)
-    assert np.array_equal(picture, paint(stylizer, cell, style, strokes=64))
+    assert np.array_equal(picture, paint(stylizer, cell, fit(stylizer, cell, style, size=64), strokes=64))
 
 
 @pytest.mark.parametrize(("output", "path"), [("/dev/stdout", STDOUT), ("/dev/null", Path("/dev/null"))])

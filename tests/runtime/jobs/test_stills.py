@@ -88,9 +88,12 @@ def test_a_style_is_encoded_once_for_all_contents_and_never_with_coral(desk, sty
     encode = type(stylizer).encode
     monkeypatch.setattr(type(stylizer), "encode", lambda self, pixels: encoded.append(1) or encode(self, pixels))
     contents = [PHOTO, Path("painting.png")]
-    assert len(list(job("painting.png", contents=contents, output="plain/").run(stylizer))) == 2
+    options = {"contents": contents, "fit": False}
+    assert len(list(job("painting.png", output="plain/", **options).run(stylizer))) == 2
     assert len(encoded) == 1
-    assert len(list(job("painting.png", contents=contents, color="coral", output="coral/").run(stylizer))) == 2
+    assert (
+        len(list(job("painting.png", color="coral", output="coral/", **options).run(stylizer))) == 2
+    )
     assert len(encoded) == 3  # recoloured, and so encoded, for each content
 
 

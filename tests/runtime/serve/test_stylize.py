@@ -158,5 +158,6 @@ def test_the_answer_is_the_file_that_the_command_line_writes(client, desk, run):
         "-o",
         "o.jpg",
     )
-    answer = paint(client, (desk / "photo.jpg").read_bytes(), ("style", file((desk / "painting.png").read_bytes())))
+    photo, painting = ((desk / name).read_bytes() for name in ("photo.jpg", "painting.png"))
+    answer = paint(client, photo, ("style", file(painting)), fit="true")
     assert answer.content == (desk / "o.jpg").read_bytes()
