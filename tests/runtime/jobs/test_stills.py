@@ -91,9 +91,7 @@ def test_a_style_is_encoded_once_for_all_contents_and_never_with_coral(desk, sty
     options = {"contents": contents, "fit": False}
     assert len(list(job("painting.png", output="plain/", **options).run(stylizer))) == 2
     assert len(encoded) == 1
-    assert (
-        len(list(job("painting.png", color="coral", output="coral/", **options).run(stylizer))) == 2
-    )
+    assert len(list(job("painting.png", color="coral", output="coral/", **options).run(stylizer))) == 2
     assert len(encoded) == 3  # recoloured, and so encoded, for each content
 
 
