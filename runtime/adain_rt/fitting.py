@@ -9,9 +9,11 @@ from typing import overload
 
 import numpy as np
 
+from adain_models.errors import AdainError
 from adain_models.fitting import correct
 from adain_rt.bands import shrink
 from adain_rt.contract import Pixels
+from adain_rt.pixels import as_pictures
 from adain_rt.strokes import STROKES
 from adain_rt.style import Style, as_styles
 from adain_rt.stylizer import Stylizer
@@ -51,15 +53,18 @@ def fit(
         size: pixels of the shorter side of the first painting, at most.
 
     Raises:
-        AdainError: any reason that ``Stylizer.stylize`` has.
+        AdainError: a mask is not as large as the photo, or any reason that ``Stylizer.stylize`` has.
 
     """
-    styles = as_styles(style)
+    styles, photo = as_styles(style), as_pictures(photo, (3,))
+    for mask in masks:
+        if mask.shape != photo.shape[:2]:
+            raise AdainError(f"a mask of shape {mask.shape} is not as large as the photo, {photo.shape[:2]}")
     small, *regions = (_shrink(each, size, stylizer.settings.own_threads) for each in (photo, *masks))
     if regions:
         made = stylizer.measure_tiles(stylizer.stylize(small, styles, masks=np.stack(regions)), regions)
     else:
-        code = stylizer.encode(stylizer.stylize(small, styles[0]))
+        code = stylizer.encode(stylizer.stylize(small, styles[0] if len(styles) == 1 else styles))
         made = code.mean[None], code.std[None]
     fitted = []
     for asked, *measured in zip(styles, *made, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adain_models.fitting import correct
-from adain_rt import fit, paint
+from adain_rt import AdainError, fit, paint
 from adain_rt.bands import shrink
 from adain_rt.media.pictures import Picture
 from adain_rt.style import Style
@@ -64,6 +64,26 @@ def test_the_first_painting_is_small(stylizer, style, china):
 def test_a_photo_of_any_shape_can_be_fitted_to(size, stylizer, style):
     fitted = fit(stylizer, np.full((*size, 3), 90, np.uint8), style)
     assert np.isfinite(fitted.mean).all()
+
+
+@pytest.mark.parametrize(
+    ("styles", "masks", "said"),
+    [
+        (2, [], "several styles need a mask each"),
+        (0, [], "several styles need a mask each"),
+        (2, [(427, 640), (42, 64)], "a mask of shape (42, 64) is not as large as the photo, (427, 640)"),
+        (1, [(427, 640), (427, 640)], "1 styles on pictures of"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(styles, masks, said, stylizer, style, china):
+    with pytest.raises(AdainError) as refused:
+        fit(stylizer, china, [style] * styles, masks=[np.zeros(shape, np.uint8) for shape in masks])
+    assert said in str(refused.value)
+
+
+def test_no_photo_is_refused(stylizer, style):
+    with pytest.raises(AdainError, match="a picture is a uint8 array"):
+        fit(stylizer, "photo.jpg", style)
 
 
 def test_a_transfer_fits_to_each_content(stylizer, style, china):
