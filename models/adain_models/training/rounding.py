@@ -38,7 +38,7 @@ def rounded(network: nn.Module) -> Iterator[None]:
 def _round(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
     del layer
     (x,) = inputs
-    least, largest = x.aminmax()
+    least, largest = x.amin(), x.amax()  # in PyTorch 2.11 aminmax has no gradient
     step = (largest - least).clamp(min=torch.finfo(x.dtype).tiny) / _STEPS
     with torch.no_grad():
         steps = (x - least).div_(step)
