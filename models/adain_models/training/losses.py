@@ -195,7 +195,7 @@ class Joint(Recipe):
             "patches": 1.2,
             "contrast": contrast,
             "identity": 2.2,
-            "noise": 24,
+            "noise": 80,
             "unrest": unrest,
             "lattice": 104,
             "grid": 1.4,
