@@ -78,5 +78,6 @@ def _shrink(canvas: Canvas, size: int, threads: int) -> Pixels:
     height, width = canvas.shape[:2]
     scale = min(1, size / min(height, width), math.sqrt(_MOST / (height * width)))
     if scale == 1:
-        return canvas[0:height, 0:width]
+        whole: Pixels = canvas[0:height, 0:width]
+        return whole
     return shrink(canvas, max(1, round(height * scale)), max(1, round(width * scale)), threads)
