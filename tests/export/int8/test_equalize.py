@@ -97,7 +97,7 @@ def test_channels_use_more_of_a_range(inputs):
         return float(np.mean(width / width.max()))
 
     shares = np.array([[used(ranges[name]), used(evened[name])] for name in ranges])
-    assert (shares[:, 1] > shares[:, 0] - 0.06).all()  # one may lose for others: what is added shares its scales
+    assert (shares[:, 1] > shares[:, 0] - 1e-6).mean() > 0.9  # one may lose for others, or for the weights behind it
     before, after = shares.mean(0)
     assert after > 1.2 * before
 

@@ -137,7 +137,7 @@ def test_plain_photos_are_to_be_given_back_too(narrow_teacher, china, flower):
     with torch.no_grad(), rounded(network):
         features = network.encoder(asked)
         given_back = paint(network, features, channel_statistics(features))
-    assert found == pytest.approx((given_back - asked).abs().mean().item(), rel=0.02)  # rounded in another batch
+    assert found == pytest.approx((given_back - asked).abs().mean().item(), rel=0.04)  # rounded in another batch
 
 
 def test_half_of_the_content_is_judged_by_a_deep_teacher(narrow_teacher, tmp_path, china, flower):
