@@ -27,7 +27,7 @@ _LANCZOS = 3
 
 
 def shrink(canvas: Canvas, height: int, width: int, threads: int = 1) -> Pixels:
-    """Return a picture, or a mask, resized by a Lanczos filter.
+    """Return a picture, or a mask, resized by a Lanczos filter; as it is if it has that size.
 
     Args:
         canvas: uint8 (H, W, 3) or (H, W): an array, or a file that is read in parts.
@@ -37,6 +37,9 @@ def shrink(canvas: Canvas, height: int, width: int, threads: int = 1) -> Pixels:
 
     """
     rows, columns = canvas.shape[:2]
+    if (height, width) == (rows, columns):
+        whole: Pixels = canvas[0:rows, 0:columns]
+        return whole
     reach = math.ceil(_LANCZOS * rows / height) + 1
 
     def resize(band: slice) -> Pixels:

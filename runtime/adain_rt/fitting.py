@@ -77,7 +77,4 @@ def _shrink(canvas: Canvas, size: int, threads: int) -> Pixels:
     """Return a picture, or a mask, with so many pixels on its shorter side; as it is if it is smaller."""
     height, width = canvas.shape[:2]
     scale = min(1, size / min(height, width), math.sqrt(_MOST / (height * width)))
-    if scale == 1:
-        whole: Pixels = canvas[0:height, 0:width]
-        return whole
     return shrink(canvas, max(1, round(height * scale)), max(1, round(width * scale)), threads)
