@@ -97,7 +97,9 @@ def test_channels_use_more_of_a_range(inputs):
         return float(np.mean(width / width.max()))
 
     shares = np.array([[used(ranges[name]), used(evened[name])] for name in ranges])
-    assert (shares[:, 1] > shares[:, 0] - 1e-6).mean() > 0.9  # one may lose for others, or for the weights behind it
+    least, *others = sorted(shares[:, 1] - shares[:, 0])
+    assert min(others) > -0.02
+    assert least > -0.2  # one may lose for the weights behind it: with today's, what the last convolution reads
     before, after = shares.mean(0)
     assert after > 1.2 * before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from adain_models.fitting import correct
 from adain_models.networks.lite import Lite
 from adain_models.networks.vgg19 import Vgg19
 from adain_models.training import loop as training
+from adain_models.training import losses
 from adain_models.training.crops import LARGEST, crop, held_out, sides, spoil, whole
 from adain_models.training.liveness import Watch
 from adain_models.training.loop import STATE_NAME, Settings, Training
@@ -127,17 +129,18 @@ def test_what_spoils_a_photo_is_not_to_be_seen(narrow_teacher, china, flower):
     assert term(clean + noise) > 1.2 * term(clean + noise / 2) > 0  # it is kept down, and not in proportion
 
 
-def test_plain_photos_are_to_be_given_back_too(narrow_teacher, china, flower):
+def test_plain_photos_are_to_be_given_back_too(narrow_teacher, china, flower, monkeypatch):
+    monkeypatch.setattr(losses, "rounded", nullcontext)  # rounding depends on what else is in a batch
     network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
     photo = torch.tensor(china[:64, :64]).permute(2, 0, 1)[None] / 255
     style = recipe.target(torch.tensor(flower[None, :64, :64]).permute(0, 3, 1, 2))
     plain = photo.mean((2, 3), keepdim=True) + 0.1 * (photo - photo.mean((2, 3), keepdim=True))
     asked = torch.cat([photo, plain])
     found = recipe.terms(network, Photos(photo, photo, recipe.features(photo)), style)["identity"].item()
-    with torch.no_grad(), rounded(network):
+    with torch.no_grad():
         features = network.encoder(asked)
         given_back = paint(network, features, channel_statistics(features))
-    assert found == pytest.approx((given_back - asked).abs().mean().item(), rel=0.04)  # rounded in another batch
+    assert found == pytest.approx((given_back - asked).abs().mean().item(), rel=1e-4)
 
 
 def test_half_of_the_content_is_judged_by_a_deep_teacher(narrow_teacher, tmp_path, china, flower):
