@@ -18,6 +18,7 @@ from adain_rt.strokes import STROKES
 from adain_rt.style import Style, as_styles
 from adain_rt.stylizer import Stylizer
 from adain_rt.tiling import Canvas
+from adain_rt.underpainting import UNDERPAINTING, check_underpainting, underpaint
 
 __all__ = ["fit"]
 
@@ -26,10 +27,18 @@ _MOST = 1 << 20
 
 
 @overload
-def fit(stylizer: Stylizer, photo: Canvas, style: Style, *, size: int = STROKES) -> Style: ...
+def fit(
+    stylizer: Stylizer, photo: Canvas, style: Style, *, size: int = STROKES, underpainting: float = UNDERPAINTING
+) -> Style: ...
 @overload
 def fit(
-    stylizer: Stylizer, photo: Canvas, style: Sequence[Style], *, masks: Sequence[Canvas] = (), size: int = STROKES
+    stylizer: Stylizer,
+    photo: Canvas,
+    style: Sequence[Style],
+    *,
+    masks: Sequence[Canvas] = (),
+    size: int = STROKES,
+    underpainting: float = UNDERPAINTING,
 ) -> list[Style]: ...
 def fit(
     stylizer: Stylizer,
@@ -38,6 +47,7 @@ def fit(
     *,
     masks: Sequence[Canvas] = (),
     size: int = STROKES,
+    underpainting: float = UNDERPAINTING,
 ) -> Style | list[Style]:
     """Return a style corrected for one photo, so that what is painted in it comes nearer to the style.
 
@@ -51,20 +61,25 @@ def fit(
         style: a style; several, with a mask for each; or a single one in a list, with or without.
         masks: uint8 (H, W) each, as for ``Stylizer.stylize``.
         size: pixels of the shorter side of the first painting, at most.
+        underpainting: the deviation of the tones under it, as for ``paint``.
 
     Raises:
-        AdainError: a mask is not as large as the photo, or any reason that ``Stylizer.stylize`` has.
+        AdainError: a mask is not as large as the photo, there is no such underpainting, or any reason that
+            ``Stylizer.stylize`` has.
 
     """
     styles, photo = as_styles(style), as_pictures(photo, (3,))
+    check_underpainting(underpainting)
     for mask in masks:
         if mask.shape != photo.shape[:2]:
             raise AdainError(f"a mask of shape {mask.shape} is not as large as the photo, {photo.shape[:2]}")
     small, *regions = (_shrink(each, size, stylizer.settings.own_threads) for each in (photo, *masks))
+    covers = np.stack(regions) if regions else None
+    laid = underpaint(small, underpainting, covers)
     if regions:
-        made = stylizer.measure_tiles(stylizer.stylize(small, styles, masks=np.stack(regions)), regions)
+        made = stylizer.measure_tiles(stylizer.stylize(laid, styles, masks=covers), regions)
     else:
-        code = stylizer.encode(stylizer.stylize(small, styles[0] if len(styles) == 1 else styles))
+        code = stylizer.encode(stylizer.stylize(laid, styles[0] if len(styles) == 1 else styles))
         made = code.mean[None], code.std[None]
     fitted = []
     for asked, *measured in zip(styles, *made, strict=True):

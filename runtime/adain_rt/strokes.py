@@ -9,11 +9,13 @@ import numpy as np
 
 from adain_models.errors import AdainError
 from adain_rt.bands import add_change, shrink
+from adain_rt.checks import check_strength
 from adain_rt.contract import Pixels
 from adain_rt.pixels import as_masks, as_pictures
 from adain_rt.progress import Progress, part_of
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
+from adain_rt.underpainting import UNDERPAINTING, check_underpainting, underpaint
 
 __all__ = [
     "AT_ONCE",
@@ -55,6 +57,7 @@ def paint(
     style: Style | Sequence[Style],
     *,
     strokes: int = STROKES,
+    underpainting: float = UNDERPAINTING,
     strength: float = 1.0,
     masks: Pixels | None = None,
     progress: Progress | None = None,
@@ -66,17 +69,21 @@ def paint(
     over at half the strength; and so on, each time about twice as large. This is the coarse-to-fine way of Gatys et
     al. 2017, "Controlling Perceptual Factors in Neural Style Transfer", for a network that paints in one pass.
 
+    Faint uneven tones are laid under the smallest photo, so that there are strokes where it is plain
+    (``adain_models.underpainting``).
+
     Args:
         stylizer: runs the network.
         photo: uint8 (H, W, 3), sRGB.
         style: a style; with ``masks``, one style for each mask.
         strokes: pixels of the shorter side of the smallest photo that is painted; ``AT_ONCE`` is the photo alone.
+        underpainting: the deviation of these tones, in levels of 256, from 0 to 32. At less strength they are fainter.
         strength: the paper's α, from 0 to 1.
         masks: uint8 (R, H, W), as for ``Stylizer.stylize``.
         progress: is called with the share that is done, up to 1, of a photo that is computed in tiles.
 
     Raises:
-        AdainError: there are no such strokes, or any reason that ``Stylizer.stylize`` has.
+        AdainError: there are no such strokes, or no such underpainting, or any reason that ``Stylizer.stylize`` has.
 
     """
     photo = as_pictures(photo, (3,))
@@ -84,16 +91,23 @@ def paint(
     if masks is not None:
         masks = as_masks(masks, len(masks), height, width)
     check_strokes(strokes)
+    check_underpainting(underpainting)
+    check_strength(strength)
+
+    def lay_under(own: Pixels, covers: Pixels | None) -> Pixels:
+        return underpaint(own, underpainting * strength, covers)
+
     sizes = find_sizes(height, width, strokes)
     if len(sizes) == 1:  # nothing else is asked for: a GPU paints a small photo in less than a millisecond
-        return stylizer.stylize(photo, style, strength=strength, masks=masks, progress=progress)
+        return stylizer.stylize(lay_under(photo, masks), style, strength=strength, masks=masks, progress=progress)
     pixels = np.prod(sizes, 1)
     ends = np.cumsum(pixels) / pixels.sum()
 
     def paint_once(place: int, own: Pixels, strength: float, covers: Pixels | None) -> Pixels:
         begin = ends[place - 1] if place else 0.0
         part = part_of(progress, begin, ends[place] - begin)
-        return stylizer.stylize(own, style, strength=strength, masks=covers, progress=part)
+        laid = own if place else lay_under(own, covers)
+        return stylizer.stylize(laid, style, strength=strength, masks=covers, progress=part)
 
     return paint_sizes(photo, masks, sizes, strength, paint_once, stylizer.settings.own_threads)
 

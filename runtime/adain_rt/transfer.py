@@ -16,6 +16,7 @@ from adain_rt.strokes import AT_ONCE, STROKES, paint
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 from adain_rt.tiling import Canvas
+from adain_rt.underpainting import UNDERPAINTING
 
 __all__ = ["COLORS", "StyleMix", "StyleSource", "Transfer"]
 
@@ -69,6 +70,7 @@ class Transfer:
             encoded. ``luma``: the content keeps its chroma and takes the stylised luminance.
         strokes: how large they are, as for ``paint``.
         fit: whether styles are fitted to each content (``adain_rt.fitting.fit``).
+        underpainting: the deviation of the tones under it, as for ``paint``.
 
     """
 
@@ -77,6 +79,7 @@ class Transfer:
     color: str = "none"
     strokes: int = AT_ONCE
     fit: bool = False
+    underpainting: float = UNDERPAINTING
 
     def prepare(self, source: StyleSource) -> StyleSource:
         """Return a style with its code, so that it is encoded once for all contents.
@@ -120,6 +123,7 @@ class Transfer:
             content.pixels,
             styles[0] if masks is None else styles,
             strokes=self.strokes,
+            underpainting=self.underpainting,
             strength=self.strength,
             masks=masks,
             progress=progress,
@@ -130,7 +134,8 @@ class Transfer:
         """Return styles fitted to a content, if that is asked for, with strokes of the size that they will have."""
         if not self.fit or not self.strength:
             return styles
-        return fit(self.stylizer, content, styles, masks=masks, size=min(self.strokes or STROKES, STROKES))
+        size = min(self.strokes or STROKES, STROKES)
+        return fit(self.stylizer, content, styles, masks=masks, size=size, underpainting=self.underpainting)
 
     def find_styles(self, content: Pixels, mix: StyleMix, apart: bool) -> list[Style]:
         """Return the styles for a content: their mixture, or all of them.

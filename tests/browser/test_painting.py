@@ -26,7 +26,7 @@ def test_a_photo_is_painted_in_the_chosen_preset(reader: Reader, china: Pixels, 
     reader.wait()
     name, painted = reader.download()
     assert name == "pagoda_stylized_udnie.png"
-    assert np.array_equal(painted, stylizer.stylize(china, fit(stylizer, china, preset(stylizer, "udnie"))))
+    assert np.array_equal(painted, paint(stylizer, china, fit(stylizer, china, preset(stylizer, "udnie"))))
 
 
 def test_strength_and_colours_are_those_of_the_command_line(reader: Reader, china: Pixels) -> None:

@@ -59,7 +59,7 @@ def test_a_photo_is_painted_from_small_to_its_own_size(size, strokes, sizes):
 def test_each_painting_begins_with_what_the_smaller_one_changed(china):
     recorder, shares = Recorder(), []
     dark = china // 2
-    painted = paint(recorder, dark, None, strokes=107, strength=0.8, progress=shares.append)
+    painted = paint(recorder, dark, None, strokes=107, underpainting=0, strength=0.8, progress=shares.append)
     assert recorder.shapes == [(107, 160), (214, 320), (427, 640)]
     assert recorder.strengths == pytest.approx([0.8, 0.4, 0.4])
     np.testing.assert_array_equal(recorder.contents[1], shrink(dark, 214, 320) + 20)
@@ -75,7 +75,7 @@ def test_a_huge_photo_is_painted_over_a_smaller_one_that_fits_into_memory():
 
 
 def test_a_photo_that_is_small_enough_is_painted_once(stylizer, style, china):
-    np.testing.assert_array_equal(paint(stylizer, china, style), stylizer.stylize(china, style))
+    np.testing.assert_array_equal(paint(stylizer, china, style, underpainting=0), stylizer.stylize(china, style))
 
 
 def test_large_strokes_are_larger(stylizer, style, china):

@@ -79,6 +79,7 @@ _WORST = 3
 )
 @click.option("--peers", is_flag=True, help="Judge other packages that are installed too.")
 @options.fit
+@options.underpainting
 @options.size(default=512)
 @options.stylizer
 @click.option("--json", "as_json", is_flag=True, help="Print every pair as JSON.")
@@ -93,6 +94,7 @@ def command(
     optimized: int,
     peers: bool,
     fit: bool,
+    underpainting: float,
     size: int,
     stylizer: Stylizer,
     as_json: bool,
@@ -118,13 +120,13 @@ def command(
         raise click.UsageError("Missing option '--style'. Only folders of pairs, without --held-out, need none.")
     with needing("quality", "export"):
         from adain_bench.quality.judge import Teachers
-        from adain_bench.quality.pairs import Fitted, InPyTorch, examine
+        from adain_bench.quality.pairs import AsCommands, InPyTorch, examine
         from adain_models.training.teacher import Teacher, Vgg16
     teachers = Teachers(Teacher(teacher) if teacher else None, Vgg16(vgg16) if vgg16 else None)
     subjects = _subjects(contents, styles, held_out, count)
     exact = Stylizer(str(stylizer.directory), "onnxruntime", "fp32")
-    here, fp32 = (Fitted(each) if fit else each for each in (stylizer, exact))
-    others = {str(path): InPyTorch(path, fit) for path in weights} | (_load_installed() if peers else {})
+    here, fp32 = (AsCommands(each, fit, underpainting) for each in (stylizer, exact))
+    others = {str(path): InPyTorch(path, fit, underpainting) for path in weights} | (_load_installed() if peers else {})
     judged = (
         examine(here, fp32, subject, size, teachers, optimized=number < optimized, peers=others)
         for number, subject in enumerate(subjects)

@@ -229,7 +229,7 @@ def _write_jpeg(photo: Pixels) -> bytes:
 
 def _make_request(preset: str, file: bytes) -> bytes:
     """Return the body of a request for a picture, a form; it is painted once, as by the plain call."""
-    fields = {"style": preset, "fit": "false"}
+    fields = {"style": preset, "fit": "false", "underpainting": "0"}
     parts = [
         *(
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()

@@ -25,10 +25,12 @@ from adain_rt.fitting import fit
 from adain_rt.jobs.inputs import pictures_in
 from adain_rt.media.pictures import frame, read_picture
 from adain_rt.pixels import pad
+from adain_rt.strokes import AT_ONCE, paint
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
+from adain_rt.underpainting import underpaint
 
-__all__ = ["Fitted", "InPyTorch", "Pair", "Subject", "examine", "subjects_in"]
+__all__ = ["AsCommands", "InPyTorch", "Pair", "Subject", "examine", "subjects_in"]
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,18 @@ class Pair:
     peers: Mapping[str, Quality]
 
 
-class Fitted:
-    """A stylist that fits the style to each photo, as the commands do."""
+class AsCommands:
+    """A stylist that paints each photo as the commands do, at its own size.
 
-    def __init__(self, stylizer: Stylizer) -> None:
-        self._stylizer = stylizer
+    Args:
+        stylizer: runs the network.
+        fitted: whether it fits the style to the photo.
+        underpainting: as for ``paint``.
+
+    """
+
+    def __init__(self, stylizer: Stylizer, fitted: bool, underpainting: float) -> None:
+        self._stylizer, self._fitted, self._underpainting = stylizer, fitted, underpainting
 
     def encode(self, painting: Pixels) -> Style:
         """Return the style's code."""
@@ -73,7 +82,12 @@ class Fitted:
 
     def stylize(self, contents: Pixels, code: Style) -> Pixels:
         """Return pictures in a style."""
-        return np.stack([self._stylizer.stylize(each, fit(self._stylizer, each, code)) for each in contents])
+        return np.stack([self._paint(each, code) for each in contents])
+
+    def _paint(self, photo: Pixels, style: Style) -> Pixels:
+        if self._fitted:
+            style = fit(self._stylizer, photo, style, underpainting=self._underpainting)
+        return paint(self._stylizer, photo, style, strokes=AT_ONCE, underpainting=self._underpainting)
 
 
 class InPyTorch:
@@ -82,14 +96,15 @@ class InPyTorch:
     Args:
         weights: a safetensors file.
         fitted: whether it fits the style to the photo, of which it gets one at a time then.
+        underpainting: as for ``paint``.
 
     Raises:
         AdainError: the file is missing, broken, or of another network.
 
     """
 
-    def __init__(self, weights: Path, fitted: bool) -> None:
-        self._fitted = fitted
+    def __init__(self, weights: Path, fitted: bool, underpainting: float) -> None:
+        self._fitted, self._underpainting = fitted, underpainting
         self._network = checkpoint.load(weights)
         channels_last(self._network)
 
@@ -99,9 +114,10 @@ class InPyTorch:
 
     def stylize(self, contents: Pixels, code: reference.Code) -> Pixels:
         """Return pictures in a style."""
-        made = self._paint(contents, code)
+        laid = np.stack([underpaint(each, self._underpainting) for each in contents])
+        made = self._paint(laid, code)
         if self._fitted:
-            made = self._paint(contents, correct(code, self.encode(made[0])))
+            made = self._paint(laid, correct(code, self.encode(made[0])))
         return made
 
     def _paint(self, contents: Pixels, code: reference.Code) -> Pixels:

@@ -47,6 +47,7 @@ _threads = click.option(
 @options.color
 @options.strokes
 @options.fit
+@options.underpainting
 @options.size(default=0)
 @options.max_size
 @options.style_size
@@ -90,6 +91,7 @@ def command(
     color: str,
     strokes: int,
     fit: bool,
+    underpainting: float,
     size: int,
     max_size: int,
     style_size: int,
@@ -136,6 +138,7 @@ def command(
         color=color,
         strokes=strokes,
         fit=fit,
+        underpainting=underpainting,
         size=size,
         max_size=max_size,
         style_size=style_size,

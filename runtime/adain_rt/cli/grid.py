@@ -39,6 +39,7 @@ __all__ = ["command"]
 @options.alpha
 @options.strokes
 @options.fit
+@options.underpainting
 @options.color
 @options.size(default=512)
 @options.max_size
@@ -57,6 +58,7 @@ def command(
     alpha: float,
     strokes: int,
     fit: bool,
+    underpainting: float,
     color: str,
     size: int,
     max_size: int,
@@ -92,6 +94,7 @@ def command(
         corners=corners,
         strokes=strokes,
         fit=fit,
+        underpainting=underpainting,
         color=color,
         size=size,
         max_size=max_size,

@@ -17,6 +17,7 @@ from adain_rt.backends import Settings
 from adain_rt.budget import AUTO_TILE, NO_TILES, Tile
 from adain_rt.strokes import STROKES
 from adain_rt.stylizer import Stylizer
+from adain_rt.underpainting import MOST_UNDERPAINTING, UNDERPAINTING
 
 __all__ = [
     "alpha",
@@ -39,6 +40,7 @@ __all__ = [
     "stylizer",
     "threads",
     "trust_engines",
+    "underpainting",
 ]
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -181,6 +183,13 @@ def share(ctx: click.Context, param: click.Parameter, value: float) -> float:
     return value
 
 
+def _levels(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """Refuse a number of levels that is out of range, and nan."""
+    if not 0 <= value <= MOST_UNDERPAINTING:
+        raise click.BadParameter(f"{value:g} is not from 0 to {MOST_UNDERPAINTING:g}.", ctx, param)
+    return value
+
+
 styles: _Decorator = click.option(
     "--style",
     "styles",
@@ -230,6 +239,17 @@ fit: _Decorator = click.option(
     default=True,
     help="Fit the style to each photo: a first painting at 512 pixels says what it lacks. Without, as in the paper.  "
     "[default: yes]",
+)
+
+underpainting: _Decorator = click.option(
+    "--underpainting",
+    type=float,
+    callback=_levels,
+    default=UNDERPAINTING,
+    show_default=True,
+    metavar="L",
+    help="Lay faint uneven tones under the photo, of which strokes are made where it is plain; L levels of 256 strong. "
+    "0 paints what is there.",
 )
 
 

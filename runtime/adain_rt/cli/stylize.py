@@ -33,6 +33,7 @@ _STEPS = 100
 @options.color
 @options.strokes
 @options.fit
+@options.underpainting
 @options.size(default=0)
 @options.max_size
 @options.style_size
@@ -53,6 +54,7 @@ def command(
     color: str,
     strokes: int,
     fit: bool,
+    underpainting: float,
     size: int,
     max_size: int,
     style_size: int,
@@ -92,6 +94,7 @@ def command(
         color=color,
         strokes=strokes,
         fit=fit,
+        underpainting=underpainting,
         size=size,
         max_size=max_size,
         style_size=style_size,

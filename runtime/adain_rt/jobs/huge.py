@@ -25,6 +25,7 @@ from adain_rt.strokes import AT_ONCE, OVER, find_smaller, keep_bare, paint
 from adain_rt.style import Style
 from adain_rt.tiling import Canvas
 from adain_rt.transfer import StyleMix, Transfer
+from adain_rt.underpainting import Underpainted
 
 __all__ = ["HugePainting"]
 
@@ -169,11 +170,12 @@ class HugePainting:
 
     def _paint_smaller(
         self, content: PixelFile, styles: Sequence[Style], masks: Sequence[Canvas]
-    ) -> tuple[PixelFile, float]:
-        """Return what is painted, and how strongly: the picture, or what a smaller painting makes of it."""
+    ) -> tuple[Canvas, float]:
+        """Return what is painted, and how strongly: the picture, underpainted, or what a smaller one makes of it."""
         size = find_smaller(content.shape[0], content.shape[1], self.transfer.strokes, _MOST_SMALLER)
         if size is None:
-            return content, self.transfer.strength
+            levels = self.transfer.underpainting * self.transfer.strength
+            return Underpainted(content, levels, masks), self.transfer.strength
         over = PixelFile(self._work.path / "over.raw", content.shape)
         if "over" not in self._state:
             threads = self.transfer.stylizer.settings.own_threads
@@ -183,6 +185,7 @@ class HugePainting:
                 smaller,
                 list(styles) if masks else styles[0],
                 strokes=self.transfer.strokes,
+                underpainting=self.transfer.underpainting,
                 strength=self.transfer.strength,
                 masks=np.stack([shrink(mask, *size, threads) for mask in masks]) if masks else None,
                 progress=part_of(self.progress, _SMALLER, _ENLARGING - _SMALLER),

@@ -89,7 +89,8 @@ class Painter:
     @property
     def transfer(self) -> Transfer:
         """The stylizer with the strength and the colours."""
-        return Transfer(self.stylizer, self.job.strength, self.job.color, self.job.strokes, self.job.fit)
+        job = self.job
+        return Transfer(self.stylizer, job.strength, job.color, job.strokes, job.fit, job.underpainting)
 
     def paint(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Do tasks, and yield what became of each. No failure is an exception.

@@ -16,6 +16,7 @@ from adain_rt.media.sheet import Cell
 from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, StyleSource, Transfer
+from adain_rt.underpainting import UNDERPAINTING, check_underpainting
 
 __all__ = ["Sheet"]
 
@@ -39,6 +40,7 @@ class Sheet:
         corners: whether one content is shown between four styles, mixed.
         strokes: how large they are, as for ``paint``.
         fit: whether styles are fitted to each content.
+        underpainting: the deviation of the tones under it, as for ``paint``.
         color: whose colours, as for ``Transfer``.
         size: pixels of the content's shorter side; 0 keeps the size.
         max_size: the most pixels of the content's longer side, as for ``frame``; 0 sets no limit.
@@ -48,8 +50,8 @@ class Sheet:
         count: the number of the sheet's rows.
 
     Raises:
-        AdainError: there are no such strokes; what is asked for does not go together; or the sheet would overwrite a
-            file.
+        AdainError: there are no such strokes, or no such underpainting; what is asked for does not go together; or the
+            sheet would overwrite a file.
 
     """
 
@@ -61,6 +63,7 @@ class Sheet:
     corners: bool = False
     strokes: int = STROKES
     fit: bool = True
+    underpainting: float = UNDERPAINTING
     color: str = "none"
     size: int = 512
     max_size: int = 0
@@ -71,6 +74,7 @@ class Sheet:
 
     def __post_init__(self) -> None:
         check_strokes(self.strokes)
+        check_underpainting(self.underpainting)
         names = self._names
         if any(argument.weight is not None for argument in self.styles):
             raise AdainError("the styles of a grid are not mixed, and take no weights")
@@ -104,7 +108,7 @@ class Sheet:
             AdainError: a picture or a style cannot be read, or a picture cannot be stylised.
 
         """
-        transfer = Transfer(stylizer, self.alpha, self.color, self.strokes, self.fit)
+        transfer = Transfer(stylizer, self.alpha, self.color, self.strokes, self.fit, self.underpainting)
         loaded = [load(name, stylizer, self.style_size, self.crop) for name in self._names]
         sources = [transfer.prepare(source) for source in loaded]
         photos = [self._read(path) for path in self.contents]

@@ -22,6 +22,7 @@ from adain_rt.progress import Progress
 from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, Transfer
+from adain_rt.underpainting import UNDERPAINTING, check_underpainting
 
 __all__ = ["Done", "Failed", "Outcome", "Remark", "Skipped", "Stills", "name_source"]
 
@@ -85,6 +86,7 @@ class Stills:
         crop: whether pictures are cropped to their central square first.
         strokes: how large they are, as for ``paint``.
         fit: whether styles are fitted to each content.
+        underpainting: the deviation of the tones under it, as for ``paint``.
         output: a file or a directory, as for ``plan_outputs``.
         overwrite: whether existing files may be replaced.
         resume: whether a result is skipped if its file exists. The file is not compared with anything: results are
@@ -95,8 +97,8 @@ class Stills:
         waiting: the others.
 
     Raises:
-        AdainError: there are no such strokes; the styles, masks and outputs do not go together; or a result would
-            overwrite a file.
+        AdainError: there are no such strokes, or no such underpainting; the styles, masks and outputs do not go
+            together; or a result would overwrite a file.
 
     """
 
@@ -111,6 +113,7 @@ class Stills:
     crop: bool = False
     strokes: int = STROKES
     fit: bool = True
+    underpainting: float = UNDERPAINTING
     output: str | None = None
     overwrite: bool = False
     resume: bool = False
@@ -121,6 +124,7 @@ class Stills:
 
     def __post_init__(self) -> None:
         check_strokes(self.strokes)
+        check_underpainting(self.underpainting)
         mixtures = join_styles(self.styles, len(self.masks))
         folders = self.contents if isinstance(self.contents, Mapping) else {}
         self.targets = plan_outputs(self.contents, mixtures, self.output, folders)
@@ -151,7 +155,7 @@ class Stills:
             AdainError: the only style, or one of a mixture, cannot be read or encoded.
 
         """
-        transfer = Transfer(stylizer, self.strength, self.color, self.strokes, self.fit)
+        transfer = Transfer(stylizer, self.strength, self.color, self.strokes, self.fit, self.underpainting)
         for (content, mixture), path in self.finished.items():
             yield Skipped(content, mixture.label, path)
         mixes: dict[Mixture, StyleMix] = {}

@@ -117,7 +117,7 @@ def identify_painting(transfer: Transfer, mix: StyleMix, files: Iterable[Path], 
     digest = hashlib.sha256()
     stylizer = transfer.stylizer
     network = (stylizer.weights_sha256, stylizer.backend, stylizer.precision)
-    options = (transfer.strength, transfer.color, transfer.strokes, transfer.fit)
+    options = (transfer.strength, transfer.color, transfer.strokes, transfer.fit, transfer.underpainting)
     chosen = (adain_rt.__version__, *network, *options, mix.weights, *more)
     digest.update(repr(chosen).encode())
     for path in files:

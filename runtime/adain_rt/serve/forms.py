@@ -21,6 +21,7 @@ from adain_rt.media.pictures import WRITABLE
 from adain_rt.serve.refusals import Refusal
 from adain_rt.strokes import STROKES
 from adain_rt.transfer import COLORS
+from adain_rt.underpainting import MOST_UNDERPAINTING, UNDERPAINTING
 
 __all__ = ["FORMATS", "LARGEST_STYLE", "MOST_QUALITY", "Fields", "Order", "Upload", "read_fields", "read_order"]
 
@@ -60,6 +61,7 @@ class Order:
         color: one of ``COLORS``.
         strokes: how large they are, as for ``paint``.
         fit: whether styles are fitted to the content.
+        underpainting: the deviation of the tones under it, as for ``paint``.
         size: pixels of the content's shorter side; 0 keeps the size.
         max_size: the most pixels of its longer side; 0 sets no limit.
         style_size: pixels of the shorter side of a style's picture; 0 keeps the size.
@@ -77,6 +79,7 @@ class Order:
     color: str = "none"
     strokes: int = STROKES
     fit: bool = True
+    underpainting: float = UNDERPAINTING
     size: int = 0
     max_size: int = 0
     style_size: int = 512
@@ -220,6 +223,7 @@ _OPTIONS: dict[str, Callable[[str, Value], Any]] = {
     "color": _choice(COLORS),
     "strokes": _integer(0, 1 << 16),
     "fit": _flag,
+    "underpainting": _number(0, MOST_UNDERPAINTING),
     "size": _integer(0, 1 << 16),
     "max_size": _integer(0, 1 << 16),
     "style_size": _integer(0, LARGEST_STYLE),

@@ -15,6 +15,7 @@ from adain_rt.serve.limits import Limits
 from adain_rt.serve.pictures import MEDIA_TYPES
 from adain_rt.strokes import STROKES
 from adain_rt.transfer import COLORS
+from adain_rt.underpainting import MOST_UNDERPAINTING, UNDERPAINTING
 
 __all__ = ["Description"]
 
@@ -62,6 +63,13 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "description": "Fit the style to the content: a first painting at 512 pixels says what it lacks.",
         "type": "boolean",
         "default": True,
+    },
+    "underpainting": {
+        "description": "Levels of faint uneven tones under the content, of which strokes are made where it is plain.",
+        "type": "number",
+        "minimum": 0,
+        "maximum": MOST_UNDERPAINTING,
+        "default": UNDERPAINTING,
     },
     "size": {
         "description": "Pixels of the shorter side of the result; 0 keeps the content's size.",

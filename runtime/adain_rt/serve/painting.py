@@ -62,7 +62,7 @@ class Painter:
         sources = [self.styles.source(style, order.style_size, order.crop) for style in order.styles]
         regions = [frame(mask, order.size, order.crop, order.max_size) for mask in masks]
         content = fit_content(picture, order.size, order.crop, order.max_size)
-        transfer = Transfer(self.stylizer, order.alpha, order.color, order.strokes, order.fit)
+        transfer = Transfer(self.stylizer, order.alpha, order.color, order.strokes, order.fit, order.underpainting)
         mix = StyleMix(tuple(transfer.prepare(source) for source in sources), order.weights)
         try:
             with self._room.take(content.width * content.height):

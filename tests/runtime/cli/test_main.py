@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.runtime.cli.painted import pixels
+from tests.runtime.cli.painted import AS_IT_IS, pixels
 
 from adain_models.errors import AdainError
 from adain_rt import contract
@@ -112,7 +112,7 @@ def preset(stylizer, name: str) -> Style:
 
 def test_a_grid_has_a_row_for_each_content_and_a_column_for_each_style(run, desk, stylizer):
     styles = ("--style", "painting.png", "--style", "@great-wave")
-    sizes = ("--size", 0, "--style-size", 0, "--cell", 64, "--no-fit")
+    sizes = ("--size", 0, "--style-size", 0, "--cell", 64, *AS_IT_IS)
     assert run("grid", "photo.jpg", "painting.png", *styles, *sizes, "-o", "g.png").status == 0
     painting, codes = pixels("painting.png"), [stylizer.encode(pixels("painting.png")), preset(stylizer, "great-wave")]
     rows = [[Cell(), Cell("painting", painting), Cell("great-wave")]]
@@ -122,7 +122,7 @@ def test_a_grid_has_a_row_for_each_content_and_a_column_for_each_style(run, desk
 
 
 def test_a_grid_sweeps_alpha(run, desk, stylizer):
-    sweep = ("--style", "@great-wave", "--alphas", "0,0.5,1", "--size", 0, "--cell", 64, "--no-fit")
+    sweep = ("--style", "@great-wave", "--alphas", "0,0.5,1", "--size", 0, "--cell", 64, *AS_IT_IS)
     assert run("grid", "photo.jpg", *sweep, "-o", "a.png").status == 0
     content, code = pixels("photo.jpg"), preset(stylizer, "great-wave")
     cells = [Cell(f"alpha {a:g}", stylizer.stylize(content, code, strength=a)) for a in (0, 0.5, 1)]
@@ -132,7 +132,7 @@ def test_a_grid_sweeps_alpha(run, desk, stylizer):
 def test_a_grid_mixes_between_four_corners(run, desk, stylizer):
     names = ("great-wave", "starry-night", "the-scream", "stables")
     four = [part for name in names for part in ("--style", f"@{name}")]
-    options = ("--corners", "--size", 32, "--cell", 48, "--no-fit")
+    options = ("--corners", "--size", 32, "--cell", 48, *AS_IT_IS)
     assert run("grid", "photo.jpg", *four, *options, "-o", "c.png").status == 0
     content, codes = resize_to(pixels("photo.jpg"), 32), [preset(stylizer, name) for name in names]
     rows = []

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.runtime.cli.halting import go_on, start, wait_until_halted
-from tests.runtime.cli.painted import STYLE, pixels
+from tests.runtime.cli.painted import ONCE, STYLE, pixels
 
 pytestmark = pytest.mark.slow  # each starts a process or more
 
@@ -37,7 +37,7 @@ def terminal(*arguments: str) -> tuple[int, str]:
 
 def test_stdin_to_stdout_is_a_png_and_nothing_else(desk, stylizer, codes):
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", "from adain_rt.cli import main; main()", "stylize", "-", *STYLE, "--no-fit"],
+        [sys.executable, "-c", "from adain_rt.cli import main; main()", "stylize", "-", *ONCE],
         input=(desk / "photo.jpg").read_bytes(),
         capture_output=True,
         check=True,

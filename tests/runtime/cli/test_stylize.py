@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from tests.runtime.cli.painted import STYLE, pixels
+from tests.runtime.cli.painted import AS_IT_IS, ONCE, STYLE, pixels
 
-from adain_rt import fit
+from adain_rt import fit, paint
 from adain_rt.color import coral, keep_chroma
 from adain_rt.media.pictures import resize_to
 from adain_rt.style import Style
-
-ONCE = (*STYLE, "--no-fit")
-"""As a Stylizer paints."""
 
 
 def test_a_photo_is_painted_beside_nothing_else_and_in_silence(run, desk, stylizer, codes):
@@ -21,7 +18,7 @@ def test_a_photo_is_painted_beside_nothing_else_and_in_silence(run, desk, styliz
     assert (result.status, result.out, result.err) == (0, "", "")
     assert sorted(path.name for path in desk.iterdir()) == ["painting.png", "photo.jpg", "photo_stylized_painting.jpg"]
     made, photo = pixels("photo_stylized_painting.jpg").astype(int), pixels("photo.jpg")
-    fitted = stylizer.stylize(photo, fit(stylizer, photo, codes["painting.png"]))
+    fitted = paint(stylizer, photo, fit(stylizer, photo, codes["painting.png"]))
     assert np.abs(made - fitted).mean() < 3  # JPEG's loss
 
 
@@ -29,7 +26,7 @@ def test_a_style_is_fitted_to_the_photo_unless_it_is_not_to_be(run, stylizer, co
     photo, style = pixels("photo.jpg"), codes["painting.png"]
     for options, code in (((), fit(stylizer, photo, style)), (("--no-fit",), style)):
         assert run("stylize", "photo.jpg", *STYLE, *options, "-o", "out.png", "--overwrite").status == 0
-        np.testing.assert_array_equal(pixels("out.png"), stylizer.stylize(photo, code))
+        np.testing.assert_array_equal(pixels("out.png"), paint(stylizer, photo, code))
 
 
 @pytest.mark.parametrize("alpha", ["0", "0.4", "1"])
@@ -50,7 +47,7 @@ def test_several_styles_are_mixed_by_their_weights(run, stylizer, codes):
             "photo.jpg",
             "--style-size",
             0,
-            "--no-fit",
+            *AS_IT_IS,
             "-o",
             "out.png",
         ).status
@@ -77,7 +74,7 @@ def test_masks_give_each_style_its_region(run, desk, stylizer, codes):
         "--mask",
         "right.png",
     )
-    assert run("stylize", "photo.jpg", *styles, "--no-fit", "-o", "out.png").status == 0
+    assert run("stylize", "photo.jpg", *styles, *AS_IT_IS, "-o", "out.png").status == 0
     both = [codes["painting.png"], codes["photo.jpg"]]
     expected = stylizer.stylize(pixels("photo.jpg"), both, masks=np.stack([left, 255 - left]))
     np.testing.assert_array_equal(pixels("out.png"), expected)

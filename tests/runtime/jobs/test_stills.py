@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from adain_models.errors import AdainError
-from adain_rt import fit
+from adain_rt import fit, paint
 from adain_rt.jobs import stills
 from adain_rt.jobs.stills import Done, Failed, Remark, Skipped, Stills
 from adain_rt.jobs.styles import parse
@@ -32,7 +32,7 @@ def test_a_result_is_yielded_when_it_is_written(desk, stylizer):
     assert (outcome.content, outcome.style, outcome.output) == (PHOTO, "painting", Path("out.png"))
     assert (outcome.width, outcome.height) == (96, 64)
     photo, painting = (read_picture(path).pixels for path in (PHOTO, Path("painting.png")))
-    expected = stylizer.stylize(photo, fit(stylizer, photo, stylizer.encode(painting)))
+    expected = paint(stylizer, photo, fit(stylizer, photo, stylizer.encode(painting)))
     np.testing.assert_array_equal(read_picture(Path("out.png")).pixels, expected)
 
 

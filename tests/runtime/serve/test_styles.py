@@ -39,7 +39,9 @@ def test_a_picture_is_measured_listed_fetched_and_used(client, direct, photo, pa
     fetched = Style.from_bytes(client.get(f"/v1/styles/{name}").content)
     measured = frame_style(read_picture(io.BytesIO(painting)), "harbour.png", 512, crop=False).encode(direct)
     assert fetched == measured
-    used = client.post("/v1/stylize", files={"content": ("a.png", photo)}, data={"style": name, "fit": "false"})
+    used = client.post(
+        "/v1/stylize", files={"content": ("a.png", photo)}, data={"style": name, "fit": "false", "underpainting": "0"}
+    )
     np.testing.assert_array_equal(pixels_of(used.content), direct.stylize(pixels_of(photo), measured))
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.runtime.serve.conftest import pixels_of, png_of
 
 from adain_rt import color, fit
+from adain_rt import paint as paint_photo
 from adain_rt.jobs.styles import preset_path
 from adain_rt.media.pictures import Picture, frame
 from adain_rt.style import Style
@@ -29,7 +30,9 @@ def preset(name: str, stylizer) -> Style:
 
 def paint(client, photo: bytes, *more, **data):
     """Ask for a picture, as a Stylizer paints it; ``more`` are files besides the content."""
-    return client.post(URL, files=[("content", file(photo)), *more], data={"fit": "false", **data})
+    return client.post(
+        URL, files=[("content", file(photo)), *more], data={"fit": "false", "underpainting": "0", **data}
+    )
 
 
 def test_a_picture_comes_back_as_the_stylizer_paints_it(client, direct, photo):
@@ -42,7 +45,7 @@ def test_a_picture_comes_back_as_the_stylizer_paints_it(client, direct, photo):
 def test_a_style_is_fitted_to_the_photo_unless_it_is_not_to_be(client, direct, photo):
     answer = client.post(URL, files={"content": file(photo)}, data={"style": "starry-night"})
     fitted = fit(direct, pixels_of(photo), preset("starry-night", direct))
-    np.testing.assert_array_equal(pixels_of(answer.content), direct.stylize(pixels_of(photo), fitted))
+    np.testing.assert_array_equal(pixels_of(answer.content), paint_photo(direct, pixels_of(photo), fitted))
 
 
 def test_a_preset_may_have_its_at_sign(client, photo):
