@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adain_rt import Style, Stylizer
+from adain_rt import Style, Stylizer, fit, paint
 
 painting_path, style_path, *photo_paths = map(Path, sys.argv[1:])
 stylizer = Stylizer()
@@ -24,5 +24,5 @@ if not style_path.exists():
 style = Style.load(style_path)
 for path in photo_paths:
     photo = np.asarray(Image.open(path).convert("RGB"))
-    painted = stylizer.stylize(photo, style)
+    painted = paint(stylizer, photo, fit(stylizer, photo, style))
     Image.fromarray(painted).save(path.with_name(f"{path.stem}_painted.png"))

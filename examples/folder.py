@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adain_rt import Stylizer
+from adain_rt import Stylizer, fit, paint
 from adain_rt.backends import Settings
 
 photos, painting_path, output = map(Path, sys.argv[1:])
@@ -23,14 +23,14 @@ stylizer = Stylizer(settings=Settings(threads=1))  # one thread for each picture
 style = stylizer.encode(np.asarray(Image.open(painting_path).convert("RGB")))
 
 
-def paint(path: Path) -> Path:
+def work(path: Path) -> Path:
     """Paint one photo, and return where the picture is."""
     photo = np.asarray(Image.open(path).convert("RGB"))
     target = output / f"{path.stem}.png"
-    Image.fromarray(stylizer.stylize(photo, style)).save(target)
+    Image.fromarray(paint(stylizer, photo, fit(stylizer, photo, style))).save(target)
     return target
 
 
 with ThreadPoolExecutor(os.cpu_count()) as pool:
-    for target in pool.map(paint, sorted(photos.glob("*.jpg"))):
+    for target in pool.map(work, sorted(photos.glob("*.jpg"))):
         print(target)

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 from PIL import Image
 
-from adain_rt import Style, Stylizer
+from adain_rt import Style, Stylizer, paint
 
 *input_paths, output_path = sys.argv[1:]
 photo, first, second = (np.asarray(Image.open(path).convert("RGB")) for path in input_paths)
 
 stylizer = Stylizer()
 styles = [stylizer.encode(first), stylizer.encode(second)]
-steps = [stylizer.stylize(photo, Style.mix(styles, [1 - share, share])) for share in (0, 0.25, 0.5, 0.75, 1)]
+steps = [paint(stylizer, photo, Style.mix(styles, [1 - share, share])) for share in (0, 0.25, 0.5, 0.75, 1)]
 
 Image.fromarray(np.concatenate(steps, axis=1)).save(output_path)  # side by side

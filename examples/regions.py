@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from PIL import Image
 
-from adain_rt import Stylizer
+from adain_rt import Stylizer, fit, paint
 
 *input_paths, output_path = sys.argv[1:]
 photo, sky, ground = (np.asarray(Image.open(path).convert("RGB")) for path in input_paths)
@@ -22,6 +22,6 @@ masks[1, height * 3 // 5 :] = 255  # the lower two fifths
 
 stylizer = Stylizer()
 styles = [stylizer.encode(sky), stylizer.encode(ground)]
-painted = stylizer.stylize(photo, styles, masks=masks)
+painted = paint(stylizer, photo, fit(stylizer, photo, styles, masks=masks), masks=masks)
 
 Image.fromarray(painted).save(output_path)

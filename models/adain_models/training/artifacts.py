@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from adain_models.networks.base import STRIDE
 
-__all__ = ["angles", "flatness", "ghosts", "grid", "lattice", "unevenness", "unrest"]
+__all__ = ["angles", "flatness", "ghosts", "grid", "halos", "lattice", "unevenness", "unrest"]
 
 _FLAT = 0.02  # of a photo's variation: where it is this, a position counts by 1/e as flat
 _FAINT = 1e-3  # of a picture's energy: what is next to nothing has no phase
@@ -142,3 +142,23 @@ def ghosts(pictures: Tensor, photos: Tensor) -> Tensor:
             apart, apart_in_photo = (each.diff(dim=axis).abs().mean(1) for each in (ours, theirs))
             found = found + (apart * (-apart_in_photo / _FLAT).exp()).mean() / 2
     return found
+
+
+def halos(pictures: Tensor, photos: Tensor, flat: Tensor) -> Tensor:
+    """Return how far flat parts of pictures differ that are similar in the photo, however far apart they lie.
+
+    A soft band a hundred pixels wide differs little from cell to cell, and ``ghosts`` hardly finds it. So the means of
+    the flat parts of squares, 32 pixels at steps of 16, are compared to all others of their picture. A pair counts by
+    exp(-d / 0.02) of its difference d in the photo, and as far as both squares are flat.
+    """
+    flat = nn.functional.pad(flat, (0, 1, 0, 1))
+    area = nn.functional.avg_pool2d(flat, _CELL, _CELL // 2).flatten(1)
+
+    def compare(colors: Tensor) -> Tensor:
+        sums = nn.functional.avg_pool2d(flat * colors, _CELL, _CELL // 2).flatten(2)
+        means = sums / (area[:, None] + _FAINT)
+        return (means[..., :, None] - means[..., None, :]).abs().mean(1)  # (N, squares, squares)
+
+    weights = (-compare(photos) / _FLAT).exp() * area[:, None]
+    apart = (weights * compare(pictures)).sum(2) / (weights.sum(2) + _FAINT)
+    return (area * apart).mean()

@@ -29,6 +29,7 @@ from adain_models.training.crops import Pixels, crop, form, isolate, sides, spoi
 from adain_models.training.liveness import Watch
 from adain_models.training.losses import Photos, Recipe, Target
 from adain_models.training.replay import Replay
+from adain_models.underpainting import SIDE, UNDERPAINTING, make_tones
 from adain_models.weights import checkpoint
 
 __all__ = ["STATE_NAME", "Progress", "Settings", "Training", "forget"]
@@ -45,6 +46,7 @@ _PERMUTED = (0.1, 0.3)  # the share of crops, and of styles, whose red, green an
 _TURNED = 0.5  # the share of crops that lie at any angle
 _ISOLATED = 0.25  # the share of crops of which parts lie before a plain ground
 _NOISE = 2 / 255  # the largest deviation of the noise that a crop gets
+_UNDERPAINTED = 1.5  # the strongest underpainting that a crop gets, of what it is by default
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 2  # one step in so many is watched for dead channels
 _REVIVING = 200  # steps between revivals
@@ -80,10 +82,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Photo:
-    """A crop of a photo, uint8 (3, H, W); the same as the network sees it; its features, bfloat16 (C, h, w) each."""
+    """A crop of a photo, and what is known of it.
+
+    Attributes:
+        picture: uint8 (3, H, W).
+        seen: the same, spoiled or not.
+        tones: its underpainting, in 0..1, (1, H, W).
+        share: how strong that is, of what it is by default.
+        features: bfloat16 (C, h, w) each, of the picture with its underpainting: its strokes are to stay.
+
+    """
 
     picture: Tensor
     seen: Tensor
+    tones: Tensor
+    share: float
     features: list[Tensor]
 
 
@@ -245,24 +258,30 @@ class Training:
         noise = torch.randn(clean.shape, generator=grain, device=self._device)
         level = _NOISE * torch.rand((count, 1, 1, 1), generator=grain, device=self._device)
         features = [torch.stack(each) for each in zip(*(photo.features for photo in drawn), strict=True)]
-        return Photos(clean, seen + level * noise, features), Target.join(targets)
+        tones = torch.stack([photo.tones for photo in drawn])
+        shares = torch.tensor([photo.share for photo in drawn], device=self._device)
+        return Photos(clean, seen + tones + level * noise, clean + tones, shares, features), Target.join(targets)
 
     def _make_photos(self, keys: Sequence[tuple[int, int]]) -> list[_Photo]:
         """Return crops of photos, the same each time, with their features."""
 
-        def pixels(key: tuple[int, int]) -> tuple[Pixels, Pixels]:
+        def pixels(key: tuple[int, int]) -> tuple[Pixels, Pixels, NDArray[np.float32], float]:
             generator = self._chance(key)
             clean = crop(self._contents[key[0]], self._settings.crop, generator, _PERMUTED[0], _TURNED)
             if generator.random() < _ISOLATED:
                 clean = isolate(clean, generator)
-            return clean, spoil(clean, generator)
+            seen, share = spoil(clean, generator), generator.uniform(0, _UNDERPAINTED)
+            rows, columns = (generator.integers(SIDE, size=(2, 1)) + np.arange(self._settings.crop)) % SIDE
+            tones = np.float32(share * UNDERPAINTING / 255) * make_tones()[np.ix_(rows, columns)]
+            return clean, seen, tones, share
 
         photos = []
-        for clean, seen in self._pool.map(pixels, keys):
-            picture = self._tensor(clean)
+        for clean, seen, shades, share in self._pool.map(pixels, keys):
+            picture, tones = self._tensor(clean), torch.tensor(shades, device=self._device)[None]
             with self._autocast():
-                features = [each[0].bfloat16() for each in self._recipe.features(picture[None] / 255)]
-            photos.append(_Photo(picture, picture if seen is clean else self._tensor(seen), features))
+                features = [each[0].bfloat16() for each in self._recipe.features(picture[None] / 255 + tones)]
+            spoiled = picture if seen is clean else self._tensor(seen)
+            photos.append(_Photo(picture, spoiled, tones, share, features))
         return photos
 
     def _make_targets(self, keys: Sequence[tuple[int, int, int]]) -> list[Target]:

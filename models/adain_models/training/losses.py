@@ -14,7 +14,7 @@ from adain_models.errors import AdainError
 from adain_models.fitting import correct
 from adain_models.networks.base import Network
 from adain_models.training import artifacts
-from adain_models.training.contrast import contrast
+from adain_models.training.contrast import contrast, plain_strokes
 from adain_models.training.patches import quantiles, relative_wasserstein
 from adain_models.training.rounding import rounded
 from adain_models.training.teacher import Teacher, Vgg16, normalized, relative_distance, statistics
@@ -56,13 +56,17 @@ class Photos:
 
     Attributes:
         clean: float (N, 3, H, W), RGB in 0..1.
-        seen: the same, spoiled or not.
-        features: of the clean ones, (N, C, h, w) each, one for each layer that the content term compares.
+        seen: the same, spoiled or not, with an underpainting.
+        laid: the clean ones with the same underpainting.
+        shares: (N,), how strong it is, of what it is by default.
+        features: of ``laid``, (N, C, h, w) each, one for each layer that the content term compares.
 
     """
 
     clean: Tensor
     seen: Tensor
+    laid: Tensor
+    shares: Tensor
     features: Sequence[Tensor]
 
 
@@ -165,9 +169,10 @@ class Joint(Recipe):
     strokes. Style, texture and patches are its distances to the style; the term of contrast keeps pictures as strong as
     their styles. The term of identity keeps the auto-encoder: what the decoder makes of unchanged features is the
     photo, also of a photo that is nearly plain. That of noise asks for the same picture of a spoiled photo as of the
-    clean one. Six terms are of ``artifacts``: unrest keeps flat regions calm, lattice and grid keep the doublings from
-    showing, angles and unevenness a hatch of the network's own, and ghosts the colours of an edge from spreading. The
-    teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
+    clean one. Photos have an underpainting, which is content, and the term of plain strokes asks for as strong strokes
+    of it as the style has. Seven terms are of ``artifacts``: unrest keeps flat regions calm, lattice and grid keep the
+    doublings from showing, angles and unevenness a hatch of the network's own, ghosts and halos the colours of an edge
+    from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
 
     Args:
         teacher: judges.
@@ -186,7 +191,7 @@ class Joint(Recipe):
         style: float = 3.7,
         texture: float = 1.9,
         contrast: float = 2.1,
-        unrest: float = 17,
+        unrest: float = 8,
     ) -> None:
         self.weights = {  # those of the last stage of the weights that ship
             "content": 1,
@@ -195,13 +200,15 @@ class Joint(Recipe):
             "patches": 1.2,
             "contrast": contrast,
             "identity": 2.2,
-            "noise": 80,
+            "noise": 50,
             "unrest": unrest,
             "lattice": 104,
             "grid": 1.4,
             "angles": 0.41,
             "unevenness": 0.41,
-            "ghosts": 24,
+            "ghosts": 6,
+            "halos": 20,
+            "plain": 2.5,
             "excess": 0.14,
         }
         self._teacher = teacher
@@ -228,7 +235,7 @@ class Joint(Recipe):
         count = len(photos.clean)
         few = max(1, count // 4)
         paintings = styles.pictures / 255
-        unchanged = torch.cat([photos.clean[:few], _fade(photos.clean[:few])])
+        unchanged = torch.cat([photos.laid[:few], _fade(photos.clean[:few])])
         with rounded(network):
             encoded = network.encoder(torch.cat([photos.seen, unchanged]))
             codes = _fit_every_other(network, encoded[:count], channel_statistics(network.encoder(paintings).float()))
@@ -252,6 +259,8 @@ class Joint(Recipe):
             "angles": artifacts.angles(pictures, flat),
             "unevenness": artifacts.unevenness(pictures, flat),
             "ghosts": artifacts.ghosts(pictures, photos.clean),
+            "halos": artifacts.halos(pictures, photos.clean, flat),
+            "plain": plain_strokes(pictures, _in_turns(paintings, count), flat, photos.shares),
             "excess": excess.abs().mean(),
         }
 

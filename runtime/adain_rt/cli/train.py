@@ -103,7 +103,7 @@ _STEPS = 20000  # where neither steps nor minutes are given
     "--unrest-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the loss that keeps flat regions of the photograph calm; needs --teacher.  [default: 17]",
+    help="Weight of the loss that keeps flat regions of the photograph calm; needs --teacher.  [default: 8]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @click.option(

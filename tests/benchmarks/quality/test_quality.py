@@ -18,7 +18,7 @@ from adain_bench.contenders.contender import Contender
 from adain_bench.quality.brushwork import strokes
 from adain_bench.quality.judge import Judge, Teachers
 from adain_bench.quality.optimize import optimize
-from adain_bench.quality.pairs import Fitted, InPyTorch
+from adain_bench.quality.pairs import AsCommands, InPyTorch
 from adain_export.psnr import psnr
 from adain_models.adain import channel_statistics
 from adain_models.errors import AdainError
@@ -270,14 +270,14 @@ def test_weights_are_judged_without_graphs(folder, lite, tmp_path):
         assert ours == pytest.approx(exact, rel=0.02)  # a pixel here and there is another level
 
 
-@pytest.mark.parametrize("fitted", [False, True])
-def test_pytorchs_pictures_of_any_size_are_the_runtimes(fitted, tmp_path, lite, china, flower):
+@pytest.mark.parametrize(("fitted", "underpainting"), [(False, 0), (True, 0), (True, 4)])
+def test_pytorchs_pictures_of_any_size_are_the_runtimes(fitted, underpainting, tmp_path, lite, china, flower):
     checkpoint.save(lite, tmp_path / "w.safetensors")
-    stylist = InPyTorch(tmp_path / "w.safetensors", fitted)
+    stylist = InPyTorch(tmp_path / "w.safetensors", fitted, underpainting)
     photos, painting = china[None, :70, :91], flower[:67, :64]
     made = stylist.stylize(photos, stylist.encode(painting))
     exact = Stylizer("lite", "onnxruntime", "fp32")
-    exact = Fitted(exact) if fitted else exact
+    exact = AsCommands(exact, fitted, underpainting)
     expected = exact.stylize(photos, exact.encode(painting))
     assert np.abs(made.astype(int) - expected).max() <= 1
 

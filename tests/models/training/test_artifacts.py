@@ -86,3 +86,23 @@ def test_a_ghost_is_a_colour_that_spreads_from_an_edge():
     assert artifacts.ghosts(ghost, photo) > 0.005
     assert artifacts.ghosts(light, photo) < 1e-6
     assert artifacts.ghosts(ghost, ghost) < 1e-3
+
+
+def test_a_halo_is_a_soft_band_of_another_colour_around_a_thing():
+    """It is wide, so that neighbouring cells hardly differ."""
+    photo = torch.full((1, 3, 256, 256), 0.2)
+    photo[..., :64] = 0.9
+    distance = (torch.arange(256) - 64).clamp(min=0) / 100
+    halo = photo + 0.1 * (1 - distance).clamp(min=0) * (torch.arange(256) >= 64)
+    recoloured = 1 - photo
+    flat = artifacts.flatness(photo)
+    assert artifacts.halos(photo, photo, flat) < 1e-4
+    assert artifacts.halos(recoloured, photo, flat) < 1e-4
+    assert artifacts.halos(halo, photo, flat) > 0.02
+    assert artifacts.ghosts(halo, photo) < 0.4 * artifacts.halos(halo, photo, flat)
+    assert artifacts.halos(halo, halo, artifacts.flatness(halo)) < 0.5 * artifacts.halos(halo, photo, flat)
+
+
+def test_what_is_not_flat_has_no_halo():
+    busy = (GREY + 0.3 * noise()).clamp(0, 1)
+    assert artifacts.halos(noise(1), busy, artifacts.flatness(busy)) < 1e-3

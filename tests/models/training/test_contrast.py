@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adain_models.training.contrast import contrast
+from adain_models.training.contrast import contrast, plain_strokes
 
 FLOOR = 0.03  # relative: what the floor of a level takes from the logarithms of strengths as small as here
 
@@ -57,3 +57,36 @@ def test_plain_pictures_have_a_gradient_that_is_finite():
     contrast(plain, noise(8)[..., :64, :64]).backward()
     assert plain.grad is not None
     assert plain.grad.isfinite().all()
+
+
+FLAT = torch.ones(1, 1, 127, 127)
+
+
+@pytest.mark.parametrize("share", [0.5, 1, 1.5])
+def test_strokes_in_flat_parts_are_to_be_a_share_of_the_styles(share):
+    style = 0.5 + 2 * (noise(8) - 0.5)
+    painted = 0.5 + share * (style.flip(3) - 0.5)
+    assert plain_strokes(painted, style, FLAT, torch.tensor([share])).item() == pytest.approx(0, abs=1e-3)
+    half = plain_strokes(0.5 + (painted - 0.5) / 2, style, FLAT, torch.tensor([share])).item()
+    assert half == pytest.approx(math.log(2) ** 2, rel=4 * FLOOR)
+
+
+def test_strokes_where_a_photo_is_not_flat_do_not_count():
+    busy, faint = noise(8), 0.5 + 0.1 * (noise(8) - 0.5)
+    left = FLAT.clone()
+    left[..., 64:] = 0
+    mixed = torch.cat([faint[..., :64], busy[..., 64:]], 3)
+    apart = plain_strokes(faint, noise(8), left, torch.ones(1)).item()
+    assert plain_strokes(mixed, noise(8), left, torch.ones(1)).item() == pytest.approx(apart, rel=1e-3)
+    assert plain_strokes(mixed, noise(8), torch.zeros_like(FLAT), torch.ones(1)).item() == 0
+
+
+def test_an_edge_between_large_shapes_does_not_make_strokes_typical():
+    """A style of two flat halves asks for a flat ground."""
+    halves = torch.full((1, 3, 256, 256), 0.1)
+    halves[..., 60:] = 0.9
+    flat = torch.ones(1, 1, 255, 255)
+    plain = torch.full_like(halves, 0.5)
+    strong = 0.5 + 2 * (noise(8).repeat(1, 1, 2, 2) - 0.5)
+    ones = torch.ones(1)
+    assert plain_strokes(plain, halves, flat, ones) < 0.3 * plain_strokes(strong, halves, flat, ones)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -96,13 +97,18 @@ def test_where_weights_are_random_a_style_weighs_a_tenth_at_first(narrow_teacher
     assert not torch.allclose(fresh, gradient(one, **whole), rtol=0.1)
 
 
+def plainly(clean: torch.Tensor, seen: torch.Tensor, features: Sequence[torch.Tensor]) -> Photos:
+    """Photos without an underpainting."""
+    return Photos(clean, seen, clean, torch.zeros(len(clean)), features)
+
+
 def test_pictures_are_judged_as_they_are_shown(narrow_teacher, china, flower):
     network, recipe = checkpoint.load(store.model_dir("lite") / store.WEIGHTS_NAME), Joint(Teacher(narrow_teacher))
     contents, styles = (torch.tensor(picture[:64, :64]).permute(2, 0, 1) for picture in (china, flower))
     contents, styles = contents[None] / 255, recipe.target(styles[None])
     features = recipe.features(contents)
     network.decoder.out.bias.data += 1.5
-    terms = recipe.terms(network, Photos(contents, contents, features), styles)
+    terms = recipe.terms(network, plainly(contents, contents, features), styles)
     with rounded(network):
         features_of_photo = network.encoder(contents)
         asked = channel_statistics(network.encoder(styles.pictures / 255))
@@ -123,7 +129,7 @@ def test_what_spoils_a_photo_is_not_to_be_seen(narrow_teacher, china, flower):
     noise = 2 / 255 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
 
     def term(seen):
-        return recipe.terms(network, Photos(clean, seen, recipe.features(clean)), style)["noise"].item()
+        return recipe.terms(network, plainly(clean, seen, recipe.features(clean)), style)["noise"].item()
 
     assert term(clean) < 1e-5
     assert term(clean + noise) > 1.2 * term(clean + noise / 2) > 0  # it is kept down, and not in proportion
@@ -136,7 +142,7 @@ def test_plain_photos_are_to_be_given_back_too(narrow_teacher, china, flower, mo
     style = recipe.target(torch.tensor(flower[None, :64, :64]).permute(0, 3, 1, 2))
     plain = photo.mean((2, 3), keepdim=True) + 0.1 * (photo - photo.mean((2, 3), keepdim=True))
     asked = torch.cat([photo, plain])
-    found = recipe.terms(network, Photos(photo, photo, recipe.features(photo)), style)["identity"].item()
+    found = recipe.terms(network, plainly(photo, photo, recipe.features(photo)), style)["identity"].item()
     with torch.no_grad():
         features = network.encoder(asked)
         given_back = paint(network, features, channel_statistics(features))
