@@ -189,7 +189,7 @@ class Joint(Recipe):
         teacher: Teacher,
         deep: Vgg16 | None = None,
         style: float = 3.7,
-        texture: float = 1.9,
+        texture: float = 2.3,
         contrast: float = 2.1,
         unrest: float = 8,
     ) -> None:
@@ -197,7 +197,7 @@ class Joint(Recipe):
             "content": 1,
             "style": style,
             "texture": texture,
-            "patches": 1.2,
+            "patches": 2.0,
             "contrast": contrast,
             "identity": 2.2,
             "noise": 50,
@@ -207,8 +207,8 @@ class Joint(Recipe):
             "angles": 0.41,
             "unevenness": 0.41,
             "ghosts": 6,
-            "halos": 20,
-            "plain": 2.5,
+            "halos": 14,
+            "plain": 1.5,
             "excess": 0.14,
         }
         self._teacher = teacher

@@ -90,7 +90,7 @@ _STEPS = 20000  # where neither steps nor minutes are given
     "--texture-weight",
     type=click.FloatRange(min=0),
     callback=options.finite,
-    help="Weight of the correlations between channels; needs --teacher.  [default: 1.9]",
+    help="Weight of the correlations between channels; needs --teacher.  [default: 2.3]",
 )
 @click.option(
     "--contrast-weight",
