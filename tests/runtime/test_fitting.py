@@ -35,9 +35,10 @@ def test_a_share_of_what_is_lacking_is_added():
     np.testing.assert_allclose(std, [0.5**0.5, 4 * 3**0.5])  # a ratio of 4 counts as 3
 
 
-def test_what_is_painted_comes_nearer_to_the_style(stylizer, style, china):
+def test_what_is_painted_comes_nearer_to_the_style(stylizer, china, flower):
+    style = stylizer.encode(flower)
     fitted = fit(stylizer, china, style)
-    plain, better = (stylizer.encode(stylizer.stylize(china, each)) for each in (style, fitted))
+    plain, better = (stylizer.encode(paint(stylizer, china, each)) for each in (style, fitted))
     assert distance(better, style) < 0.8 * distance(plain, style)
     assert (fitted.model, fitted.weights_sha256, fitted.about) == (style.model, style.weights_sha256, style.about)
 

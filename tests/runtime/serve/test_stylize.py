@@ -103,6 +103,7 @@ def test_a_lower_quality_takes_fewer_bytes(client, photo):
 def test_json_asks_for_what_a_form_does(client, photo, painting):
     picture, other = ({"base64": base64.b64encode(each).decode()} for each in (photo, painting))
     asked = {"content": picture, "style": ["udnie", other], "weight": [1, 2], "alpha": 0.5, "crop": True, "fit": False}
+    asked["underpainting"] = 0
     form = paint(client, photo, ("style", file(painting)), style="udnie", weight=["2", "1"], alpha="0.5", crop="true")
     answer = client.post(URL, json=asked)
     # A form sends its texts before its files: there the preset comes first as well.
@@ -162,5 +163,5 @@ def test_the_answer_is_the_file_that_the_command_line_writes(client, desk, run):
         "o.jpg",
     )
     photo, painting = ((desk / name).read_bytes() for name in ("photo.jpg", "painting.png"))
-    answer = paint(client, photo, ("style", file(painting)), fit="true")
+    answer = paint(client, photo, ("style", file(painting)), fit="true", underpainting="3")
     assert answer.content == (desk / "o.jpg").read_bytes()
