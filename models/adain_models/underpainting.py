@@ -30,11 +30,13 @@ def make_tones() -> NDArray[np.float32]:
     All phases are random and all frequencies of the band equally strong. They are made of PCG64's raw numbers, which
     are the same in every version of NumPy.
     """
-    frequencies = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE))
+    frequencies = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE))
     band = (frequencies >= 1 / _LONGEST) & (frequencies <= 1 / _SHORTEST)
     turns = np.random.PCG64(0).random_raw(SIDE * SIDE).reshape(SIDE, SIDE) / 2**64
-    phases = 2 * np.pi * (turns - np.roll(turns[::-1, ::-1], 1, (0, 1)))  # opposite at opposite frequencies: real tones
-    tones = np.fft.ifft2(band * np.exp(1j * phases)).real
+    turns -= np.roll(turns[::-1, ::-1], 1, (0, 1))  # opposite at opposite frequencies, as those of real tones are
+    spectrum = np.zeros(band.shape, np.complex128)
+    spectrum[band] = np.exp(2j * np.pi * turns[:, : band.shape[1]][band])
+    tones = np.fft.irfft2(spectrum, s=(SIDE, SIDE))
     even: NDArray[np.float32] = (tones / tones.std()).astype(np.float32)
     even.setflags(write=False)
     return even

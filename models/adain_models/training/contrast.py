@@ -42,11 +42,11 @@ def plain_strokes(pictures: Tensor, styles: Tensor, flat: Tensor, shares: Tensor
 
     """
     area = nn.functional.avg_pool2d(nn.functional.pad(flat, (0, 1, 0, 1)), _SQUARE)
+    luminances = [_planes(each)[:, :1] for each in (pictures, styles)]
     found = pictures.new_zeros(())
     for cell in _CELLS:
         ours, theirs = (
-            (nn.functional.avg_pool2d(_differences(_planes(each)[:, :1], cell), _SQUARE // cell) + _FAINT).log()
-            for each in (pictures, styles)
+            (nn.functional.avg_pool2d(_differences(each, cell), _SQUARE // cell) + _FAINT).log() for each in luminances
         )
         weights = area[..., : ours.shape[2], : ours.shape[3]]
         typical = (weights * ours).sum((1, 2, 3)) / (weights.sum((1, 2, 3)) + _FAINT)

@@ -176,18 +176,18 @@ def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> f
     return value
 
 
-def share(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """Refuse a number outside 0..1, and nan, which click's FloatRange accepts."""
-    if not 0 <= value <= 1:
-        raise click.BadParameter(f"{value:g} is not from 0 to 1.", ctx, param)
-    return value
+def _up_to(most: float) -> Callable[[click.Context, click.Parameter, float], float]:
+    """Return what refuses a number outside 0..most, and nan, which click's FloatRange accepts."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: float) -> float:
+        if not 0 <= value <= most:
+            raise click.BadParameter(f"{value:g} is not from 0 to {most:g}.", ctx, param)
+        return value
+
+    return check
 
 
-def _levels(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """Refuse a number of levels that is out of range, and nan."""
-    if not 0 <= value <= MOST_UNDERPAINTING:
-        raise click.BadParameter(f"{value:g} is not from 0 to {MOST_UNDERPAINTING:g}.", ctx, param)
-    return value
+share = _up_to(1)
 
 
 styles: _Decorator = click.option(
@@ -237,14 +237,14 @@ strokes: _Decorator = click.option(
 fit: _Decorator = click.option(
     "--fit/--no-fit",
     default=True,
-    help="Fit the style to each photo: a first painting at 512 pixels says what it lacks. Without, as in the paper.  "
-    "[default: yes]",
+    help="Fit the style to each photo: a first painting at 512 pixels says what it lacks. Without, it is painted once."
+    "  [default: yes]",
 )
 
 underpainting: _Decorator = click.option(
     "--underpainting",
     type=float,
-    callback=_levels,
+    callback=_up_to(MOST_UNDERPAINTING),
     default=UNDERPAINTING,
     show_default=True,
     metavar="L",

@@ -22,7 +22,7 @@ def test_auto_takes_int8_where_the_processor_multiplies_it_fast(monkeypatch, ins
 def test_auto_paints_smooth_pictures_in_fp32_and_others_in_int8(monkeypatch, china, flower):
     monkeypatch.setattr("adain_rt.auto.instructions", lambda: ["avx512_vnni"])
     by_itself, fp32, int8 = Stylizer(), Stylizer(precision="fp32"), Stylizer(precision="int8")
-    style = fp32.encode(flower)
+    style = fp32.encode(flower[100:356, 200:456])
     sky = np.linspace((80, 120, 200), (160, 200, 240), 128).round().astype(np.uint8)[:, None].repeat(160, 1)
     np.testing.assert_array_equal(by_itself.stylize(sky, style), fp32.stylize(sky, style))
     np.testing.assert_array_equal(by_itself.stylize(china, style), int8.stylize(china, style))
@@ -30,7 +30,7 @@ def test_auto_paints_smooth_pictures_in_fp32_and_others_in_int8(monkeypatch, chi
     masks = np.full((1, 128, 160), 255, np.uint8)
     np.testing.assert_array_equal(by_itself.stylize(sky, style, masks=masks), fp32.stylize(sky, style, masks=masks))
     with pytest.raises(AssertionError):  # so that int8 would have been seen
-        np.testing.assert_allclose(int8.stylize(sky, style), fp32.stylize(sky, style), atol=8)
+        np.testing.assert_allclose(int8.stylize(sky, style), fp32.stylize(sky, style), atol=16)
 
 
 def test_auto_takes_fp32_where_a_model_has_nothing_else(monkeypatch, vgg19_dir):

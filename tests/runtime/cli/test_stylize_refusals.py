@@ -46,6 +46,8 @@ def test_an_input_is_never_overwritten(run, desk, target):
         (["photo.jpg", *STYLE, "--model", "nothing"], ["'nothing'", "lite"]),
         (["photo.jpg", *STYLE, "--backend", "abacus"], ["--backend", "abacus"]),
         (["photo.jpg", *STYLE, "--color", "red"], ["--color", "coral"]),
+        (["photo.jpg", *STYLE, "--underpainting", "33"], ["--underpainting", "33 is not from 0 to 32"]),
+        (["photo.jpg", *STYLE, "--underpainting", "nan"], ["--underpainting", "nan is not from 0 to 32"]),
         (["photo.jpg", *STYLE, "--strokes", "10"], ["at least 64 pixels", "set --strokes to 512, or to 0"]),
         (["photo.jpg", "--style", "@great-wave", "--color", "coral"], ["great-wave", "use --color luma"]),
         (["photo.jpg", "painting.png", *STYLE, "-o", "out.png"], ["out.png", "end a directory's name with /"]),

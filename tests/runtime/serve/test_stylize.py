@@ -102,8 +102,8 @@ def test_a_lower_quality_takes_fewer_bytes(client, photo):
 
 def test_json_asks_for_what_a_form_does(client, photo, painting):
     picture, other = ({"base64": base64.b64encode(each).decode()} for each in (photo, painting))
-    asked = {"content": picture, "style": ["udnie", other], "weight": [1, 2], "alpha": 0.5, "crop": True, "fit": False}
-    asked["underpainting"] = 0
+    as_it_is = {"fit": False, "underpainting": 0}
+    asked = {"content": picture, "style": ["udnie", other], "weight": [1, 2], "alpha": 0.5, "crop": True, **as_it_is}
     form = paint(client, photo, ("style", file(painting)), style="udnie", weight=["2", "1"], alpha="0.5", crop="true")
     answer = client.post(URL, json=asked)
     # A form sends its texts before its files: there the preset comes first as well.
