@@ -1,4 +1,4 @@
-"""What holds the frames of a clip steady: statistics over time, optical flow, and one precision.
+"""What holds the frames of a clip steady over time: statistics, what fitting adds to styles, and one precision.
 
 Every state here is of one shot: a cut begins anew, so that nothing of one shot shows in the next.
 """
@@ -6,7 +6,8 @@ Every state here is of one shot: a cut begins anew, so that nothing of one shot 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from adain_rt.contract import Pixels
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 
-__all__ = ["STEADY", "CutFinder", "FlowBlend", "OnePrecision", "SmoothCode", "State", "check_steady"]
+__all__ = ["STEADY", "CutFinder", "OnePrecision", "SmoothCode", "SmoothFit", "State", "check_steady"]
 
 State = dict[str, NDArray[Any]]
 """What is carried from frame to frame, as arrays that a file can hold. Each class below has names of its own."""
@@ -32,14 +33,8 @@ _CUT = 25.0
 _CODE_SECONDS = 0.4
 """The time constant of the content's statistics."""
 
-_BLEND_SECONDS = 0.078
-"""The time constant of the blend: at 25 frames a second the picture before has a share of 0.6."""
-
-_FLOW_SIDE = 480
-"""Pixels of the longer side at which motion is looked for."""
-
-_CLOSE = 12.0
-"""Levels of grey by which a pixel differs from what the flow says it was, before it counts as another thing's."""
+_FIT_SECONDS = 0.4
+"""How often styles are fitted anew, and the time constant with which they pass over to what was found."""
 
 _FINE_SECONDS = 1.0
 """How long the finer precision is kept after the last frame that needs it."""
@@ -163,72 +158,56 @@ class SmoothCode:
             self._code = Style.from_bytes(state["content_code"].tobytes())
 
 
-class FlowBlend:
-    """Blends each picture with the one before, moved along the optical flow of the frames, where the flow holds.
+class SmoothFit:
+    """What fitting adds to styles (``adain_rt.fitting``), found anew now and then, and passed over to over time.
 
-    Ruder, Dosovitskiy and Brox 2016 ("Artistic Style Transfer for Videos") ask of an optimisation that a picture equals
-    the one before along the flow, except where something was hidden. Here pictures are blended, and the flow holds
-    where it leads to the same grey. It is DIS (Kroeger et al. 2016), of small grey frames.
+    A shot's first frame may be black, and say nothing of what follows.
     """
 
     def __init__(self) -> None:
-        import cv2
+        self._goal: NDArray[np.float32] | None = None
+        self._added: NDArray[np.float32] | None = None
+        self._age = 0.0
 
-        self._cv2 = cv2
-        self._finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._before: tuple[Any, Pixels] | None = None
-
-    def blend(self, frame: Pixels, painted: Pixels, seconds: float, cut: bool) -> Pixels:
-        """Return a picture, uint8 (H, W, 3), held steady.
+    def update(
+        self, styles: Sequence[Style], fit: Callable[[], Sequence[Style]], seconds: float, cut: bool
+    ) -> list[Style]:
+        """Return styles with what fitting adds to them.
 
         Args:
-            frame: the frame.
-            painted: the picture that was painted of it.
+            styles: those that were asked for; as many in each frame of a shot.
+            fit: returns them fitted to this frame.
             seconds: since the frame before.
             cut: whether a shot begins.
 
         """
-        grey = self._shrink(frame)
-        if self._before is not None and not cut and self._before[1].shape == painted.shape:
-            painted = self._blend(grey, painted, *self._before, math.exp(-seconds / _BLEND_SECONDS))
-        self._before = grey, painted
-        return painted
+        self._age += seconds
+        if self._added is None or self._goal is None or cut:
+            self._goal = self._added = _find_added(styles, fit())
+            self._age = 0.0
+        elif self._age >= _FIT_SECONDS:
+            self._goal = _find_added(styles, fit())
+            self._age = 0.0
+        kept = math.exp(-seconds / _FIT_SECONDS)
+        self._added = kept * self._added + (1 - kept) * self._goal
+        return [
+            replace(style, mean=style.mean + mean, std=style.std * std)
+            for style, (mean, std) in zip(styles, self._added, strict=True)
+        ]
 
     def save(self) -> State:
         """Return the state."""
-        return {} if self._before is None else dict(zip(("grey", "painted"), self._before, strict=True))
+        if self._goal is None or self._added is None:
+            return {}
+        return {"fit_goal": self._goal, "fit_added": self._added, "fit_age": np.array(self._age)}
 
     def load(self, state: State) -> None:
         """Go on from a state."""
-        if "grey" in state:
-            self._before = state["grey"], state["painted"]
+        if "fit_goal" in state:
+            self._goal, self._added, self._age = state["fit_goal"], state["fit_added"], float(state["fit_age"])
 
-    def _shrink(self, frame: Pixels) -> Any:
-        """Return a frame small and grey, with sides that DIS takes."""
-        height, width = frame.shape[:2]
-        scale = min(1.0, _FLOW_SIDE / max(height, width))
-        size = max(16, round(width * scale)), max(16, round(height * scale))
-        return self._cv2.cvtColor(
-            self._cv2.resize(frame, size, interpolation=self._cv2.INTER_AREA), self._cv2.COLOR_RGB2GRAY
-        )
 
-    def _blend(self, grey: Any, painted: Pixels, grey_before: Any, painted_before: Pixels, most: float) -> Pixels:
-        """Return a picture with the share of the one before that the flow allows, ``most`` where it holds."""
-        cv2 = self._cv2
-        height, width = painted.shape[:2]
-        flow = self._finder.calc(grey, grey_before, None)  # from here to where each pixel was
-        difference = cv2.absdiff(grey, self._move(grey_before, flow, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT))
-        difference = cv2.blur(difference.astype(np.float32), (3, 3)) / _CLOSE
-        share = cv2.resize(np.exp(-(difference**2)) * most, (width, height))
-        flow = cv2.resize(flow, (width, height)) * np.array([width / grey.shape[1], height / grey.shape[0]], np.float32)
-        # Cubic: what is moved again from frame to frame would blur.
-        moved = self._move(painted_before, flow, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-        blended: Pixels = cv2.blendLinear(painted, moved, 1 - share, share)
-        return blended
-
-    def _move(self, picture: Any, flow: Any, interpolation: int, border: int) -> Any:
-        """Return a picture taken from where the flow leads."""
-        height, width = flow.shape[:2]
-        x = flow[..., 0] + np.arange(width, dtype=np.float32)
-        y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-        return self._cv2.remap(picture, x, y, interpolation, borderMode=border)
+def _find_added(styles: Sequence[Style], fitted: Sequence[Style]) -> NDArray[np.float32]:
+    """Return what fitting did to each of R styles: by how much the means, and the deviations as a ratio, (R, 2, C)."""
+    pairs = zip(styles, fitted, strict=True)
+    return np.array([(after.mean - before.mean, after.std / before.std) for before, after in pairs], np.float32)

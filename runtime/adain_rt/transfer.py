@@ -12,7 +12,7 @@ from adain_rt.fitting import fit
 from adain_rt.media.pictures import Picture
 from adain_rt.pixels import as_masks, mask_visible
 from adain_rt.progress import Progress
-from adain_rt.strokes import AT_ONCE, STROKES, paint
+from adain_rt.strokes import STROKES, paint
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
 from adain_rt.tiling import Canvas
@@ -77,8 +77,8 @@ class Transfer:
     stylizer: Stylizer
     strength: float = 1.0
     color: str = "none"
-    strokes: int = AT_ONCE
-    fit: bool = False
+    strokes: int = STROKES
+    fit: bool = True
     underpainting: float = UNDERPAINTING
 
     def prepare(self, source: StyleSource) -> StyleSource:

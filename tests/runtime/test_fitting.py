@@ -89,14 +89,14 @@ def test_no_photo_is_refused(stylizer, style):
 
 def test_a_transfer_fits_to_each_content(stylizer, style, china):
     mix = StyleMix((StyleSource("a", style),), (1.0,))
-    made = Transfer(stylizer, 0.7, strokes=200, fit=True).apply(Picture(china, None, "PNG"), mix)
+    made = Transfer(stylizer, 0.7, strokes=200).apply(Picture(china, None, "PNG"), mix)
     fitted = fit(stylizer, china, style, size=200)
     np.testing.assert_array_equal(made.pixels, paint(stylizer, china, fitted, strokes=200, strength=0.7))
 
 
 def test_without_strength_nothing_is_fitted(stylizer, style, china):
     mix = StyleMix((StyleSource("a", style),), (1.0,))
-    made = Transfer(stylizer, 0, fit=True).apply(Picture(china, None, "PNG"), mix)
+    made = Transfer(stylizer, 0).apply(Picture(china, None, "PNG"), mix)
     np.testing.assert_array_equal(made.pixels, stylizer.stylize(china, style, strength=0))
 
 
@@ -104,5 +104,5 @@ def test_where_no_mask_is_the_photo_stays(stylizer, style, china):
     masks = np.zeros((1, *china.shape[:2]), np.uint8)
     masks[0, :, :200] = 255
     mix = StyleMix((StyleSource("a", style),), (1.0,))
-    made = Transfer(stylizer, fit=True).apply(Picture(china, None, "PNG"), mix, masks)
+    made = Transfer(stylizer).apply(Picture(china, None, "PNG"), mix, masks)
     np.testing.assert_array_equal(made.pixels[:, 200:], china[:, 200:])

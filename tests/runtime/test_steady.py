@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adain_models.errors import AdainError
-from adain_rt.steady import CutFinder, FlowBlend, OnePrecision, SmoothCode, check_steady
+from adain_rt.steady import CutFinder, OnePrecision, SmoothCode, SmoothFit, check_steady
 from adain_rt.style import Style
 
 
@@ -15,68 +15,10 @@ def pan(photo, count: int, step: int = 4):
     return [np.ascontiguousarray(photo[40:200, step * index : step * index + 240]) for index in range(count)]
 
 
-def flicker(photo_like, seed: int):
-    """A picture with another error at each pixel."""
-    noise = np.random.default_rng(seed).normal(0, 20, photo_like.shape)
-    return np.clip(photo_like + noise, 0, 255).astype(np.uint8)
-
-
-def unsteadiness(pictures, frames) -> float:
-    return float(
-        np.mean([np.abs(each.astype(int) - frame).mean() for each, frame in zip(pictures, frames, strict=True)])
-    )
-
-
 def test_a_cut_is_found_and_motion_is_none(china, flower):
     finder = CutFinder()
     frames = [*pan(china, 4), *pan(flower, 4)]
     assert [finder.look(frame) for frame in frames] == [True, False, False, False, True, False, False, False]
-
-
-def test_the_blend_follows_motion(china):
-    frames = pan(china, 12)
-    painted = [flicker(frame, seed) for seed, frame in enumerate(frames)]
-    blend = FlowBlend()
-    steady = [blend.blend(*each, 0.04, cut=False) for each in zip(frames, painted, strict=True)]
-    assert unsteadiness(steady[4:], frames[4:]) < 0.65 * unsteadiness(painted[4:], frames[4:])
-
-
-def test_a_cut_shows_nothing_of_the_shot_before(china, flower):
-    blend = FlowBlend()
-    blend.blend(china, china, 0.04, cut=True)
-    assert (blend.blend(flower, flower, 0.04, cut=True) == flower).all()
-
-
-def test_what_appears_is_not_blended_with_what_was_there(china):
-    """A thing that moves leaves no trail: where it was, and where it is, the picture is of this frame."""
-    blend = FlowBlend()
-    before, after = china.copy(), china.copy()
-    before[100:160, 100:160], after[100:160, 180:240] = 255, 255
-    blend.blend(before, before, 0.04, cut=True)
-    steady = blend.blend(after, after, 0.04, cut=False)
-    assert np.abs(steady[104:156, 104:156].astype(int) - after[104:156, 104:156]).mean() < 6
-    assert np.abs(steady[104:156, 184:236].astype(int) - after[104:156, 184:236]).mean() < 6
-
-
-def test_the_share_of_the_picture_before_depends_on_time_alone(china):
-    grey, white = np.full_like(china, 100), np.full_like(china, 200)
-
-    def blend(seconds: float, steps: int) -> float:
-        blender = FlowBlend()
-        blender.blend(china, grey, 0.04, cut=True)
-        for _ in range(steps):
-            last = blender.blend(china, white, seconds / steps, cut=False)
-        return float(last.mean())
-
-    assert blend(0.08, 1) == pytest.approx(blend(0.08, 4), abs=2)
-
-
-def test_pictures_of_any_size_are_blended():
-    blend = FlowBlend()
-    for size in [(1, 1), (5, 300), (300, 5), (700, 20)]:
-        picture = np.full((*size, 3), 90, np.uint8)
-        for _ in range(2):
-            assert blend.blend(picture, picture, 0.04, cut=False).shape == picture.shape
 
 
 def test_statistics_are_smoothed_by_time_alone():
@@ -93,6 +35,45 @@ def test_statistics_are_smoothed_by_time_alone():
     smoother = SmoothCode()
     smoother.update(code[0], 0.04, cut=True)
     assert smoother.update(code[1], 0.04, cut=True) == code[1]
+
+
+def code_of(value: float) -> Style:
+    return Style(np.full(4, value, np.float32), np.full(4, 2.0, np.float32), "m", "0" * 64)
+
+
+def test_what_fitting_adds_is_smoothed_by_time_alone():
+    asked, found = code_of(0), [code_of(1)]
+
+    def smooth(steps: int) -> float:
+        smoother = SmoothFit()
+        smoother.update([asked], lambda: [asked], 0.04, cut=True)
+        smoother.update([asked], lambda: found, 0.4, cut=False)
+        for _ in range(steps):
+            (last,) = smoother.update([asked], lambda: found, 0.4 / steps, cut=False)
+        return float(last.mean[0])
+
+    assert smooth(1) == pytest.approx(smooth(10)) == pytest.approx(1 - np.exp(-2), abs=1e-6)
+
+
+def test_styles_are_fitted_at_a_cut_and_then_now_and_then():
+    smoother, asked, times = SmoothFit(), [code_of(0), code_of(3)], []
+    for frame in range(25):
+
+        def fit(frame: int = frame) -> list[Style]:
+            times.append(frame)
+            return [code_of(1), code_of(5)]
+
+        first, second = smoother.update(asked, fit, 0.1, cut=frame in {0, 11})
+        np.testing.assert_allclose([*first.mean, *second.mean], [*[1] * 4, *[5] * 4], rtol=1e-6)
+    assert times == [0, 4, 8, 11, 15, 19, 23]
+
+
+def test_what_fitting_adds_is_added_to_the_style_of_the_moment():
+    smoother = SmoothFit()
+    fitted = Style(np.full(4, 1.0, np.float32), np.full(4, 3.0, np.float32), "m", "0" * 64)
+    smoother.update([code_of(0)], lambda: [fitted], 0.04, cut=True)
+    (other,) = smoother.update([code_of(10)], lambda: pytest.fail("it is too early"), 0.04, cut=False)
+    np.testing.assert_allclose([other.mean, other.std], [[11.0] * 4, [3.0] * 4])
 
 
 class Choosy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adain_rt import AdainError, Stream, Style, paint
+from adain_rt import AdainError, Stream, Style, fit, paint
 from adain_rt.strokes import AT_ONCE
 from adain_rt.stylizer import Stylizer
 
@@ -15,13 +15,16 @@ def style(stylizer: Stylizer, flower) -> Style:
     return stylizer.encode(flower[100:228, 200:328])
 
 
+ONCE = {"fit": False, "underpainting": 0}
+
+
 def pan(photo, count: int):
     return [np.ascontiguousarray(photo[120:216, 2 * index : 2 * index + 128]) for index in range(count)]
 
 
 def test_without_steadiness_each_frame_is_painted_by_itself(stylizer, style, china):
     frames = pan(china, 3)
-    pictures = list(Stream(stylizer, style, steady="off", strength=0.7).run(frames))
+    pictures = list(Stream(stylizer, style, steady="off", strength=0.7, **ONCE).run(frames))
     for frame, picture in zip(frames, pictures, strict=True):
         assert (picture == stylizer.stylize(frame, style, strength=0.7)).all()
 
@@ -32,9 +35,8 @@ def test_the_first_frame_of_a_shot_is_painted_as_a_photo_is(stylizer, style, chi
     frames = [*pan(china, 2), *pan(flower, 2)]
     pictures = list(Stream(stylizer, style, steady=steady, strokes=strokes).run(frames))
     for index in (0, 2):
-        apart = np.abs(
-            pictures[index].astype(int) - paint(stylizer, frames[index], style, strokes=strokes, underpainting=0)
-        )
+        fitted = fit(stylizer, frames[index], style, size=strokes or 512)
+        apart = np.abs(pictures[index].astype(int) - paint(stylizer, frames[index], fitted, strokes=strokes))
         assert apart.mean() < 1  # with statistics, the graph is another one
 
 
@@ -43,10 +45,10 @@ def test_a_large_frame_is_painted_as_a_large_photo_is(stylizer, style, china):
     mask[:, 100:300, 50:400] = 255
     large = np.tile(frame, (2, 2, 1))
     masks = np.tile(mask, (1, 2, 2))
-    stream = Stream(stylizer, style, steady="off", strength=0.8)
-    assert np.array_equal(stream.paint(large), paint(stylizer, large, style, underpainting=0, strength=0.8))
-    picture = Stream(stylizer, [style], steady="off").paint(large, masks=masks)
-    assert np.array_equal(picture, paint(stylizer, large, [style], underpainting=0, masks=masks))
+    stream = Stream(stylizer, style, steady="off", fit=False, strength=0.8)
+    assert np.array_equal(stream.paint(large), paint(stylizer, large, style, strength=0.8))
+    picture = Stream(stylizer, [style], steady="off", fit=False).paint(large, masks=masks)
+    assert np.array_equal(picture, paint(stylizer, large, [style], masks=masks))
 
 
 def test_statistics_are_smoothed_at_each_size(stylizer, style, china):
@@ -73,9 +75,42 @@ def test_there_are_no_strokes_of_a_few_pixels(stylizer, style):
         Stream(stylizer, style, strokes=20)
 
 
+def test_there_is_no_underpainting_of_many_levels(stylizer, style):
+    with pytest.raises(AdainError, match="an underpainting has from 0 to 32 levels, not 33"):
+        Stream(stylizer, style, underpainting=33)
+
+
+def test_each_region_of_a_large_frame_is_fitted_as_a_large_photo_is(stylizer, style, flower, china):
+    masks = np.zeros((2, 854, 1280), np.uint8)
+    masks[0, :500], masks[1, 500:] = 255, 255
+    large, styles = np.tile(china, (2, 2, 1)), [style, stylizer.encode(flower)]
+    picture = Stream(stylizer, styles, steady="off").paint(large, masks=masks)
+    expected = paint(stylizer, large, fit(stylizer, large, styles, masks=masks), masks=masks)
+    assert np.abs(picture.astype(int) - expected).mean() < 0.5  # a code is rounded otherwise as a sum
+
+
+@pytest.mark.parametrize("steady", ["off", "flow"])
+def test_nothing_is_laid_under_or_fitted_at_no_strength(stylizer, style, china, steady):
+    for frame in pan(china, 2):
+        once = Stream(stylizer, style, strength=0, steady="off", **ONCE).paint(frame)
+        assert np.array_equal(Stream(stylizer, style, strength=0, steady=steady).paint(frame), once)
+
+
+def test_tones_under_a_plain_clip_are_painted_and_move_with_the_scene(stylizer, style, china):
+    """A plain wall behind a photo that moves: strokes of the wall move too."""
+    frames = []
+    for index in range(12):
+        frame = np.full((96, 192, 3), 150, np.uint8)
+        frame[:, 3 * index : 3 * index + 40] = china[100:196, 200:240]
+        frames.append(frame)
+    plain = list(Stream(stylizer, style, fit=False, underpainting=0).run(frames))
+    painted = list(Stream(stylizer, style, fit=False).run(frames))
+    assert painted[-1][:, 110:].std((0, 1)).mean() > 1.5 * plain[-1][:, 110:].std((0, 1)).mean()
+
+
 def test_the_style_may_change_while_it_runs(stylizer, style, china):
     frame = pan(china, 1)[0]
-    stream = Stream(stylizer, style, steady="off")
+    stream = Stream(stylizer, style, steady="off", **ONCE)
     stream.paint(frame)
     stream.style = stylizer.encode(china)
     assert (stream.paint(frame) == stylizer.stylize(frame, stream.style)).all()
@@ -124,7 +159,7 @@ def test_a_smooth_frame_is_painted_in_fp32(stylizer, style, china):
     shade = np.linspace(60, 200, 128).astype(np.uint8)
     smooth = np.ascontiguousarray(np.broadcast_to(shade[None, :, None], (96, 128, 3)))
     assert (stylizer.precision_for(smooth), stylizer.precision_for(china)) == ("fp32", "int8")
-    fine, stream = stylizer.in_precision("fp32"), Stream(stylizer, style, steady="off")
+    fine, stream = stylizer.in_precision("fp32"), Stream(stylizer, style, steady="off", **ONCE)
     assert (stream.paint(smooth) == fine.stylize(smooth, style)).all()
     frame = smooth + np.random.default_rng(0).integers(0, 40, smooth.shape, np.uint8)  # the same shot, and not smooth
     assert stylizer.precision_for(frame) == "int8"

@@ -99,7 +99,7 @@ def test_what_no_mask_covers_stays_as_it_is(stylizer, style, china):
 
 def test_a_transfer_has_strokes(stylizer, style, china):
     mix = StyleMix((StyleSource("a", style),), (1.0,))
-    made = Transfer(stylizer, 0.7, strokes=200).apply(Picture(china, None, "PNG"), mix)
+    made = Transfer(stylizer, 0.7, strokes=200, fit=False).apply(Picture(china, None, "PNG"), mix)
     np.testing.assert_array_equal(made.pixels, paint(stylizer, china, style, strokes=200, strength=0.7))
 
 

@@ -97,7 +97,7 @@ def test_a_style_is_fitted_to_the_photo_with_it(stylizer, style, china):
 
 def test_a_transfer_has_it(stylizer, style, china):
     mix = StyleMix((StyleSource("a", style),), (1.0,))
-    made = Transfer(stylizer, fit=True, underpainting=2).apply(Picture(china, None, "PNG"), mix)
+    made = Transfer(stylizer, underpainting=2).apply(Picture(china, None, "PNG"), mix)
     fitted = fit(stylizer, china, style, underpainting=2)
     np.testing.assert_array_equal(made.pixels, paint(stylizer, china, fitted, strokes=0, underpainting=2))
 

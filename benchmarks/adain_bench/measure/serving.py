@@ -192,7 +192,7 @@ class _Load:
         preset, path = next(iter(known.items()))
         files = [_write_jpeg(each) for each in _take_photos(size)]
         pictures = [read_picture(io.BytesIO(file)) for file in files]
-        load = cls(Transfer(stylizer, underpainting=0), Style.load(path), files, pictures, [], [])
+        load = cls(Transfer(stylizer, fit=False, underpainting=0), Style.load(path), files, pictures, [], [])
         load.answers.extend(load.paint_file(number) for number in range(_PICTURES))
         load.requests.extend(_make_request(preset, file) for file in files)
         return load

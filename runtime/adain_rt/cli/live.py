@@ -44,6 +44,8 @@ _RECENT = 25
 )
 @options.alpha
 @options.strokes
+@options.fit
+@options.underpainting
 @options.size(default=360)
 @options.style_size
 @click.option(
@@ -65,6 +67,8 @@ def command(
     styles: Sequence[str],
     alpha: float,
     strokes: int,
+    fit: bool,
+    underpainting: float,
     size: int,
     style_size: int,
     steady: str,
@@ -103,6 +107,8 @@ def command(
         screens,
         strength=alpha,
         strokes=strokes,
+        fit=fit,
+        underpainting=underpainting,
         steady=steady,
         size=size,
         overwrite=overwrite,

@@ -237,8 +237,8 @@ strokes: _Decorator = click.option(
 fit: _Decorator = click.option(
     "--fit/--no-fit",
     default=True,
-    help="Fit the style to each photo: a first painting at 512 pixels says what it lacks. Without, it is painted once."
-    "  [default: yes]",
+    help="Fit the style to each photo, or to what a clip shows: a first painting at 512 pixels says what it lacks. "
+    "Without, it is painted once.  [default: yes]",
 )
 
 underpainting: _Decorator = click.option(

@@ -56,6 +56,8 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
 )
 @options.alpha
 @options.strokes
+@options.fit
+@options.underpainting
 @options.color
 @options.size(default=0)
 @options.max_size
@@ -124,6 +126,8 @@ def command(
     masks: Sequence[Path],
     alpha: float,
     strokes: int,
+    fit: bool,
+    underpainting: float,
     color: str,
     size: int,
     max_size: int,
@@ -164,6 +168,8 @@ def command(
         masks=masks,
         strength=alpha,
         strokes=strokes,
+        fit=fit,
+        underpainting=underpainting,
         color=color,
         size=size,
         max_size=max_size,

@@ -19,6 +19,7 @@ from adain_rt.stream import Stream
 from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.style import Style
 from adain_rt.stylizer import Stylizer
+from adain_rt.underpainting import UNDERPAINTING, check_underpainting
 
 __all__ = ["Live", "Screen", "Shown"]
 
@@ -69,14 +70,16 @@ class Live:
         screens: what else shows them.
         strength: the paper's α, from 0 to 1.
         strokes: how large they are, as for ``paint``.
+        fit: whether styles are fitted to the frames, as for ``Stream``.
+        underpainting: the deviation of the tones under them, as for ``Stream``.
         steady: how frames are kept from flickering, as for ``Stream``.
         size: pixels of the frames' shorter side; 0 keeps the size.
         overwrite: whether an existing file may be replaced.
         damage: what is wrong with the source, known at the end; ``None`` if nothing is.
 
     Raises:
-        AdainError: there are no such strokes; the output's suffix names no format, or it exists; or there is nothing
-            to show the pictures on.
+        AdainError: there are no such strokes, or no such underpainting; the output's suffix names no format, or it
+            exists; or there is nothing to show the pictures on.
 
     """
 
@@ -86,6 +89,8 @@ class Live:
     screens: Sequence[Screen] = ()
     strength: float = 1.0
     strokes: int = STROKES
+    fit: bool = True
+    underpainting: float = UNDERPAINTING
     steady: str = "flow"
     size: int = 0
     overwrite: bool = False
@@ -93,6 +98,7 @@ class Live:
 
     def __post_init__(self) -> None:
         check_strokes(self.strokes)
+        check_underpainting(self.underpainting)
         if self.output is None and not self.screens:
             raise AdainError(
                 "there is nothing to show the pictures on", hint="use `window`, `virtual_camera` or an `output`"
@@ -129,7 +135,15 @@ class Live:
                 stack.callback(screen.close)
             writer = None if self.output is None else self._open_writer(self.output, reader, stack)
             style = self._passing.now()
-            stream = Stream(stylizer, style, strength=self.strength, strokes=self.strokes, steady=self.steady)
+            stream = Stream(
+                stylizer,
+                style,
+                strength=self.strength,
+                strokes=self.strokes,
+                fit=self.fit,
+                underpainting=self.underpainting,
+                steady=self.steady,
+            )
             newest = stack.enter_context(_Newest(reader, self._stopped))
             before, frames = 0, 0
             while (taken := newest.take()) is not None:

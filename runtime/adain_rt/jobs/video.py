@@ -43,6 +43,7 @@ from adain_rt.stream import Stream
 from adain_rt.strokes import STROKES, check_strokes
 from adain_rt.stylizer import Stylizer
 from adain_rt.transfer import StyleMix, Transfer
+from adain_rt.underpainting import UNDERPAINTING, check_underpainting
 
 __all__ = ["Began", "Done", "Outcome", "Painted", "Repeated", "Video"]
 
@@ -120,6 +121,8 @@ class Video:
         masks: pictures or clips, one for each style, each as large as the clip; without any, styles are mixed.
         strength: the paper's α, from 0 to 1.
         strokes: how large they are, as for ``paint``.
+        fit: whether styles are fitted to the frames, as for ``Stream``.
+        underpainting: the deviation of the tones under them, as for ``Stream``.
         color: whose colours, as for ``Transfer``; ``coral`` recolours the style for the first frame of each shot.
         size: pixels of the clip's shorter side; 0 keeps the size.
         max_size: the most pixels of the clip's longer side; 0 sets no limit.
@@ -136,8 +139,8 @@ class Video:
         targets: the file of each result, by clip and styles.
 
     Raises:
-        AdainError: there are no such strokes; the styles, masks and outputs do not go together; or a result would
-            overwrite a file.
+        AdainError: there are no such strokes, or no such underpainting; the styles, masks and outputs do not go
+            together; or a result would overwrite a file.
 
     """
 
@@ -146,6 +149,8 @@ class Video:
     masks: Sequence[Path] = ()
     strength: float = 1.0
     strokes: int = STROKES
+    fit: bool = True
+    underpainting: float = UNDERPAINTING
     color: str = "none"
     size: int = 0
     max_size: int = 0
@@ -163,6 +168,7 @@ class Video:
 
     def __post_init__(self) -> None:
         check_strokes(self.strokes)
+        check_underpainting(self.underpainting)
         check_steady(self.steady)
         mixtures = join_styles(self.styles, len(self.masks))
         self.targets = plan_outputs(self.clips, mixtures, self.output, {}, CLIPS)
@@ -203,7 +209,7 @@ class Video:
             AdainError: a style cannot be read or encoded.
 
         """
-        transfer = Transfer(stylizer, self.strength, self.color, self.strokes)
+        transfer = Transfer(stylizer, self.strength, self.color, self.strokes, self.fit, self.underpainting)
         for (clip, mixture), path in self._finished.items():
             yield Skipped(clip, mixture.label, path)
         for mixture in dict.fromkeys(mixture for _, mixture in self._waiting):
@@ -241,6 +247,8 @@ class Video:
                 lambda frame: transfer.find_styles(frame, mix, apart=bool(self.masks)),
                 strength=self.strength,
                 strokes=self.strokes,
+                fit=self.fit,
+                underpainting=self.underpainting,
                 steady=self.steady,
                 keep_chroma=self.color == "luma",
             )

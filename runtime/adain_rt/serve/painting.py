@@ -82,7 +82,7 @@ class Painter:
         self.stylizer.stylize(photo, self.stylizer.encode(photo))
 
     def paint_sample(self, entry: Entry) -> bytes:
-        """Return the package's sample photograph in a style, as a JPEG; it is painted once.
+        """Return the package's sample photograph in a style, as a JPEG; it is painted when first asked for.
 
         Raises:
             AdainError: it cannot be stylised.
@@ -91,7 +91,7 @@ class Painter:
         sample = self._samples.get(entry.id)
         if sample is None:
             mix = StyleMix((entry.source,), (1.0,))
-            painted = Transfer(self.stylizer, fit=True).apply(read_picture(_SAMPLE), mix)
+            painted = Transfer(self.stylizer).apply(read_picture(_SAMPLE), mix)
             sample = self._samples[entry.id] = encode_picture(painted, "JPEG", quality=85)
             if len(self._samples) > _MOST_SAMPLES:
                 self._samples.popitem(last=False)
