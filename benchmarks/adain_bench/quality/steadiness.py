@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,6 @@ from adain_rt.media.clips import ClipReader, Reading
 from adain_rt.media.pictures import READABLE, read_picture, resize_to
 from adain_rt.steady import STEADY, CutFinder
 from adain_rt.stream import Stream
-from adain_rt.strokes import STROKES
-from adain_rt.style import Style
-from adain_rt.stylizer import Stylizer
 
 __all__ = ["Steadiness", "measure_clip", "read_moving"]
 
@@ -76,20 +73,18 @@ def read_moving(path: Path, count: int, size: int) -> Moving:
             before = frame.pixels
 
 
-def measure_clip(frames: Moving, stylizer: Stylizer, style: Style, strokes: int = STROKES) -> Steadiness:
+def measure_clip(frames: Moving, make_stream: Callable[[str], Stream]) -> Steadiness:
     """Return how steady a clip is in each mode.
 
     Args:
         frames: of the clip.
-        stylizer: runs the network.
-        style: of the pictures.
-        strokes: how large they are, as for ``paint``.
+        make_stream: returns what paints it in a mode.
 
     Raises:
         AdainError: a frame cannot be painted.
 
     """
-    streams = {mode: Stream(stylizer, style, strokes=strokes, steady=mode) for mode in STEADY}
+    streams = {mode: make_stream(mode) for mode in STEADY}
     cuts = CutFinder()
     errors: dict[str, list[float]] = {mode: [] for mode in ("photo", *STEADY)}
     before: dict[str, Pixels] = {}

@@ -14,6 +14,7 @@ from adain_bench.cli import command
 from adain_bench.quality.steadiness import measure_clip, read_moving
 from adain_bench.quality.warping import Motion, find_motion, measure_warping
 from adain_rt.jobs.styles import preset_path
+from adain_rt.stream import Stream
 from adain_rt.style import Style
 
 
@@ -52,7 +53,8 @@ def test_the_motion_over_a_picture_is_the_true_one(china, tmp_path):
 def test_flow_takes_at_least_half_of_the_flicker(stylizer, china, tmp_path):
     Image.fromarray(china).save(tmp_path / "photo.png")
     style = Style.load(preset_path("starry-night", stylizer))
-    steadiness = measure_clip(read_moving(tmp_path / "photo.png", 8, 180), stylizer, style)
+    frames = read_moving(tmp_path / "photo.png", 8, 180)
+    steadiness = measure_clip(frames, lambda mode: Stream(stylizer, style, steady=mode))
     assert steadiness.pairs == 7
     assert 0 < steadiness.added("flow") < 0.5 * steadiness.added("off")
 
