@@ -19,24 +19,64 @@ UNDERPAINTING = 3.0
 SIDE = 512
 """Pixels after which the tones repeat, across and down."""
 
-_SHORTEST, _LONGEST = 12, 48
-"""Pixels: the wavelengths of strokes on a picture whose shorter side has 512."""
+_ACROSS = 12, 48
+"""Pixels: the wavelengths across strokes, on a picture whose shorter side has 512."""
+
+_TURNS = 128, 384
+"""Pixels: the wavelengths of the strokes' direction."""
+
+_DIRECTIONS = 6
+"""So many sets of parallel strokes take turns."""
+
+_LENGTH = 16
+"""The power of the sine of the angle between a set's strokes and its waves: more makes strokes longer."""
+
+_APART = 3
+"""The power to which a set keeps to where the direction is its own."""
+
+_VORTEX = 0.1
+"""The strength of the direction's two waves, squared, below which there is no direction, as in the eye of a vortex."""
 
 
 @cache
 def make_tones() -> NDArray[np.float32]:
-    """Return the tones, (512, 512): noise of mean 0 and deviation 1 with wavelengths of 12 to 48 pixels.
+    """Return the tones, (512, 512): strokes that lie along a current, of mean 0 and deviation 1.
 
-    All phases are random and all frequencies of the band equally strong. They are made of PCG64's raw numbers, which
-    are the same in every version of NumPy.
+    There are sets of parallel strokes, noise whose waves lie across one direction, and each is strong where the current
+    has that direction. They are made of PCG64's raw numbers, which are the same in every version of NumPy.
     """
-    frequencies = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE))
-    band = (frequencies >= 1 / _LONGEST) & (frequencies <= 1 / _SHORTEST)
-    turns = np.random.PCG64(0).random_raw(SIDE * SIDE).reshape(SIDE, SIDE) / 2**64
-    turns -= np.roll(turns[::-1, ::-1], 1, (0, 1))  # opposite at opposite frequencies, as those of real tones are
-    spectrum = np.zeros(band.shape, np.complex128)
-    spectrum[band] = np.exp(2j * np.pi * turns[:, : band.shape[1]][band])
-    tones = np.fft.irfft2(spectrum, s=(SIDE, SIDE))
-    even: NDArray[np.float32] = (tones / tones.std()).astype(np.float32)
+    numbers = np.random.PCG64(0)
+    cosine, sine = (_draw(numbers, *_TURNS) for _ in range(2))  # of twice the direction: strokes have no front
+    size = np.sqrt(cosine**2 + sine**2 + _VORTEX)
+    tones = np.zeros((SIDE, SIDE))
+    for turn in np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS:
+        near = (1 + (np.cos(2 * turn) * cosine + np.sin(2 * turn) * sine) / size) / 2
+        tones += near**_APART * _draw(numbers, *_ACROSS, turn)
+    even: NDArray[np.float32] = ((tones - tones.mean()) / tones.std()).astype(np.float32)
     even.setflags(write=False)
     return even
+
+
+def _draw(
+    numbers: np.random.PCG64, shortest: float, longest: float, direction: float | None = None
+) -> NDArray[np.float64]:
+    """Return noise of deviation 1, (512, 512).
+
+    Args:
+        numbers: the source of its phases.
+        shortest: wavelength, in pixels.
+        longest: wavelength, in pixels.
+        direction: of the strokes that it is to be, as an angle to the rows; without one, all waves are as strong.
+
+    """
+    down, across = np.fft.fftfreq(SIDE), np.fft.rfftfreq(SIDE)
+    frequency = np.hypot(down[:, None], across)
+    rows, columns = np.nonzero((frequency >= 1 / longest) & (frequency <= 1 / shortest))
+    phases = 2 * np.pi / 2**64 * numbers.random_raw(len(rows))
+    spectrum = np.zeros(frequency.shape, np.complex128)
+    spectrum[rows, columns] = np.exp(1j * phases)
+    if direction is not None:
+        spectrum[rows, columns] *= np.sin(np.arctan2(down[rows], across[columns]) - direction) ** _LENGTH
+    noise = np.fft.irfft2(spectrum, s=(SIDE, SIDE))
+    scaled: NDArray[np.float64] = noise / noise.std()
+    return scaled

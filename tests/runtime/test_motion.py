@@ -125,8 +125,7 @@ def test_tones_move_with_the_scene():
 @pytest.mark.parametrize("motion", [moving(right=5), moving(right=-0.3), moving(growth=1.01), moving(growth=0.99)])
 def test_tones_keep_their_strength_and_their_size(motion):
     laid = lay_all(motion, 150)
-    for part in np.split(laid[-1, :, :480], 4, axis=1):
-        assert part.std() == pytest.approx(LEVELS, rel=0.05)
+    assert [each.std() for each in laid[::10]] == pytest.approx([laid[0].std()] * 15, rel=0.1)
     slopes = [np.diff(each, axis=1).std() for each in (laid[0], laid[-1])]
     assert slopes[1] == pytest.approx(slopes[0], rel=0.4)  # drawn out in 150 frames, they would be flat
 
