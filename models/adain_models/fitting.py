@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["SHARE", "correct"]
 
-SHARE = 0.5
+SHARE = 0.4
 """The share of the difference that is added. More leaves less of the photo (docs/explanation/fitting.md)."""
 
 _MOST = 3

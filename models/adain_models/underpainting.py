@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = ["SIDE", "UNDERPAINTING", "make_tones"]
 
-UNDERPAINTING = 3.0
+UNDERPAINTING = 2.0
 """The deviation of the tones by default, in levels of 256 (docs/explanation/underpainting.md)."""
 
 SIDE = 512

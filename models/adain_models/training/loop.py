@@ -29,7 +29,7 @@ from adain_models.training.crops import Pixels, crop, form, isolate, sides, spoi
 from adain_models.training.liveness import Watch
 from adain_models.training.losses import Photos, Recipe, Target
 from adain_models.training.replay import Replay
-from adain_models.underpainting import SIDE, UNDERPAINTING, make_tones
+from adain_models.underpainting import SIDE, make_tones
 from adain_models.weights import checkpoint
 
 __all__ = ["STATE_NAME", "Progress", "Settings", "Training", "forget"]
@@ -46,7 +46,8 @@ _PERMUTED = (0.1, 0.3)  # the share of crops, and of styles, whose red, green an
 _TURNED = 0.5  # the share of crops that lie at any angle
 _ISOLATED = 0.25  # the share of crops of which parts lie before a plain ground
 _NOISE = 2 / 255  # the largest deviation of the noise that a crop gets
-_UNDERPAINTED = 2.0  # the strongest underpainting that a crop gets, of what it is by default
+_UNDERPAINTED = 6.0  # levels of 256: the strongest underpainting that a crop gets
+_PAINTED = 3.0  # levels of it at which plain ground is to have strokes as strong as the style's
 _FORGETTING = 0.999  # of the running mean of the weights
 _WATCHED = 2  # one step in so many is watched for dead channels
 _REVIVING = 200  # steps between revivals
@@ -88,7 +89,7 @@ class _Photo:
         picture: uint8 (3, H, W).
         seen: the same, spoiled or not.
         tones: its underpainting, in 0..1, (1, H, W).
-        share: how strong that is, of what it is by default.
+        share: of the style's strength, that strokes are to have where the photo is plain.
         features: bfloat16 (C, h, w) each, of the picture with its underpainting: its strokes are to stay.
 
     """
@@ -270,10 +271,10 @@ class Training:
             clean = crop(self._contents[key[0]], self._settings.crop, generator, _PERMUTED[0], _TURNED)
             if generator.random() < _ISOLATED:
                 clean = isolate(clean, generator)
-            seen, share = spoil(clean, generator), generator.uniform(0, _UNDERPAINTED)
+            seen, levels = spoil(clean, generator), generator.uniform(0, _UNDERPAINTED)
             rows, columns = (generator.integers(SIDE, size=(2, 1)) + np.arange(self._settings.crop)) % SIDE
-            tones = np.float32(share * UNDERPAINTING / 255) * make_tones()[np.ix_(rows, columns)]
-            return clean, seen, tones, share
+            tones = np.float32(levels / 255) * make_tones()[np.ix_(rows, columns)]
+            return clean, seen, tones, levels / _PAINTED
 
         photos = []
         for clean, seen, shades, share in self._pool.map(pixels, keys):

@@ -58,7 +58,7 @@ class Photos:
         clean: float (N, 3, H, W), RGB in 0..1.
         seen: the same, spoiled or not, with an underpainting.
         laid: the clean ones with the same underpainting.
-        shares: (N,), how strong it is, of what it is by default.
+        shares: (N,), of the style's strength, that strokes are to have where the photos are plain.
         features: of ``laid``, (N, C, h, w) each, one for each layer that the content term compares.
 
     """
@@ -197,13 +197,13 @@ class Joint(Recipe):
             "content": 1,
             "style": style,
             "texture": texture,
-            "patches": 2.0,
+            "patches": 2.2,
             "contrast": contrast,
             "identity": 2.2,
-            "noise": 50,
+            "noise": 40,
             "unrest": unrest,
             "lattice": 104,
-            "grid": 1.4,
+            "grid": 2.0,
             "angles": 0.41,
             "unevenness": 0.41,
             "ghosts": 6,
