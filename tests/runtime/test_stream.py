@@ -84,9 +84,10 @@ def test_each_region_of_a_large_frame_is_fitted_as_a_large_photo_is(stylizer, st
     masks = np.zeros((2, 854, 1280), np.uint8)
     masks[0, :500], masks[1, 500:] = 255, 255
     large, styles = np.tile(china, (2, 2, 1)), [style, stylizer.encode(flower)]
-    picture = Stream(stylizer, styles, steady="off").paint(large, masks=masks)
-    expected = paint(stylizer, large, fit(stylizer, large, styles, masks=masks), masks=masks)
-    assert np.abs(picture.astype(int) - expected).mean() < 0.5  # a code is rounded otherwise as a sum
+    fine = stylizer.in_precision("fp32")  # int8 makes a level of what the last bit of a code is off
+    picture = Stream(fine, styles, steady="off").paint(large, masks=masks)
+    expected = paint(fine, large, fit(fine, large, styles, masks=masks), masks=masks)
+    assert np.abs(picture.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("steady", ["off", "flow"])
