@@ -163,5 +163,5 @@ def test_the_answer_is_the_file_that_the_command_line_writes(client, desk, run):
         "o.jpg",
     )
     photo, painting = ((desk / name).read_bytes() for name in ("photo.jpg", "painting.png"))
-    answer = paint(client, photo, ("style", file(painting)), fit="true", underpainting="3")
+    answer = client.post(URL, files={"content": file(photo), "style": file(painting)})
     assert answer.content == (desk / "o.jpg").read_bytes()
