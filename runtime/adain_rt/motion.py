@@ -32,8 +32,8 @@ _BLEND_SECONDS = 0.12
 _TONES_SECONDS = 2.0
 """How long a layer of tones lasts: it fades in for half of it, and out."""
 
-_SQUARE = 64, 64
-"""Pixels of the frame: the squares in which tones are evened out."""
+_SQUARE = 32, 32
+"""Half as many pixels as in the frame: the squares in which tones are evened out."""
 
 _LEAST = 1e-6
 """Of the energy of tones: what two layers that cancel each other out may have."""
@@ -184,7 +184,8 @@ class MovingTones:
         share = 1 - abs(2 * (self._seconds / _TONES_SECONDS % 1) - 1)  # of the first layer: it begins anew at 0
         mixed = share * first + (1 - share) * second
         wanted = cv2.blur(share * first**2 + (1 - share) * second**2, _SQUARE)
-        return mixed * cv2.sqrt(wanted / np.maximum(cv2.blur(mixed**2, _SQUARE), _LEAST))
+        mixed *= cv2.sqrt(wanted / np.maximum(cv2.blur(mixed**2, _SQUARE), _LEAST))
+        return cv2.resize(mixed, (width, height), interpolation=cv2.INTER_CUBIC)
 
     def _move(self, motion: Motion, seconds: float) -> None:
         """Move both layers, and let each begin anew when it has faded out."""
@@ -200,7 +201,7 @@ class MovingTones:
 
 
 def _draw(height: int, width: int, moved: Any) -> Any:
-    """Return tones that have moved, float32 (height, width).
+    """Return tones that have moved, of half of a frame's pixels each way: their waves are long.
 
     Args:
         height: of the frame.
@@ -211,8 +212,10 @@ def _draw(height: int, width: int, moved: Any) -> Any:
     import cv2
 
     rows, columns = moved.shape[:2]
-    flow = cv2.resize(moved, (width, height)) * np.array([width / columns, height / rows], np.float32)
-    return _move(make_tones(), flow, cv2.INTER_LINEAR, cv2.BORDER_WRAP)
+    flow = cv2.resize(moved, (-(-width // 2), -(-height // 2)))
+    x = flow[..., 0] * (width / columns) + np.arange(0.5, width, 2, dtype=np.float32)
+    y = flow[..., 1] * (height / rows) + np.arange(0.5, height, 2, dtype=np.float32)[:, None]
+    return cv2.remap(make_tones(), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
 def _blend(painted: Pixels, before: Pixels, motion: Motion, most: float) -> Pixels:

@@ -112,7 +112,9 @@ def test_a_shot_begins_with_the_underpainting_of_a_photo():
 
 def test_tones_stay_where_nothing_moves():
     laid = lay_all(moving(), 100)
-    assert np.abs(laid[-1] - laid[0]).max() <= 1
+    assert np.abs(laid[-1] - laid[1]).max() <= 1
+    # Those that may move are drawn at half the size, which takes 4 % off the shortest waves, and more at the rim.
+    assert np.abs(laid[1] - laid[0])[3:-3, 3:-3].max() <= 2
 
 
 def test_tones_move_with_the_scene():
@@ -146,4 +148,5 @@ def test_a_shot_begins_with_tones_that_have_not_moved():
     for _ in range(60):
         tones.lay(FRAME, LEVELS, None, moving(right=7), 0.04)
     tones.lay(FRAME, LEVELS, None, None, 0.04)
-    assert np.array_equal(tones.lay(FRAME, LEVELS, None, moving(), 0.04), first)
+    second = tones.lay(FRAME, LEVELS, None, moving(), 0.04)
+    assert np.abs(second.astype(int) - first)[3:-3, 3:-3].max() <= 2
