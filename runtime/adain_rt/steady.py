@@ -182,12 +182,10 @@ class SmoothFit:
 
         """
         self._age += seconds
-        if self._added is None or self._goal is None or cut:
-            self._goal = self._added = _find_added(styles, fit())
-            self._age = 0.0
-        elif self._age >= _FIT_SECONDS:
-            self._goal = _find_added(styles, fit())
-            self._age = 0.0
+        if self._goal is None or cut or self._age >= _FIT_SECONDS:
+            self._goal, self._age = _find_added(styles, fit()), 0.0
+        if self._added is None or cut:
+            self._added = self._goal
         kept = math.exp(-seconds / _FIT_SECONDS)
         self._added = kept * self._added + (1 - kept) * self._goal
         return [

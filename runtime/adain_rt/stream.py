@@ -167,10 +167,11 @@ class Stream:
             own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{place}.")}
             self._at(int(place)).load(own)
 
-    def _states(self) -> list[CutFinder | MotionFinder | MovingTones | FlowBlend | SmoothFit]:
-        """Return what carries a state of its own, whatever the sizes."""
-        finder = [] if self._finder is None else [self._finder]
-        return [self._cuts, *finder, self._tones, self._blend, self._fit]
+    def _states(self) -> Iterator[CutFinder | SmoothFit | MotionFinder | MovingTones | FlowBlend]:
+        """Yield what carries a state of its own, whatever the sizes."""
+        yield from (self._cuts, self._fit)
+        if self._finder is not None:
+            yield from (self._finder, self._tones, self._blend)
 
     def _at(self, place: int) -> _OneSize:
         """Return what holds one of the sizes steady, counted from the smallest."""

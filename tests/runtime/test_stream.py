@@ -97,8 +97,8 @@ def test_nothing_is_laid_under_or_fitted_at_no_strength(stylizer, style, china, 
         assert np.array_equal(Stream(stylizer, style, strength=0, steady=steady).paint(frame), once)
 
 
-def test_tones_under_a_plain_clip_are_painted_and_move_with_the_scene(stylizer, style, china):
-    """A plain wall behind a photo that moves: strokes of the wall move too."""
+def test_plain_ground_of_a_clip_is_painted(stylizer, style, china):
+    """A plain wall, before which a photo moves."""
     frames = []
     for index in range(12):
         frame = np.full((96, 192, 3), 150, np.uint8)
