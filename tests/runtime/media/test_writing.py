@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from adain_rt.media.pictures import (
     Picture,
     check_writable,
     encode_picture,
+    read_mask,
     read_picture,
     write_picture,
 )
@@ -37,6 +39,16 @@ def test_the_extension_tells_the_format(extension: str, tmp_path: Path) -> None:
     write_picture(path, Picture(photograph(), None, "PNG"))
     with Image.open(path) as image:
         assert image.format == WRITABLE[extension.lower()] == check_writable(path)
+
+
+def test_a_path_may_be_a_string(tmp_path: Path) -> None:
+    path = str(tmp_path / "out.png")
+    write_picture(path, Picture(photograph(), None, "PNG"))
+    assert np.array_equal(read_picture(path).pixels, photograph())
+    assert read_mask(path).shape == photograph().shape[:2]
+    missing = str(tmp_path / "missing.png")
+    with pytest.raises(AdainError, match=f"^{re.escape(missing)}: no such file"):
+        read_picture(missing)
 
 
 @pytest.mark.parametrize("name", ["out.gif", "out", "out.jpg.txt", ".png"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import BinaryIO
 
 import numpy as np
@@ -17,7 +17,7 @@ __all__ = ["as_mask", "read_mask", "read_picture"]
 _OPAQUE = 255
 
 
-def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
+def read_picture(source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> Picture:
     """Read a picture file, or a stream that is then read to its end; see ``PictureSource.read``.
 
     Args:
@@ -33,7 +33,7 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
         return opened.read()
 
 
-def read_mask(path: Path) -> Pixels:
+def read_mask(path: str | os.PathLike[str]) -> Pixels:
     """Read a mask from its picture; see ``as_mask``.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -47,11 +48,12 @@ class PictureSource:
 
     """
 
-    def __init__(self, source: Path | BinaryIO, name: str | None = None) -> None:
+    def __init__(self, source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
         self._decoded = False
-        self.name = name or (str(source) if isinstance(source, Path) else "the input")
+        file_or_stream = Path(source) if isinstance(source, (str, os.PathLike)) else source
+        self.name = name or (str(file_or_stream) if isinstance(file_or_stream, Path) else "the input")
         with ExitStack() as opened, _explain_errors(self.name):
-            file = _open_file(source, self.name, opened)
+            file = _open_file(file_or_stream, self.name, opened)
             self._opened = open_image(file, self.name)
             opened.enter_context(self._image)
             if self.pixel_count > MAX_PIXELS:

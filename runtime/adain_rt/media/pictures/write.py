@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ _WITH_ALPHA = {"PNG", "WEBP", "TIFF", "AVIF"}
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 32_768}
 
 
-def write_picture(path: Path, picture: Picture) -> None:
+def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
     """Write a picture in the format of the path's extension; a file that is there is replaced only as a whole.
 
     Raises:
@@ -40,8 +41,9 @@ def write_picture(path: Path, picture: Picture) -> None:
             file cannot be written.
 
     """
-    data = encode_picture(picture, check_writable(path), str(path))
-    with replacing(path) as aside:
+    target = Path(path)
+    data = encode_picture(picture, check_writable(target), str(path))
+    with replacing(target) as aside:
         aside.write_bytes(data)
 
 
