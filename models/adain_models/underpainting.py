@@ -48,9 +48,10 @@ def make_tones() -> NDArray[np.float32]:
     numbers = np.random.PCG64(0)
     cosine, sine = (_draw(numbers, *_TURNS) for _ in range(2))  # of twice the direction: strokes have no front
     size = np.sqrt(cosine**2 + sine**2 + _VORTEX)
+    cosine, sine = cosine / size, sine / size
     tones = np.zeros((SIDE, SIDE))
     for turn in np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS:
-        near = (1 + (np.cos(2 * turn) * cosine + np.sin(2 * turn) * sine) / size) / 2
+        near = (1 + np.cos(2 * turn) * cosine + np.sin(2 * turn) * sine) / 2
         tones += near**_APART * _draw(numbers, *_ACROSS, turn)
     even: NDArray[np.float32] = ((tones - tones.mean()) / tones.std()).astype(np.float32)
     even.setflags(write=False)
@@ -70,6 +71,7 @@ def _draw(
 
     """
     down, across = np.fft.fftfreq(SIDE), np.fft.rfftfreq(SIDE)
+    across = across[across <= 1 / shortest]  # the inverse takes columns that are missing for zeros
     frequency = np.hypot(down[:, None], across)
     rows, columns = np.nonzero((frequency >= 1 / longest) & (frequency <= 1 / shortest))
     phases = 2 * np.pi / 2**64 * numbers.random_raw(len(rows))
