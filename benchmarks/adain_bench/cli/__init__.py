@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from adain_rt.cli.groups import LazyGroup
+
 __all__ = ["command"]
 
 _COMMANDS = {
@@ -28,7 +30,7 @@ _COMMANDS = {
 """From a command's name to its module in this package, and its name there."""
 
 
-class _Commands(click.Group):
+class _Commands(LazyGroup):
     """Finds commands by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

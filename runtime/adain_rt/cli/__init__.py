@@ -14,6 +14,7 @@ import click
 
 from adain_models.errors import AdainError
 from adain_models.files import explain
+from adain_rt.cli.groups import LazyGroup
 from adain_rt.cli.streams import prepare_streams, settle_streams
 from adain_rt.cli.terminal import Notices, complain, word_error
 
@@ -43,7 +44,7 @@ _SIGPIPE = 13
 """The signal that ends other programs when nobody reads what they write. Windows has no name for it."""
 
 
-class _Commands(click.Group):
+class _Commands(LazyGroup):
     """Finds commands by name, and lists them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -29,6 +29,7 @@ __all__ = ["command"]
     "styles",
     multiple=True,
     required=True,
+    type=options.StyleName(),
     metavar="S",
     help="Style: a picture, a directory of pictures, a saved style, or a preset (@name). Repeat it for more.",
 )

@@ -38,6 +38,7 @@ _RECENT = 25
     "styles",
     multiple=True,
     required=True,
+    type=options.StyleName(),
     metavar="S",
     help="Style: a picture, a directory of pictures, a saved style, or a preset (@name). Repeat it for styles to "
     "change between.",

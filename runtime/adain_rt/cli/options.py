@@ -20,6 +20,7 @@ from adain_rt.stylizer import Stylizer
 from adain_rt.underpainting import MOST_UNDERPAINTING, UNDERPAINTING
 
 __all__ = [
+    "StyleName",
     "alpha",
     "color",
     "crop",
@@ -91,6 +92,15 @@ _cuda_graph: _Decorator = click.option(
     default=True,
     help="Record the GPU's work for each size as a CUDA graph and replay it.  [default: yes]",
 )
+
+
+class StyleName(click.types.StringParamType):
+    """A picture, a saved style or a preset. Where none is given, the error says what to give."""
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """Return what to give."""
+        del param, ctx
+        return "Give a picture, or a preset such as @starry-night; `adain-rt style list` shows them."
 
 
 def tile_side(ctx: click.Context, param: click.Parameter, value: str) -> int | str:
@@ -195,6 +205,7 @@ styles: _Decorator = click.option(
     "styles",
     multiple=True,
     required=True,
+    type=StyleName(),
     metavar="S[:W]",
     help="Style: a picture, a directory of pictures, a saved style, or a preset (@name). Repeat it to mix styles, with "
     "weights W.",

@@ -56,6 +56,18 @@ def test_an_unknown_command_is_refused(run):
     run("paint").refused("'paint'", "adain-rt --help")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(["vidoe"], "video"), (["exprot"], "export"), (["bench", "latncy"], "latency")]
+)
+def test_a_mistyped_command_is_refused_with_the_one_that_was_meant(run, typed, meant):
+    run(*typed).refused(f"'{typed[-1]}'", f"Did you mean '{meant}'?")
+
+
+@pytest.mark.parametrize("command", ["stylize", "video", "grid", "live"])
+def test_without_a_style_a_picture_or_a_preset_is_asked_for(run, desk, command):
+    run(command, "photo.jpg").refused("'--style'", "a picture, or a preset such as @starry-night")
+
+
 def test_a_saved_style_is_the_pictures_code(run, desk, stylizer):
     assert (
         run("style", "save", "painting.png", "--style-size", 0, "-o", "s.safetensors", "--title", "A dahlia").status
