@@ -6,7 +6,8 @@ for good and wastes capacity. This module counts dead channels while a network t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,13 +63,13 @@ class Watch:
             seen.zero_()
 
     @torch.no_grad()
-    def revive(self, optimizer: torch.optim.Adam, generator: torch.Generator) -> int:
+    def revive(self, optimizers: Iterable[torch.optim.Optimizer], generator: torch.Generator) -> int:
         """Give channels that were not seen alive new weights, and return how many there were.
 
         A revived channel gets random weights, ``_FAINT`` times as large as those of He et al. (2015), and its reader
         gets weight 0 for it. So the network still computes what it did, and the first step moves the reader. The
-        optimiser forgets its moments of these weights, and therefore moves all of them at its full rate at once. If the
-        channels were as strong as the others, that step would destroy what the network knows.
+        optimisers forget their moments of these weights, and therefore Adam moves all of them at its full rate at once.
+        If the channels were as strong as the others, that step would destroy what the network knows.
         """
         revived = 0
         for each in self._rectified:
@@ -81,12 +82,18 @@ class Watch:
             weight[dead] = fresh.to(weight)
             bias_of(each.convolution)[dead] = 0
             each.reader.weight[:, dead] = 0
-            for moment in ("exp_avg", "exp_avg_sq"):
-                for tensor, index in (
-                    (weight, (dead,)),
-                    (bias_of(each.convolution), (dead,)),
-                    (each.reader.weight, (slice(None), dead)),
-                ):
-                    if moment in optimizer.state[tensor]:
-                        optimizer.state[tensor][moment][index] = 0
+            for tensor, index in (
+                (weight, (dead,)),
+                (bias_of(each.convolution), (dead,)),
+                (each.reader.weight, (slice(None), dead)),
+            ):
+                _forget(optimizers, tensor, index)
         return revived
+
+
+def _forget(optimizers: Iterable[torch.optim.Optimizer], weight: Tensor, index: tuple[Any, ...]) -> None:
+    """Set the moments of a part of a weight to 0."""
+    for optimizer in optimizers:
+        for kept in optimizer.state.get(weight, {}).values():
+            if kept.shape == weight.shape:  # and is no count of steps
+                kept[index] = 0

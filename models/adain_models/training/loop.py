@@ -28,6 +28,7 @@ from adain_models.networks.base import Network, channels_last
 from adain_models.training.crops import Pixels, crop, form, isolate, sides, spoil, whole
 from adain_models.training.liveness import Watch
 from adain_models.training.losses import Photos, Recipe, Target
+from adain_models.training.optimizers import make_optimizers
 from adain_models.training.replay import Replay
 from adain_models.underpainting import SIDE, make_tones
 from adain_models.weights import checkpoint
@@ -65,7 +66,7 @@ class Settings:
         batch: pairs of pictures in a step.
         crop: the side of a content's crop in pixels, a multiple of 16. Styles are whole; the shorter side is as long as
             the crop's, 512 pixels, or half way between.
-        rate: Adam's learning rate at first; it falls to a twentieth along a cosine.
+        rate: the learning rate at first, of Adam and of Muon; it falls to a twentieth along a cosine.
         seed: of the random numbers.
         fresh: whether the weights are random at first.
         minutes: see ``steps``.
@@ -189,7 +190,7 @@ class Training:
         self._settings, self._device = settings, device
         self._trained = [tensor for tensor in recipe.trained(network).parameters() if tensor.requires_grad]
         self._rate = torch.tensor(settings.rate, device=device)  # a tensor, which a captured step reads anew
-        self._optimizer = torch.optim.Adam(self._trained, lr=self._rate, fused=True, capturable=device == "cuda")
+        self._optimizers = make_optimizers(self._trained, self._rate, recipe.muon, captured=device == "cuda")
         self._watch = Watch(network)
         self._factors = torch.tensor(list(recipe.weights.values()), device=device)
         self._ramped = torch.tensor([name in _RAMPED for name in recipe.weights], device=device)
@@ -231,10 +232,12 @@ class Training:
         with self._autocast():
             by_name = self._recipe.terms(self.network, photos, styles)
         terms = torch.stack([by_name[name] for name in self._recipe.weights])
-        self._optimizer.zero_grad()
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
         torch.autograd.backward((factors * terms).sum())
         torch.nn.utils.clip_grad_norm_(self._trained, _CLIP)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         return terms.detach()
 
     def _batch(self) -> tuple[Photos, Target]:
@@ -319,7 +322,7 @@ class Training:
             return None
         live = self._watch.shares()
         if done < _REVIVED:
-            self._watch.revive(self._optimizer, torch.Generator().manual_seed(self.step))
+            self._watch.revive(self._optimizers, torch.Generator().manual_seed(self.step))
         self._watch.restart()
         return live
 
@@ -344,7 +347,7 @@ class Training:
             "seconds": self._seconds(),
             "network": self.network.state_dict(),
             "mean": self.mean,
-            "optimizer": self._optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "seen": self._watch.state(),
         }
         with replacing(run / STATE_NAME) as aside:
@@ -366,9 +369,10 @@ class Training:
                 if found[name] != wanted[name]:
                     raise AdainError(f"{path}: is of a run with {name} {found[name]}, not {wanted[name]}")
             self.network.load_state_dict(state["network"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            for group in self._optimizer.param_groups:  # which may be of a run on another device
-                group.update(lr=self._rate, capturable=self._learn.captures)
+            for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+                for group in optimizer.param_groups:  # which may be of a run on another device
+                    group.update(lr=self._rate, capturable=self._learn.captures)
             self._watch.restore(state["seen"])
             self.mean, self.step, self._spent = state["mean"], state["step"], state["seconds"]
         except FileNotFoundError:

@@ -76,6 +76,9 @@ class Recipe(ABC):
     weights: dict[str, float]
     """The weight of each term in the loss."""
 
+    muon: bool
+    """Whether ``Muon`` changes what lies between features, and Adam the rest; else Adam changes all."""
+
     @abstractmethod
     def trained(self, network: Network) -> nn.Module:
         """Return the part of the network whose weights change."""
@@ -114,6 +117,8 @@ class FixedEncoder(Recipe):
         AdainError: the network's encoder cannot judge pictures.
 
     """
+
+    muon = False  # the paper's optimiser is Adam
 
     def __init__(self, network: Network, style: float = 10) -> None:
         if not network.style_layers:
@@ -183,6 +188,8 @@ class Joint(Recipe):
         unrest: the weight of the unrest term.
 
     """
+
+    muon = True
 
     def __init__(
         self,

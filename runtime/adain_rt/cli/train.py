@@ -78,7 +78,7 @@ _STEPS = 20000  # where neither steps nor minutes are given
     callback=options.finite,
     default=1e-4,
     show_default=True,
-    help="Adam's learning rate.",
+    help="Learning rate of Adam and, with a teacher, of Muon.",
 )
 @click.option(
     "--style-weight",

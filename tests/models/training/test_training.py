@@ -23,6 +23,7 @@ from adain_models.training.crops import LARGEST, crop, held_out, sides, spoil, w
 from adain_models.training.liveness import Watch
 from adain_models.training.loop import STATE_NAME, Settings, Training
 from adain_models.training.losses import FixedEncoder, Joint, Photos
+from adain_models.training.optimizers import make_optimizers
 from adain_models.training.rounding import rounded
 from adain_models.training.teacher import Teacher, Vgg16, normalized
 from adain_models.weights import checkpoint, store
@@ -79,6 +80,14 @@ def test_the_rate_rises_at_first(joint):
     next(run.run())
     moved = (run.network.encoder.conv1.weight.detach() - before).abs().max().item()
     assert moved == pytest.approx(SETTINGS.rate / 20, rel=0.01)  # Adam's first step is the rate, the warm-up 20 steps
+
+
+def test_the_first_step_of_a_convolution_is_even_in_all_directions(joint):
+    run = joint(replace(SETTINGS, steps=1))
+    before = run.network.decoder.res1.a.weight.detach().clone()
+    next(run.run())
+    values = torch.linalg.svdvals((run.network.decoder.res1.a.weight.detach() - before).flatten(1).double())
+    assert values.median() > values.max() / 2
 
 
 def test_where_weights_are_random_a_style_weighs_a_tenth_at_first(narrow_teacher, china, flower):
@@ -241,24 +250,29 @@ def test_a_channel_that_its_blur_leaves_below_0_everywhere_is_dead():
     assert watch.shares()["decoder.up1"] == pytest.approx(np.mean(np.linspace(-0.9, 0.9, 64) > -peak))
 
 
-def test_a_revived_channel_changes_nothing_at_first_and_learns_then():
+@pytest.mark.parametrize("muon", [False, True])
+def test_a_revived_channel_changes_nothing_at_first_and_learns_then(muon):
     torch.manual_seed(0)
     network, picture = Lite(), torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         network.encoder.res1.a.bias[:10] = -1e4
-    adam = torch.optim.Adam(network.parameters(), lr=1e-3)
+    optimizers = make_optimizers(list(network.parameters()), torch.tensor(1e-3), muon=muon, captured=False)
     watch = Watch(network)
-    before = network.encoder(picture)
-    before.square().mean().backward()
-    adam.step()
+
+    def step() -> None:
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        network.encoder(picture).square().mean().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+
+    step()
     assert not network.encoder.res1.a.weight.grad[:10].any()
     after_step = network.encoder(picture)
-    assert watch.revive(adam, torch.Generator().manual_seed(0)) >= 10
+    assert watch.revive(optimizers, torch.Generator().manual_seed(0)) >= 10
     assert torch.allclose(network.encoder(picture), after_step, atol=1e-6)
     for _ in range(2):
-        adam.zero_grad()
-        network.encoder(picture).square().mean().backward()
-        adam.step()
+        step()
     assert network.encoder.res1.a.weight.grad[:10].any(3).any(2).any(1).sum() >= 5
 
 
