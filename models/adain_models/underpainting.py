@@ -6,6 +6,7 @@ own. This module imports no torch.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -49,18 +50,18 @@ def make_tones() -> NDArray[np.float32]:
     cosine, sine = (_draw(numbers, *_TURNS) for _ in range(2))  # of twice the direction: strokes have no front
     size = np.sqrt(cosine**2 + sine**2 + _VORTEX)
     cosine, sine = cosine / size, sine / size
-    tones = np.zeros((SIDE, SIDE))
-    for turn in np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS:
-        near = (1 + np.cos(2 * turn) * cosine + np.sin(2 * turn) * sine) / 2
+    tones = np.zeros((SIDE, SIDE), np.float32)
+    for turn in (math.pi * number / _DIRECTIONS for number in range(_DIRECTIONS)):
+        near = (1 + math.cos(2 * turn) * cosine + math.sin(2 * turn) * sine) / 2
         tones += near**_APART * _draw(numbers, *_ACROSS, turn)
-    even: NDArray[np.float32] = ((tones - tones.mean()) / tones.std()).astype(np.float32)
+    even: NDArray[np.float32] = (tones - tones.mean()) / tones.std()
     even.setflags(write=False)
     return even
 
 
 def _draw(
     numbers: np.random.PCG64, shortest: float, longest: float, direction: float | None = None
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Return noise of deviation 1, (512, 512).
 
     Args:
@@ -80,5 +81,5 @@ def _draw(
     if direction is not None:
         spectrum[rows, columns] *= np.sin(np.arctan2(down[rows], across[columns]) - direction) ** _LENGTH
     noise = np.fft.irfft2(spectrum, s=(SIDE, SIDE))
-    scaled: NDArray[np.float64] = noise / noise.std()
+    scaled: NDArray[np.float32] = (noise / noise.std()).astype(np.float32)
     return scaled
