@@ -6,7 +6,7 @@ for good and wastes capacity. This module counts dead channels while a network t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -63,7 +63,7 @@ class Watch:
             seen.zero_()
 
     @torch.no_grad()
-    def revive(self, optimizers: Iterable[torch.optim.Optimizer], generator: torch.Generator) -> int:
+    def revive(self, optimizers: Sequence[torch.optim.Optimizer], generator: torch.Generator) -> int:
         """Give channels that were not seen alive new weights, and return how many there were.
 
         A revived channel gets random weights, ``_FAINT`` times as large as those of He et al. (2015), and its reader
@@ -91,7 +91,7 @@ class Watch:
         return revived
 
 
-def _forget(optimizers: Iterable[torch.optim.Optimizer], weight: Tensor, index: tuple[Any, ...]) -> None:
+def _forget(optimizers: Sequence[torch.optim.Optimizer], weight: Tensor, index: tuple[Any, ...]) -> None:
     """Set the moments of a part of a weight to 0."""
     for optimizer in optimizers:
         for kept in optimizer.state.get(weight, {}).values():
