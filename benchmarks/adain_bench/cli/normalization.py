@@ -43,7 +43,9 @@ _COLUMNS = {
 
 @click.command("normalization")
 @click.argument("contents", nargs=-1, required=True, metavar="CONTENT...")
-@click.option("--style", required=True, metavar="S", help="A picture, a saved style, or @name.")
+@click.option(
+    "--style", required=True, type=options.StyleName(), metavar="S", help="A picture, a saved style, or @name."
+)
 @click.option(
     "--teacher",
     type=click.Path(dir_okay=False, path_type=Path),

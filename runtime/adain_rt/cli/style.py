@@ -35,7 +35,7 @@ def command() -> None:
 
 
 @command.command("save")
-@click.argument("styles", nargs=-1, required=True, metavar="S[:W]...")
+@click.argument("styles", nargs=-1, required=True, type=options.StyleName(), metavar="S[:W]...")
 @click.option("--title", help="Title of the style.  [default: the names of its pictures]")
 @options.style_size
 @options.crop

@@ -63,9 +63,13 @@ def test_a_mistyped_command_is_refused_with_the_one_that_was_meant(run, typed, m
     run(*typed).refused(f"'{typed[-1]}'", f"Did you mean '{meant}'?")
 
 
-@pytest.mark.parametrize("command", ["stylize", "video", "grid", "live"])
+@pytest.mark.parametrize("command", ["stylize", "video", "grid", "live", "bench normalization"])
 def test_without_a_style_a_picture_or_a_preset_is_asked_for(run, desk, command):
-    run(command, "photo.jpg").refused("'--style'", "a picture, or a preset such as @starry-night")
+    run(*command.split(), "photo.jpg").refused("'--style'", "a picture, or a preset such as @starry-night")
+
+
+def test_without_a_style_to_save_a_picture_or_a_preset_is_asked_for(run):
+    run("style", "save", "-o", "s.safetensors").refused("a picture, or a preset such as @starry-night")
 
 
 def test_a_saved_style_is_the_pictures_code(run, desk, stylizer):
