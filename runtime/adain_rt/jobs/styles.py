@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def load(name: str, stylizer: Stylizer, size: int, crop: bool) -> StyleSource:
     if path.suffix.lower() == style.SUFFIX:
         return StyleSource(label, code=_load_code(path, stylizer))
     if not path.exists():
-        raise AdainError(f"style {name}: there is no such file (a preset begins with @, see `adain-rt style list`)")
+        raise AdainError(f"style {name}: there is no such file; {_meant(name, presets(stylizer))}")
     return frame_style(read_picture(path), name, size, crop)
 
 
@@ -196,9 +196,13 @@ def preset_path(name: str, stylizer: Stylizer) -> Path:
         return known[name]
     if not known:
         raise AdainError(f"style @{name}: model {stylizer.model} has no presets; give a picture")
+    raise AdainError(f"style @{name}: there is no such preset; {_meant(name, known)}")
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Return the preset that a wrong name probably means, or where to find the names of all."""
     near = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean @{near[0]}?" if near else "see `adain-rt style list`"
-    raise AdainError(f"style @{name}: there is no such preset; {meant}")
+    return f"did you mean @{near[0]}?" if near else "`adain-rt style list` shows the presets, which begin with @"
 
 
 def _label(name: str) -> str:

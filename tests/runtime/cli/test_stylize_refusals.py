@@ -32,6 +32,7 @@ def test_an_input_is_never_overwritten(run, desk, target):
         (["*.tiff", *STYLE], ["*.tiff", "matches no file"]),
         (["photo.jpg", "--style", "missing.jpg"], ["missing.jpg", "no such file"]),
         (["photo.jpg", "--style", "@stary-night"], ["@stary-night", "did you mean @starry-night?"]),
+        (["photo.jpg", "--style", "starry-night"], ["no such file", "did you mean @starry-night?"]),
         (["photo.jpg", "--style", "@zzz"], ["@zzz", "adain-rt style list"]),
         (["photo.jpg"], ["--style", "adain-rt stylize --help"]),
         (["photo.jpg", *STYLE, "--alpha", "1.5"], ["--alpha", "1.5 is not from 0 to 1"]),
