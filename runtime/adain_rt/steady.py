@@ -87,12 +87,11 @@ class OnePrecision:
 
     Args:
         stylizer: what paints the frames.
-        in_precision: gives one that paints in a precision.
 
     """
 
-    def __init__(self, stylizer: Stylizer, in_precision: Callable[[str], Stylizer]) -> None:
-        self._stylizer, self._in_precision = stylizer, in_precision
+    def __init__(self, stylizer: Stylizer) -> None:
+        self._stylizer = stylizer
         self._fine: Stylizer | None = None
         self._left = 0.0
 
@@ -108,7 +107,7 @@ class OnePrecision:
         precision = self._stylizer.precision_for(frame)
         if precision != self._stylizer.precision:
             self._left = _FINE_SECONDS
-            self._fine = self._in_precision(precision)
+            self._fine = self._stylizer.in_precision(precision)
         else:
             self._left = 0.0 if cut else self._left - seconds
         return self._fine if self._fine is not None and self._left > 0 else self._stylizer
@@ -122,7 +121,7 @@ class OnePrecision:
     def load(self, state: State) -> None:
         """Go on from a state."""
         if "fine_precision" in state:
-            self._fine = self._in_precision(str(state["fine_precision"]))
+            self._fine = self._stylizer.in_precision(str(state["fine_precision"]))
             self._left = float(state["fine_seconds"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 
 import numpy as np
 
@@ -53,6 +52,7 @@ class Stream:
 
     Attributes:
         style: may be changed between frames.
+        strength: may be changed between frames.
 
     Raises:
         AdainError: there are no such strokes, or no such underpainting, or the mode is unknown or needs a package that
@@ -75,12 +75,11 @@ class Stream:
         check_strokes(strokes)
         check_underpainting(underpainting)
         check_steady(steady)
-        self.style = style
-        self._stylizer, self._strength, self._strokes, self._keep_chroma = stylizer, strength, strokes, keep_chroma
-        self._transfer = Transfer(stylizer, strength, strokes=strokes, fit=fit, underpainting=underpainting)
+        self.style, self.strength = style, strength
+        self._stylizer, self._strokes, self._keep_chroma = stylizer, strokes, keep_chroma
+        self._transfer = Transfer(stylizer, strokes=strokes, fit=fit, underpainting=underpainting)
         self._fit = SmoothFit()
         self._threads = stylizer.settings.own_threads
-        self._in_precision = cache(stylizer.in_precision)  # one for all sizes
         self._cuts = CutFinder()
         self._smooth = steady == "statistics"
         self._sizes: list[_OneSize] = []
@@ -130,7 +129,7 @@ class Stream:
             return self._at(place).paint(own, style, strength, covers, seconds, cut)
 
         sizes = find_sizes(frame.shape[0], frame.shape[1], self._strokes)
-        painted = paint_sizes(frame, masks, sizes, self._strength, paint_once, self._threads)
+        painted = paint_sizes(frame, masks, sizes, self.strength, paint_once, self._threads)
         painted = self._blend.blend(painted, motion, seconds)
         if masks is not None and motion is not None:
             painted = keep_bare(painted, frame, masks)
@@ -138,7 +137,7 @@ class Stream:
 
     def _fit_styles(self, frame: Pixels, masks: Pixels | None, seconds: float, cut: bool) -> list[Style]:
         """Return the styles of the moment, fitted if that is asked for."""
-        if not self._transfer.fit or not self._strength:
+        if not self._transfer.fit or not self.strength:
             return self._now
         covers = () if masks is None else list(masks)
         return self._fit.update(self._now, lambda: self._transfer.fit_styles(frame, self._now, covers), seconds, cut)
@@ -176,8 +175,7 @@ class Stream:
     def _at(self, place: int) -> _OneSize:
         """Return what holds one of the sizes steady, counted from the smallest."""
         while len(self._sizes) <= place:
-            precision = OnePrecision(self._stylizer, self._in_precision)
-            self._sizes.append(_OneSize(precision, SmoothCode() if self._smooth else None))
+            self._sizes.append(_OneSize(OnePrecision(self._stylizer), SmoothCode() if self._smooth else None))
         return self._sizes[place]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -84,6 +85,8 @@ class Stylizer:
         self._asked = backend, precision
         self._model = Model(model)
         self._backend = AutoBackend(self._model, backend, precision, self.settings)
+        self._others: dict[str, Stylizer] = {}  # by precision
+        self._lock = Lock()
 
     @property
     def model(self) -> str:
@@ -115,13 +118,19 @@ class Stylizer:
         return self._backend.precision_for(as_pictures(picture, (3,))[None])
 
     def in_precision(self, precision: str) -> Stylizer:
-        """Return a Stylizer of the same model on the same backend, which computes every picture in one precision.
+        """Return the Stylizer of the same model on the same backend that computes every picture in one precision.
+
+        There is one for each precision, which ``close`` closes too.
 
         Raises:
             AdainError: the model or the backend does not have the precision.
 
         """
-        return Stylizer(str(self._model.place), self._asked[0], precision, self.settings, *astuple(self._budget))
+        with self._lock:
+            if precision not in self._others:
+                asked = str(self._model.place), self._asked[0], precision, self.settings
+                self._others[precision] = Stylizer(*asked, *astuple(self._budget))
+            return self._others[precision]
 
     @property
     def weights_sha256(self) -> str:
@@ -295,6 +304,9 @@ class Stylizer:
         Closing twice does nothing. Styles stay usable.
         """
         self._backend.close()
+        with self._lock:
+            for other in self._others.values():
+                other.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made with, and not what it has opened."""

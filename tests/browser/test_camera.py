@@ -27,6 +27,18 @@ def test_the_camera_is_painted_live_and_a_picture_of_it_taken(reader: Reader) ->
     assert painted.shape == (720, 1280, 3)
 
 
+def test_what_the_camera_shows_is_one_clip_until_it_is_stopped(reader: Reader) -> None:
+    for _ in range(2):
+        reader.find("#live").click()
+        first = reader.find("#camera-view[src]").get_attribute("src")
+        reader.find(f'#camera-view:not([src="{first}"])').wait_for()
+        reader.find("#stop").click()
+        reader.find("#empty").wait_for()
+    clips = [order["clip"][0] for order in reader.orders()]
+    assert len(clips) > len(set(clips)) == 2
+    assert clips == sorted(clips, key=clips.index)
+
+
 def test_after_the_camera_the_photo_is_painted_as_it_is_set_now(reader: Reader, china: Pixels) -> None:
     reader.give_photo(china)
     reader.find("#live").click()

@@ -84,10 +84,13 @@ class Choosy:
     def precision_for(self, frame) -> str:
         return "fp32" if frame.std() == 0 else "int8"
 
+    def in_precision(self, precision: str) -> str:
+        return precision
+
 
 def test_frames_do_not_change_between_precisions(china):
     grey, choosy = np.full_like(china, 90), Choosy()
-    one = OnePrecision(choosy, str)
+    one = OnePrecision(choosy)
     assert one.choose(china, 0.04, cut=True) is choosy
     assert one.choose(grey, 0.04, cut=False) == "fp32"
     assert [one.choose(china, 0.04, cut=False) for _ in range(20)] == ["fp32"] * 20

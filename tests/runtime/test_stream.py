@@ -59,15 +59,15 @@ def test_statistics_are_smoothed_at_each_size(stylizer, style, china):
     assert {name for name in steady.save() if "." in name} >= {"0.content_code", "1.content_code"}
 
 
-def test_all_sizes_share_what_paints_smooth_frames(stylizer, style, china, monkeypatch):
+def test_all_sizes_and_clips_share_what_paints_smooth_frames(stylizer, style, china, monkeypatch):
     made, in_precision = [], Stylizer.in_precision
     monkeypatch.setattr(Stylizer, "precision_for", lambda *_: "fp32")
     monkeypatch.setattr(Stylizer, "precision", "int8")
-    monkeypatch.setattr(Stylizer, "in_precision", lambda self, name: made.append(name) or in_precision(self, name))
-    stream = Stream(stylizer, style, steady="off", strokes=64)
-    for frame in pan(china, 2):
-        stream.paint(frame)
-    assert made == ["fp32"]
+    monkeypatch.setattr(Stylizer, "in_precision", lambda self, name: made.append(in_precision(self, name)) or made[-1])
+    for _ in range(2):
+        list(Stream(stylizer, style, steady="off", strokes=64).run(pan(china, 2)))
+    assert len(made) == 8  # two sizes of two frames of two clips
+    assert len(set(map(id, made))) == 1
 
 
 def test_there_are_no_strokes_of_a_few_pixels(stylizer, style):

@@ -282,11 +282,13 @@ def test_closed_it_refuses_every_picture_in_one_line(china, painting):
     stylizer = exact("lite")
     content = china[:32, :32]
     stylizer.stylize(content, painting)
+    fine = stylizer.in_precision("fp32")
     stylizer.close()
     stylizer.close()
-    for use in (lambda: stylizer.encode(content), lambda: stylizer.stylize(content, painting)):
+    uses = (stylizer.encode, fine.encode, lambda picture: stylizer.stylize(picture, painting))
+    for use in uses:
         with pytest.raises(AdainError, match=r"\Athe Stylizer is closed; make a new one\Z"):
-            use()
+            use(content)
     assert stylizer.weights_sha256 == painting.weights_sha256
 
 

@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,9 @@ _MOST_PARTS = 64
 _LONGEST_NAME = 100
 LARGEST_STYLE = 2048
 MOST_QUALITY = 100
+_ID = re.compile(r"[A-Za-z0-9-]{16,64}")
+"""Long enough that nobody comes upon another's."""
+
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -62,6 +66,7 @@ class Order:
         strokes: how large they are, as for ``paint``.
         fit: whether styles are fitted to the content.
         underpainting: the deviation of the tones under it, as for ``paint``.
+        clip: an id that the content's clip was given, if it is the next frame of one.
         size: pixels of the content's shorter side; 0 keeps the size.
         max_size: the most pixels of its longer side; 0 sets no limit.
         style_size: pixels of the shorter side of a style's picture; 0 keeps the size.
@@ -80,6 +85,7 @@ class Order:
     strokes: int = STROKES
     fit: bool = True
     underpainting: float = UNDERPAINTING
+    clip: str = ""
     size: int = 0
     max_size: int = 0
     style_size: int = 512
@@ -149,6 +155,10 @@ def read_order(fields: Fields) -> Order:
     options: dict[str, Any] = {
         name: read(name, value) for name, read in _OPTIONS.items() if (value := _one(fields, name))
     }
+    if "clip" in options and options.get("color") == "coral":
+        raise Refusal(
+            400, "coral takes the colours of each picture, and a clip's would flicker", hint="use `color` luma"
+        )
     content = fields.get("content", ())
     if len(content) != 1:
         raise Refusal(400, f"the field content is given {len(content)} times; give one picture")
@@ -201,6 +211,13 @@ def _integer(least: int, most: int) -> Callable[[str, Value], int]:
     return read
 
 
+def _as_id(name: str, value: Value) -> str:
+    text = _as_text(name, value)
+    if not _ID.fullmatch(text):
+        raise Refusal(400, f"the field {name} must have 16 to 64 letters, digits and hyphens, not {text[:40]}")
+    return text
+
+
 def _choice(choices: Sequence[str]) -> Callable[[str, Value], str]:
     def read(name: str, value: Value) -> str:
         text = _as_text(name, value).lower()
@@ -224,6 +241,7 @@ _OPTIONS: dict[str, Callable[[str, Value], Any]] = {
     "strokes": _integer(0, 1 << 16),
     "fit": _flag,
     "underpainting": _number(0, MOST_UNDERPAINTING),
+    "clip": _as_id,
     "size": _integer(0, 1 << 16),
     "max_size": _integer(0, 1 << 16),
     "style_size": _integer(0, LARGEST_STYLE),

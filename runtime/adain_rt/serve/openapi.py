@@ -71,6 +71,11 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "maximum": MOST_UNDERPAINTING,
         "default": UNDERPAINTING,
     },
+    "clip": {
+        "description": "The content is the next frame of a clip. This is the clip's id, which you choose at random.",
+        "type": "string",
+        "pattern": "^[A-Za-z0-9-]{16,64}$",
+    },
     "size": {
         "description": "Pixels of the shorter side of the result; 0 keeps the content's size.",
         "type": "integer",

@@ -10,6 +10,7 @@ import numpy as np
 from adain_models.errors import AdainError
 from adain_rt.jobs.inputs import fit_content
 from adain_rt.media.pictures import as_mask, encode_picture, frame, read_picture
+from adain_rt.serve.clips import Clips
 from adain_rt.serve.forms import Order
 from adain_rt.serve.limits import Limits, Room
 from adain_rt.serve.pictures import check_result, encode, read_within
@@ -38,6 +39,7 @@ class Painter:
     def __init__(self, stylizer: Stylizer, limits: Limits, room: Room) -> None:
         self.stylizer = stylizer
         self.styles = Styles(stylizer, limits.pixels, room)
+        self._clips = Clips(stylizer)
         self._room = room
         self._limits = limits
         self._samples: OrderedDict[str, bytes] = OrderedDict()
@@ -64,9 +66,14 @@ class Painter:
         content = fit_content(picture, order.size, order.crop, order.max_size)
         transfer = Transfer(self.stylizer, order.alpha, order.color, order.strokes, order.fit, order.underpainting)
         mix = StyleMix(tuple(transfer.prepare(source) for source in sources), order.weights)
+        covers = np.stack(regions) if regions else None
         try:
             with self._room.take(content.width * content.height):
-                painted = transfer.apply(content, mix, np.stack(regions) if regions else None)
+                if order.clip:
+                    found = transfer.find_styles(content.pixels, mix, covers is not None)
+                    painted = self._clips.paint(order, content, found, covers)
+                else:
+                    painted = transfer.apply(content, mix, covers)
             return encode(painted, order)
         except AdainError as error:
             raise naming(error, order.content.name) from None

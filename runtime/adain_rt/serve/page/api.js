@@ -47,7 +47,7 @@ export async function addStyle(file) {
  * @param {number} order.strength from 0 to 1
  * @param {boolean} order.keepColors whether the photo's colours stay
  * @param {string} order.strokes pixels of the shorter side of a photo with as large strokes; 0 is the photo itself
- * @param {boolean} [order.frame] whether the photo is a frame of a clip: painted once, with nothing laid under it
+ * @param {string} [order.clip] the id of the clip of which the photo is the next frame
  * @param {number} order.longest the most pixels of the result's longer side; 0 is the photo's own
  * @param {string} order.format jpeg, png or webp
  * @param {AbortSignal} [signal]
@@ -63,10 +63,7 @@ export async function stylize(order, signal) {
   body.append("alpha", order.strength);
   body.append("color", order.keepColors ? "luma" : "none");
   body.append("strokes", order.strokes);
-  if (order.frame) {
-    body.append("fit", "false");
-    body.append("underpainting", "0");
-  }
+  if (order.clip) body.append("clip", order.clip);
   body.append("format", order.format);
   if (order.longest) body.append("max_size", order.longest);
   return (await call("v1/stylize", { method: "POST", body, signal })).blob();

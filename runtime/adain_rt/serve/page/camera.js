@@ -13,6 +13,7 @@ export class Camera {
   constructor(video) {
     this.video = video;
     this.stream = null;
+    this.clip = null; // the id by which the server knows what the camera shows until it is stopped
   }
 
   get isOn() {
@@ -26,6 +27,7 @@ export class Camera {
     } catch {
       throw new PageError(say("cameraRefused"), say("cameraRefusedHint"));
     }
+    this.clip = crypto.randomUUID();
     this.video.srcObject = this.stream;
     await this.video.play();
   }

@@ -297,7 +297,7 @@ function stopCamera() {
 function paintFrame(content) {
   const strength = find("strength").value / 100;
   const keepColors = find("keep-colors").checked;
-  return stylize({ content, shares: shares(), strength, keepColors, strokes: "0", frame: true, format: "jpeg" });
+  return stylize({ content, shares: shares(), strength, keepColors, strokes: "0", clip: camera.clip, format: "jpeg" });
 }
 
 /* Words, and what the reader does */
