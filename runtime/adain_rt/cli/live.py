@@ -47,6 +47,13 @@ _RECENT = 25
 @options.strokes
 @options.fit
 @options.underpainting
+@click.option(
+    "--color",
+    type=click.Choice(("none", "luma")),
+    default="none",
+    show_default=True,
+    help="Keep the photo's colours: luma transfers only brightness.",
+)
 @options.size(default=360)
 @options.style_size
 @click.option(
@@ -70,6 +77,7 @@ def command(
     strokes: int,
     fit: bool,
     underpainting: float,
+    color: str,
     size: int,
     style_size: int,
     steady: str,
@@ -111,6 +119,7 @@ def command(
         fit=fit,
         underpainting=underpainting,
         steady=steady,
+        keep_chroma=color == "luma",
         size=size,
         overwrite=overwrite,
     )

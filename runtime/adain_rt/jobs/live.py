@@ -73,6 +73,7 @@ class Live:
         fit: whether styles are fitted to the frames, as for ``Stream``.
         underpainting: the deviation of the tones under them, as for ``Stream``.
         steady: how frames are kept from flickering, as for ``Stream``.
+        keep_chroma: whether they keep their colours, as for ``Stream``.
         size: pixels of the frames' shorter side; 0 keeps the size.
         overwrite: whether an existing file may be replaced.
         damage: what is wrong with the source, known at the end; ``None`` if nothing is.
@@ -92,6 +93,7 @@ class Live:
     fit: bool = True
     underpainting: float = UNDERPAINTING
     steady: str = "flow"
+    keep_chroma: bool = False
     size: int = 0
     overwrite: bool = False
     damage: str | None = field(init=False, default=None)
@@ -143,6 +145,7 @@ class Live:
                 fit=self.fit,
                 underpainting=self.underpainting,
                 steady=self.steady,
+                keep_chroma=self.keep_chroma,
             )
             newest = stack.enter_context(_Newest(reader, self._stopped))
             before, frames = 0, 0

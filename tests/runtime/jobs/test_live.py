@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.runtime.media.clips.made import look_into, make_clip, moving
 
 from adain_models.errors import AdainError
@@ -54,6 +55,17 @@ def test_old_frames_are_left_out_for_new_ones(stylizer, styles, clip):
     shown = list(Live(str(clip), styles, screens=[wall], steady="off").run(stylizer))
     assert shown[-1].dropped > 8
     assert shown[-1].latency < 1.5  # one after the other the last would be 3 seconds late
+
+
+def test_the_colours_can_be_kept(stylizer, styles, clip):
+    def mean_chroma(pictures):
+        return np.mean([np.asarray(Image.fromarray(each).convert("YCbCr"))[..., 1:] for each in pictures], (0, 1, 2))
+
+    kept, painted = Wall(), Wall()
+    list(Live(str(clip), styles, screens=[kept], keep_chroma=True).run(stylizer))
+    list(Live(str(clip), styles, screens=[painted]).run(stylizer))
+    own = mean_chroma(moving(20))
+    assert np.abs(mean_chroma(kept.shown) - own).max() < 3 < np.abs(mean_chroma(painted.shown) - own).max()
 
 
 def test_the_style_passes_over_into_another(stylizer, styles, clip, monkeypatch):
