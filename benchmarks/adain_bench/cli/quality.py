@@ -176,6 +176,7 @@ def _finite(pair: dict[str, object]) -> dict[str, object]:
 _FIGURES = {
     "grid modulo 8": "grid_8",
     "grid modulo 4": "grid_4",
+    "mesh": "mesh",
     "axes": "axes",
     "angles": "angles",
     "unevenness": "unevenness",

@@ -3,6 +3,7 @@
 By pixels alone, as ``adain_bench.quality.brushwork`` defines them, where the photo is flat:
 
 - *grid*, modulo 8 and modulo 4: how far gradients are locked to the places where the network doubles.
+- *mesh*, in the whole picture: how far its spectrum repeats itself, as the features' distance of 8 pixels makes it.
 - *axes*: how much more power there is along the pixel axes than off them.
 - *angles*: how far power keeps to some angles to the axes, be it along them or along the diagonals.
 - *unevenness*: how unevenly what is drawn is spread; bands beside edges are uneven.
@@ -36,7 +37,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from adain_bench.quality.brushwork import Tiles, all_tiles, angles, axes, flat_tiles, grid, strokes, unevenness
+from adain_bench.quality.brushwork import Tiles, all_tiles, angles, axes, flat_tiles, grid, mesh, strokes, unevenness
 from adain_bench.quality.palette import colours, tones
 from adain_bench.quality.patches import Cloud, cloud, distance
 from adain_models.errors import AdainError
@@ -55,12 +56,13 @@ _PATCHES = ("patches_3", "patches_4")  # the figures of ``Vgg16.layers``
 class Quality:
     """One picture's figures; ``None`` is a figure that cannot be known.
 
-    The first eleven need no teacher, the next three VGG-16, the last three VGG-19; the noise gain needs a program that
+    The first twelve need no teacher, the next three VGG-16, the last three VGG-19; the noise gain needs a program that
     can be run.
     """
 
     grid_8: float
     grid_4: float
+    mesh: float
     axes: float
     angles: float
     unevenness: float
@@ -139,7 +141,7 @@ class Judge:
         locked = grid(picture, tiles, 8), grid(picture, tiles, 4)
         regular = [figure(picture, tiles) for figure in (axes, angles, unevenness)]
         gaps = {name: distance / self._whole[name] for name, distance in self._distances(seen).items()}
-        return Quality(*locked, *regular, *widths, *palette, **gaps)
+        return Quality(*locked, mesh(picture), *regular, *widths, *palette, **gaps)
 
     @torch.no_grad()
     def _look(self, pixels: Pixels) -> _Seen:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from adain_models.networks.base import STRIDE
 
-__all__ = ["angles", "flatness", "ghosts", "grid", "halos", "lattice", "unevenness", "unrest"]
+__all__ = ["angles", "flatness", "ghosts", "grid", "halos", "lattice", "mesh", "unevenness", "unrest"]
 
 _FLAT = 0.02  # of a photo's variation: where it is this, a position counts by 1/e as flat
 _FAINT = 1e-3  # of a picture's energy: what is next to nothing has no phase
@@ -22,6 +22,9 @@ _TILE = 64  # pixels of the side of a square that has a spectrum
 _LONGEST, _SHORTEST = 16, 2  # pixels: the wavelengths of strokes, in a spectrum
 _SECTORS = 5  # of 9 degrees each, from an axis to a diagonal
 _VISIBLE = (_TILE * 3 / 8 / 255) ** 2  # the mean of the spectrum of noise of one level; 3/8 is a Hann window's power
+_REPEAT = _TILE // STRIDE  # numbers of a spectrum after which a mesh of features repeats itself
+_RINGS = 6, 12, 20, 33  # numbers of a spectrum from its middle; waves of 2 to 10.7 pixels
+_OFF_AXIS = 3  # numbers of a spectrum: what a Hann window makes of a wave along an axis has fewer
 _CELL = 32  # pixels of the side of a square that has a strength
 
 
@@ -84,20 +87,71 @@ def angles(pictures: Tensor, flat: Tensor) -> Tensor:
     The term is the variance of the sums over five sectors, from along an axis to 45 degrees off both, over the square
     of their mean.
     """
-    tiles = pictures.mean(1).unfold(1, _TILE, _TILE // 2).unfold(2, _TILE, _TILE // 2)  # (N, rows, columns, 64, 64)
-    hann = torch.hann_window(_TILE, device=pictures.device)
-    power = torch.fft.rfft2((tiles - tiles.mean((-2, -1), keepdim=True)) * hann * hann[:, None]).abs().square()
+    power = _spectra(pictures)
     energies = torch.einsum("nrcyx,syx->nrcs", power, _sectors(pictures.device))
     weights = nn.functional.avg_pool2d(nn.functional.pad(flat, (0, 1, 0, 1)), _TILE, _TILE // 2)[:, 0, ..., None]
     sums = (weights * energies / (energies.mean(-1, keepdim=True) + _VISIBLE)).sum((0, 1, 2))
     return sums.var(correction=0) / sums.mean().square().clamp(min=_FAINT**2)
 
 
+def mesh(pictures: Tensor) -> Tensor:
+    """Return how far spectra repeat themselves after an eighth of a cycle, as that of no photo or painting does.
+
+    Features are 8 pixels apart. What changes from one to the next, and what goes with it at each doubling, is a mesh of
+    waves whose frequencies differ by an eighth of a cycle a pixel. It shows on rough ground above all, in any phase.
+    Of the mean spectrum of all squares of a batch, each of the same energy, the logarithm is taken, less its own mean
+    over an eighth of a cycle both ways. It is averaged over the waves that have the same place in an eighth, mirrored
+    or not, in three rings around the middle. The term is half of the mean square, and half of that of the waves along
+    an axis, whose mean is taken along it alone: horizons and walls have more of them than there is beside the axis.
+    """
+    power = _spectra(pictures)
+    mean = (power / (power.mean((-2, -1), keepdim=True) + _VISIBLE)).mean((0, 1, 2))
+    return (_places(pictures.device) @ (mean + _FAINT**2).log().flatten()).square().sum()
+
+
+def _spectra(pictures: Tensor) -> Tensor:
+    """Return the power spectra of squares of 64 pixels at steps of 32, (N, rows, columns, 64, 64).
+
+    Their mean is removed, and a Hann window is on them.
+    """
+    squares = pictures.mean(1).unfold(1, _TILE, _TILE // 2).unfold(2, _TILE, _TILE // 2)
+    hann = torch.hann_window(_TILE, device=pictures.device)
+    power: Tensor = torch.fft.fft2((squares - squares.mean((-2, -1), keepdim=True)) * hann * hann[:, None])
+    return power.abs().square()
+
+
+@cache
+def _places(device: torch.device) -> Tensor:
+    """Return what turns the logarithm of a spectrum, flattened, into what ``mesh`` squares, (places, 4096)."""
+    cycles = (torch.fft.fftfreq(_TILE).abs() * _TILE).round().long()
+    waves = torch.meshgrid(cycles, cycles, indexing="ij")
+    place = [torch.minimum(each % _REPEAT, -each % _REPEAT) for each in waves]
+    ring = torch.bucketize(torch.hypot(*[each.float() for each in waves]), torch.tensor(_RINGS).float(), right=True)
+    counted = (ring > 0) & (ring < len(_RINGS))
+    off = _means((ring * _REPEAT + place[0]) * _REPEAT + place[1], counted & (torch.minimum(*waves) >= _OFF_AXIS))
+    down, across = (_means(ring * _REPEAT + place[axis], counted & (waves[1 - axis] < _OFF_AXIS)) for axis in (0, 1))
+    off = off - _smooth(_smooth(off, 1), 2)
+    along = (down - _smooth(down, 1) + across - _smooth(across, 2)) / 2
+    return torch.cat([each.flatten(1) / (2 * len(each)) ** 0.5 for each in (off, along)]).to(device)
+
+
+def _means(key: Tensor, counted: Tensor) -> Tensor:
+    """Return what turns a spectrum into the means over the numbers that count and have the same key, (keys, 64, 64)."""
+    each = torch.stack([counted & (key == number) for number in sorted(set(key[counted].tolist()))]).float()
+    return each / each.sum((1, 2), keepdim=True)
+
+
+def _smooth(spectra: Tensor, axis: int) -> Tensor:
+    """Return spectra averaged over an eighth of a cycle along an axis, around each number."""
+    nine = torch.stack([spectra.roll(shift, axis) for shift in range(-_REPEAT // 2, _REPEAT // 2 + 1)])
+    return (nine.sum(0) - (nine[0] + nine[-1]) / 2) / _REPEAT  # the two at the ends are one
+
+
 @cache
 def _sectors(device: torch.device) -> Tensor:
-    """Return what turns the half of a spectrum that ``rfft2`` gives into the means of five sectors, (5, 64, 33)."""
-    frequencies = torch.fft.fftfreq(_TILE).abs(), torch.fft.rfftfreq(_TILE)
-    down, across = torch.meshgrid(*frequencies, indexing="ij")
+    """Return what turns a spectrum into the means of five sectors, (5, 64, 64)."""
+    frequencies = torch.fft.fftfreq(_TILE).abs()
+    down, across = torch.meshgrid(frequencies, frequencies, indexing="ij")
     frequency = torch.hypot(down, across)
     seen = (frequency >= 1 / _LONGEST) & (frequency <= 1 / _SHORTEST)
     angle = torch.atan2(torch.minimum(down, across), torch.maximum(down, across))  # 0 to 45 degrees

@@ -175,9 +175,9 @@ class Joint(Recipe):
     their styles. The term of identity keeps the auto-encoder: what the decoder makes of unchanged features is the
     photo, also of a photo that is nearly plain. That of noise asks for the same picture of a spoiled photo as of the
     clean one. Photos have an underpainting, which is content, and the term of plain strokes asks for as strong strokes
-    of it as the style has. Seven terms are of ``artifacts``: unrest keeps flat regions calm, lattice and grid keep the
-    doublings from showing, angles and unevenness a hatch of the network's own, ghosts and halos the colours of an edge
-    from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
+    of it as the style has. Eight terms are of ``artifacts``: unrest keeps flat regions calm, lattice, grid and mesh
+    keep the doublings from showing, angles and unevenness a hatch of the network's own, ghosts and halos the colours of
+    an edge from spreading. The teacher sees pictures clipped to 0..1, as they will be; excess is what is cut off.
 
     Args:
         teacher: judges.
@@ -212,6 +212,7 @@ class Joint(Recipe):
             "lattice": 104,
             "grid": 2.0,
             "angles": 0.41,
+            "mesh": 3.0,
             "unevenness": 0.41,
             "ghosts": 6,
             "halos": 14,
@@ -264,6 +265,7 @@ class Joint(Recipe):
             "lattice": artifacts.lattice(pictures),
             "grid": artifacts.grid(pictures, flat),
             "angles": artifacts.angles(pictures, flat),
+            "mesh": artifacts.mesh(pictures),
             "unevenness": artifacts.unevenness(pictures, flat),
             "ghosts": artifacts.ghosts(pictures, photos.clean),
             "halos": artifacts.halos(pictures, photos.clean, flat),

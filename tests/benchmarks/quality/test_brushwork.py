@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
-from adain_bench.quality.brushwork import all_tiles, angles, axes, flat_tiles, grid, noise_gain, strokes, unevenness
+from adain_bench.quality.brushwork import (
+    all_tiles,
+    angles,
+    axes,
+    flat_tiles,
+    grid,
+    mesh,
+    noise_gain,
+    strokes,
+    unevenness,
+)
 from adain_models.errors import AdainError
 
 
@@ -55,6 +66,55 @@ def test_lines_eight_pixels_apart_are_a_grid_modulo_eight_and_four_apart_one_of_
     assert grid(four, tiles, 4) > 1.4
     assert grid(four, tiles, 8) == pytest.approx(grid(four, tiles, 4), abs=0.1)
     assert grid(seven, tiles, 8) == pytest.approx(1, abs=0.1)  # locked to another place in every tile
+
+
+def test_what_is_enlarged_from_features_is_a_mesh(noise, china):
+    eight, seven = (np.kron(noise[:40, :40], np.ones((times, times, 1), np.uint8)) for times in (8, 7))
+    assert mesh(eight) > 3
+    assert mesh(eight[3:, 5:]) == pytest.approx(mesh(eight), rel=0.05)
+    assert mesh(seven) < 1.7
+    assert mesh(noise) < 1.1
+    assert mesh(china) < 1.2
+    assert mesh(np.full_like(noise, 128)) == pytest.approx(1)
+
+
+def test_a_mesh_is_what_its_definition_says(china):
+    plane = china[:96, :128].astype(np.float64) @ [0.299, 0.587, 0.114]
+    bell = [math.sin(math.pi * n / 64) ** 2 for n in range(64)]
+    powers = []
+    for row, column in itertools.product((0, 32), (0, 32, 64)):
+        tile = plane[row : row + 64, column : column + 64]
+        found = np.abs(np.fft.fft2((tile - tile.mean()) * np.outer(bell, bell))) ** 2
+        found /= 64 * 64 * (np.outer(bell, bell) ** 2).sum()
+        powers.append(found / (found.sum() + 1))
+    logarithm = np.log(np.mean(powers, 0))
+    apart: dict[tuple[int, ...], list[float]] = {}
+    along: dict[tuple[int, ...], list[float]] = {}
+
+    def rest(down: int, across: int, axes: tuple[int, ...]) -> float:
+        """What is left of a logarithm without the mean of its 64 or 8 neighbours; the two at the ends are one."""
+        steps = [range(-4, 5) if axis in axes else (0,) for axis in (0, 1)]
+        around = [
+            logarithm[(down + y) % 64, (across + x) % 64] / (1 + (abs(y) == 4)) / (1 + (abs(x) == 4))
+            for y, x in itertools.product(*steps)
+        ]
+        return logarithm[down, across] - sum(around) / 8 ** len(axes)
+
+    for down, across in itertools.product(range(-32, 32), repeat=2):
+        far = math.hypot(down, across)
+        if not 6 <= far < 33:
+            continue
+        ring = 1 if far < 12 else 2 if far < 20 else 3
+        places = [min(abs(k) % 8, -abs(k) % 8) for k in (down, across)]
+        if min(abs(down), abs(across)) >= 3:
+            apart.setdefault((ring, *places), []).append(rest(down, across, (0, 1)))
+        else:
+            axis = 0 if abs(across) < 3 else 1
+            along.setdefault((axis, ring, places[axis]), []).append(rest(down, across, (axis,)))
+    means = {place: np.mean(group) for place, group in along.items()}
+    both = [(means[0, ring, place] + means[1, ring, place]) / 2 for axis, ring, place in means if axis == 0]
+    squares = [np.mean(np.square(each)) for each in ([np.mean(group) for group in apart.values()], both)]
+    assert mesh(china[:96, :128]) == pytest.approx(math.exp(math.sqrt(np.mean(squares))))
 
 
 def test_a_grid_is_what_its_definition_says(china):
@@ -123,7 +183,14 @@ def test_what_is_half_as_strong_in_half_of_the_tiles_is_uneven_by_a_third(noise)
 
 def test_rows_and_columns_count_the_same(china):
     picture, turned = china[:192], china[:192].swapaxes(0, 1)
-    for figure in (axes, angles, unevenness, lambda *seen: grid(*seen, 8), lambda seen, tiles: strokes(seen, 8, tiles)):
+    for figure in (
+        axes,
+        angles,
+        unevenness,
+        lambda seen, _: mesh(seen),
+        lambda *seen: grid(*seen, 8),
+        lambda seen, tiles: strokes(seen, 8, tiles),
+    ):
         assert figure(turned, flat_tiles(turned)) == pytest.approx(figure(picture, flat_tiles(picture)))
 
 

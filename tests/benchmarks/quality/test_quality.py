@@ -246,15 +246,15 @@ def test_pictures_in_a_folder_are_judged_by_the_programs_they_are_of(folder, nar
     assert {**table["copy"], "noise gain": ""} == table["photos"]
     assert table["here"]["noise gain"]
     assert table["styles"]["content distance, relu4_1"] == ""
-    assert len(table["here"]) == 18
+    assert len(table["here"]) == 19
 
 
 def test_without_teachers_the_rows_are_those_of_pixels(folder):
     said = CliRunner().invoke(command, ["quality", "pairs", "--size", "64", "--pairs", "1"])
     rows = list(columns_of(said.stdout)["here"])
-    assert rows[:3] == ["grid modulo 8", "grid modulo 4", "axes"]
+    assert rows[:3] == ["grid modulo 8", "grid modulo 4", "mesh"]
     assert rows[-1] == "noise gain"
-    assert len(rows) == 12
+    assert len(rows) == 13
     assert "most style gap" not in said.stdout
 
 

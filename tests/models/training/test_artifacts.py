@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adain_models.training import artifacts
 
@@ -25,7 +25,7 @@ def strokes(degrees: float) -> Tensor:
     return (0.5 + 0.1 * (turned * 2 * math.pi / 6).sin()).expand(1, 3, -1, -1)
 
 
-def test_a_mesh_is_told_from_drawing_that_is_as_strong():
+def test_columns_and_rows_that_alternate_are_told_from_drawing_that_is_as_strong():
     mesh = GREY + 0.1 * (1 - 2 * (torch.arange(64) % 2))
     assert artifacts.lattice(mesh).item() == pytest.approx(0.1, rel=1e-3)
     assert artifacts.lattice(mesh.mT).item() == pytest.approx(0.1, rel=1e-3)
@@ -51,6 +51,21 @@ def test_what_lies_in_the_grid_of_features_is_told_from_drawing_that_is_as_stron
     assert artifacts.grid(GREY + 0.1 * noise(), EVERYWHERE) < 0.01
     assert artifacts.grid(GREY + 0.1 * off, EVERYWHERE) < 0.1
     assert artifacts.grid(GREY, EVERYWHERE) == 0
+
+
+def test_what_is_enlarged_from_features_is_told_from_what_is_drawn():
+    def enlarged(times: int) -> Tensor:
+        small = torch.randn(2, 3, 33, 33, generator=torch.Generator().manual_seed(0))
+        large = nn.functional.interpolate(small, scale_factor=times)[..., :256, :256]
+        return 0.5 + 0.1 * large
+
+    features = artifacts.mesh(enlarged(8))
+    assert features > 0.3
+    assert artifacts.mesh(enlarged(7)) < 0.2 * features
+    assert artifacts.mesh(enlarged(8)[:, :, 3:, 5:]) == pytest.approx(features.item(), rel=0.2)  # in any phase
+    drawn = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(1))
+    assert artifacts.mesh(0.5 + 0.1 * drawn) < 0.01 * features
+    assert artifacts.mesh(torch.full_like(drawn, 0.5)) < 1e-9
 
 
 @pytest.mark.parametrize("degrees", [0, 45, 90, 135])
