@@ -212,7 +212,7 @@ class Joint(Recipe):
             "lattice": 104,
             "grid": 2.0,
             "angles": 0.41,
-            "mesh": 3.0,
+            "mesh": 4.0,
             "unevenness": 0.41,
             "ghosts": 6,
             "halos": 14,
