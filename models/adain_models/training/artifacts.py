@@ -106,7 +106,8 @@ def mesh(pictures: Tensor) -> Tensor:
     """
     power = _spectra(pictures)
     mean = (power / (power.mean((-2, -1), keepdim=True) + _VISIBLE)).mean((0, 1, 2))
-    return (_places(pictures.device) @ (mean + _FAINT**2).log().flatten()).square().sum()
+    logarithm = (mean + _FAINT**2).log().flatten()
+    return (_places(pictures.device) * logarithm).sum(1).square().sum()  # a product of matrices would be in bfloat16
 
 
 def _spectra(pictures: Tensor) -> Tensor:
