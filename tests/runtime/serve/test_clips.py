@@ -15,7 +15,7 @@ from adain_rt.serve.forms import Order, Upload
 from adain_rt.serve.refusals import Refusal
 
 URL = "/v1/stylize"
-CLIP, OTHER = "a" * 16, "00000000-0000-4000-8000-000000000000"
+CLIP = "a" * 16
 
 
 def ask(client, frame: Pixels, **fields: str) -> Pixels:
@@ -36,9 +36,8 @@ def frames(china: Pixels) -> list[Pixels]:
 
 
 def test_the_first_frame_is_painted_as_a_photo_is(client, frames):
-    photos = [ask(client, frame) for frame in frames[:2]]
-    for clip, frame, photo in zip(("first-of-a-clip-0", "first-of-a-clip-1"), frames, photos, strict=False):
-        np.testing.assert_array_equal(ask(client, frame, clip=clip), photo)
+    for clip, frame in (("first-of-a-clip-0", frames[0]), ("first-of-a-clip-1", frames[1])):
+        np.testing.assert_array_equal(ask(client, frame, clip=clip), ask(client, frame))
 
 
 def test_the_next_frames_are_held_steady(client, frames):
